@@ -1,0 +1,86 @@
+// Package source turns what a workflow calls its image (a reference, an OCI
+// layout or archive, a docker archive, an image in the engine) into one thing:
+// a content graph whose blobs can be read from any offset.
+package source
+
+import (
+	"context"
+	"io"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/reference"
+)
+
+// Blob is a config, a layer or any other bytes that a manifest points at. The
+// same digest is the same Blob throughout one Image.
+type Blob interface {
+	// Descriptor waits until digest and size are known: at once for all but
+	// layers that are compressed on the way.
+	Descriptor(ctx context.Context) (v1.Descriptor, error)
+	// Open reads from offset on. It may be called at any time after Descriptor
+	// has returned, any number of times at once. A local blob's reader checks
+	// the digest before it returns the last byte; a remote blob's does not
+	// (the spool does).
+	Open(ctx context.Context, offset int64) (io.ReadCloser, error)
+}
+
+// Manifest is an image manifest, an index or an artifact's manifest, with what
+// it points at. Raw is never rewritten: its digest is the source's.
+type Manifest struct {
+	Descriptor v1.Descriptor
+	Raw        []byte
+	Manifests  []*Manifest // children of an index, in its order
+	Blobs      []Blob      // config and layers; non-distributable layers are left out
+}
+
+// Referrer is a manifest that refers to an image: by its subject (Tag empty), or by a
+// tag derived from the image's digest, as cosign does (Tag set).
+type Referrer struct {
+	Manifest *Manifest
+	Tag      string
+}
+
+// Image is what is published.
+type Image struct {
+	// Reference is the source as reports show it.
+	Reference string
+	// Origin is the repository a remote image is read from, nil for local ones:
+	// blobs can be mounted from it where it is on the destination's host.
+	Origin *reference.Repository
+
+	root      func(context.Context) (*Manifest, error)
+	referrers func(context.Context, *Manifest) ([]Referrer, error)
+	ahead     []Blob
+	close     func() error
+}
+
+// Remote reports whether blobs come over the network, and so go through the
+// spool.
+func (i *Image) Remote() bool { return i.Origin != nil }
+
+// Ahead returns blobs whose digest is not known yet because they are being
+// compressed. They can be sent, each as it becomes known, before Root returns.
+// It is empty for images that are compressed already.
+func (i *Image) Ahead() []Blob { return i.ahead }
+
+// Root waits until the whole graph is known and returns its root. Every call
+// returns the same value.
+func (i *Image) Root(ctx context.Context) (*Manifest, error) { return i.root(ctx) }
+
+// Referrers returns what refers to m in the source, not recursively. Sources that
+// cannot hold referrers return none.
+func (i *Image) Referrers(ctx context.Context, m *Manifest) ([]Referrer, error) {
+	if i.referrers == nil {
+		return nil, nil
+	}
+	return i.referrers(ctx, m)
+}
+
+// Close stops what still runs, waits for it, and frees files.
+func (i *Image) Close() error {
+	if i.close == nil {
+		return nil
+	}
+	return i.close()
+}

@@ -1,0 +1,2 @@
+// Package test is the root of the nested module of tests with heavy dependencies.
+package test
