@@ -2,4 +2,47 @@
 // that the workflow has credentials for.
 package main
 
-func main() {}
+import (
+	"context"
+	_ "embed"
+	"os"
+	"os/signal"
+	"runtime"
+	"syscall"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/action"
+)
+
+// definition names, describes and gives defaults to every input, once.
+//
+//go:embed action.yml
+var definition []byte
+
+// Set by the linker.
+var version, commit string
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	environ := os.Environ()
+	// What it names is added to the built-in roots by the program; left in place it
+	// would replace them (crypto/x509).
+	_ = os.Unsetenv("SSL_CERT_FILE")
+	terminal := false
+	if info, err := os.Stdout.Stat(); err == nil {
+		terminal = info.Mode()&os.ModeCharDevice != 0
+	}
+	status := action.Main(ctx, action.Env{
+		Args:       os.Args[1:],
+		Environ:    environ,
+		Stdin:      os.Stdin,
+		Stdout:     os.Stdout,
+		Stderr:     os.Stderr,
+		Definition: definition,
+		Version:    version,
+		Commit:     commit,
+		GoVersion:  runtime.Version(),
+		Terminal:   terminal,
+	})
+	stop()
+	os.Exit(status)
+}

@@ -3,6 +3,4 @@ module github.com/multi-registry-push/multi-registry-push/test
 
 go 1.26.0
 
-require github.com/multi-registry-push/multi-registry-push v0.0.0
-
 replace github.com/multi-registry-push/multi-registry-push => ../
