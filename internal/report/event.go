@@ -141,11 +141,20 @@ type (
 		RateLimit         *RateLimit
 	}
 	// RegistryFailed says that a registry failed, wholly or in part. It may come
-	// several times; all errors are kept.
+	// several times; all errors are kept. Optional means that it counts as a warning
+	// (required: false).
 	RegistryFailed struct {
 		At
 		Registry string
+		Optional bool
 		Err      error
+	}
+	// RegistrySkipped says that a registry that was planned is left out after all: a
+	// push from a fork was refused to the job's own token.
+	RegistrySkipped struct {
+		At
+		Registry string
+		Reason   string
 	}
 	// DryRunPlan says what a registry lacks and which tags would move (those come as TagDone Planned).
 	DryRunPlan struct {
