@@ -19,6 +19,9 @@ type Choice struct {
 	Anonymous bool
 	// Item is the item of registry-auth that applies, nil if there is none.
 	Item *Item
+	// JobToken says that the secret is the job's own GITHUB_TOKEN, whichever way it
+	// came here: on a pull request from a fork a refused push is then a skip.
+	JobToken bool
 	// Auth gives the credential. It is never nil: where there is none, it is
 	// [authn.Anonymous]. It exchanges on first use, renews before expiry and is safe
 	// for concurrent use; it implements [authn.ContextAuthenticator].
