@@ -1,0 +1,57 @@
+package source
+
+import (
+	"context"
+	"io"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/reference"
+)
+
+// RemoteRepository is what a source needs of a repository in a registry.
+type RemoteRepository interface {
+	// Manifest returns the manifest that a tag or digest names. Its digest is
+	// verified.
+	Manifest(ctx context.Context, ref string) (raw []byte, d v1.Descriptor, err error)
+	// Stat asks what a tag or digest names.
+	Stat(ctx context.Context, ref string) (v1.Descriptor, error)
+	// OpenBlob reads a blob from offset on.
+	OpenBlob(ctx context.Context, d v1.Descriptor, offset int64) (io.ReadCloser, error)
+	// Referrers returns what refers to a digest; api is false where the fallback
+	// tag told.
+	Referrers(ctx context.Context, digest string) (ds []v1.Descriptor, api bool, err error)
+	// Tags lists the tags.
+	Tags(ctx context.Context) ([]string, error)
+}
+
+// Docker says where the engine is, in the words of its own environment variables.
+type Docker struct {
+	Host      string // DOCKER_HOST; "" is unix:///var/run/docker.sock
+	TLSVerify bool   // DOCKER_TLS_VERIFY is not empty
+	CertPath  string // DOCKER_CERT_PATH: folder of ca.pem, cert.pem and key.pem
+}
+
+// Options are what Open needs besides the Spec. The zero value opens local
+// sources whole.
+type Options struct {
+	// Platforms is the subset to publish, such as linux/arm64; empty is all.
+	Platforms []string
+	// Repository gives access to a repository in a registry. It must be set for
+	// remote sources.
+	Repository func(reference.Repository) RemoteRepository
+	// Docker says where the engine is.
+	Docker Docker
+	// Paths maps paths of the host; the same that Parse got.
+	Paths Paths
+	// TempDir is where temporary files go; "" is os.TempDir.
+	TempDir string
+	// Workers is how many cores compression uses; 0 is all.
+	Workers int
+}
+
+// Open opens what spec names. It reads manifests, but no layer. The image must be
+// closed; ctx must live as long as it.
+func Open(ctx context.Context, spec Spec, o Options) (*Image, error) {
+	panic("not there yet")
+}

@@ -1,0 +1,223 @@
+package source
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/google/go-containerregistry/pkg/name"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/problem"
+	"github.com/multi-registry-push/multi-registry-push/internal/reference"
+)
+
+// Kind is where an image is.
+type Kind string
+
+// The kinds are the prefixes of containers-transports(5); BarePath has none, there
+// the contents decide.
+const (
+	Registry      Kind = "docker"
+	Layout        Kind = "oci"
+	LayoutArchive Kind = "oci-archive"
+	DockerArchive Kind = "docker-archive"
+	DockerDaemon  Kind = "docker-daemon"
+	BarePath      Kind = "path"
+)
+
+// Spec says where an image is.
+type Spec struct {
+	Kind Kind
+	Text string // as written
+
+	// Reference is set for Registry.
+	Reference reference.Reference
+	// Path is set for files and folders: PATH or PATH:NAME, mapped to what this
+	// process sees. Only the file system tells where a path with colons ends, so
+	// Open takes it apart.
+	Path string
+	// Name is set for DockerDaemon: a reference or an id.
+	Name string
+}
+
+// Repository returns the repository of a remote image, nil for local ones.
+func (s Spec) Repository() *reference.Repository {
+	if s.Kind != Registry {
+		return nil
+	}
+	r := s.Reference.Repository
+	return &r
+}
+
+// Parse reads the source input. It sends nothing; of the file system it asks only
+// whether a bare value is a file, which must not be taken for a reference. The
+// error is a *problem.Problem with code InvalidSource.
+func Parse(value string, paths Paths) (Spec, error) {
+	text := strings.TrimSpace(value)
+	spec := Spec{Text: text}
+	if text == "" {
+		return spec, invalid("source is empty", "")
+	}
+	if strings.ContainsAny(text, "\n\r\x00") {
+		return spec, invalid(fmt.Sprintf("source %q is more than one line", short(text)), "Name one image.")
+	}
+	kind, rest, prefixed := cutPrefix(text)
+	if prefixed {
+		return parsePrefixed(spec, kind, rest, paths)
+	}
+	switch {
+	case isPath(text):
+		spec.Kind, spec.Path = BarePath, paths.Map(text)
+		return spec, nil
+	case paths.exists(text):
+		return spec, invalid(fmt.Sprintf("source %q is a file here, and could be a reference", short(text)),
+			fmt.Sprintf("Write ./%s for the file, or docker://%s for an image in a registry.", short(text), short(text)))
+	case namesHost(text):
+		return parseReference(spec, text)
+	}
+	if path, _, ok := cutTag(text); ok && isPath(path) {
+		spec.Kind, spec.Path = BarePath, text
+		return spec, nil
+	}
+	return spec, invalid(fmt.Sprintf("source %q names neither a registry host nor a path", short(text)),
+		fmt.Sprintf("Write docker://%s for an image on Docker Hub, docker-daemon:%s for one in the Docker engine, or ./%s for a path.", short(text), short(text), short(text)))
+}
+
+func parsePrefixed(spec Spec, kind Kind, rest string, paths Paths) (Spec, error) {
+	spec.Kind = kind
+	switch kind {
+	case Registry:
+		return parseReference(spec, rest)
+	case DockerDaemon:
+		if err := complete(rest, spec.Text); err != nil {
+			return spec, err
+		}
+		if err := engineName(rest); err != nil {
+			return spec, invalid(fmt.Sprintf("source %q: %v", short(spec.Text), err), "Write docker-daemon:NAME:TAG, as `docker images` lists it, or an id.")
+		}
+		spec.Name = rest
+		return spec, nil
+	}
+	if rest == "" || rest[0] == ':' {
+		return spec, invalid(fmt.Sprintf("source %q has no path", short(spec.Text)), "Write the path behind the colon.")
+	}
+	spec.Path = paths.Map(rest)
+	return spec, nil
+}
+
+func parseReference(spec Spec, text string) (Spec, error) {
+	spec.Kind = Registry
+	if err := complete(text, spec.Text); err != nil {
+		return spec, err
+	}
+	if strings.HasPrefix(text, "/") {
+		return spec, invalid(fmt.Sprintf("source %q has an empty registry host", short(spec.Text)), "Look at the variable that should hold the host: it may be unset.")
+	}
+	ref, err := name.ParseReference(text, name.WithDefaultRegistry(name.DefaultRegistry))
+	if err != nil {
+		remedy := ""
+		if lower := strings.ToLower(text); lower != text {
+			remedy = "Repositories are written in lower case."
+		}
+		return spec, invalid(fmt.Sprintf("source %q: %s", short(spec.Text), short(err.Error())), remedy)
+	}
+	repo := ref.Context()
+	spec.Reference.Repository = reference.Repository{Host: reference.CanonicalHost(repo.RegistryStr()), Path: repo.RepositoryStr()}
+	switch r := ref.(type) {
+	case name.Digest:
+		spec.Reference.Digest = r.DigestStr()
+	case name.Tag:
+		spec.Reference.Tag = r.TagStr()
+	}
+	return spec, nil
+}
+
+// complete refuses what is left of a reference when the variable at its end was
+// empty: NAME@ and NAME:.
+func complete(rest, text string) error {
+	switch {
+	case rest == "":
+		return invalid(fmt.Sprintf("source %q has no reference", short(text)), "Write the reference behind the prefix.")
+	case strings.HasSuffix(rest, "@"), strings.HasSuffix(rest, "@sha256:"):
+		return invalid(fmt.Sprintf("source %q ends in @: the digest is empty", short(text)), "Look at the step whose output should be the digest: it may not have run, or not have pushed.")
+	case strings.HasSuffix(rest, ":"):
+		return invalid(fmt.Sprintf("source %q ends in a colon: the tag is empty", short(text)), "Look at the variable that should hold the tag: it may be unset.")
+	}
+	return nil
+}
+
+// engineName accepts what the engine calls images: references, ids, digests.
+func engineName(s string) error {
+	if hex, ok := strings.CutPrefix(s, "sha256:"); ok {
+		if !isHex(hex) {
+			return fmt.Errorf("the id is not hexadecimal")
+		}
+		return nil
+	}
+	if isHex(s) {
+		return nil
+	}
+	_, err := name.ParseReference(s)
+	if err != nil {
+		return fmt.Errorf("%s", short(err.Error()))
+	}
+	return nil
+}
+
+func isHex(s string) bool {
+	return s != "" && strings.Trim(s, "0123456789abcdef") == ""
+}
+
+func cutPrefix(text string) (Kind, string, bool) {
+	if rest, ok := strings.CutPrefix(text, "docker://"); ok {
+		return Registry, rest, true
+	}
+	for _, kind := range []Kind{Layout, LayoutArchive, DockerArchive, DockerDaemon} {
+		if rest, ok := strings.CutPrefix(text, string(kind)+":"); ok {
+			return kind, rest, true
+		}
+	}
+	return "", "", false
+}
+
+func isPath(s string) bool {
+	for _, p := range []string{"/", "./", "../"} {
+		if strings.HasPrefix(s, p) {
+			return true
+		}
+	}
+	for _, e := range []string{".tar", ".tar.gz", ".tgz", ".tar.zst"} {
+		if strings.HasSuffix(s, e) {
+			return true
+		}
+	}
+	return s == "." || s == ".."
+}
+
+// namesHost reports whether a reference begins with a registry host, by the rule
+// that all of Docker's tools share.
+func namesHost(s string) bool {
+	host, _, ok := strings.Cut(s, "/")
+	return ok && (strings.ContainsAny(host, ".:") || strings.EqualFold(host, "localhost"))
+}
+
+// cutTag takes a tag off the end.
+func cutTag(s string) (path, tag string, ok bool) {
+	i := strings.LastIndexByte(s, ':')
+	if i < 0 || strings.ContainsRune(s[i:], '/') {
+		return s, "", false
+	}
+	return s[:i], s[i+1:], true
+}
+
+func invalid(what, remedy string) error {
+	return problem.New(problem.InvalidSource, "", what, remedy, nil)
+}
+
+// short bounds outside text in messages.
+func short(s string) string {
+	const most = 300
+	if len(s) <= most {
+		return s
+	}
+	return s[:most] + "…"
+}
