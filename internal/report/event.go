@@ -38,6 +38,11 @@ const (
 
 // Phases are per run for the log's groups, and per registry for the timeline.
 type (
+	// Started is the first event.
+	Started struct {
+		At
+		DryRun bool
+	}
 	// PhaseStarted says that the run, as a whole, entered a phase.
 	PhaseStarted struct {
 		At

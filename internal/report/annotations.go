@@ -1,0 +1,115 @@
+package report
+
+import (
+	"fmt"
+	"strings"
+)
+
+// mostAnnotations is how many notices, warnings and errors each GitHub shows of one
+// step; what comes after is dropped without a word.
+const mostAnnotations = 10
+
+// annotations says, in one annotation a registry, what a person should know without
+// opening the log: failures with their remedy, warnings, and what was skipped and why.
+func (p *Printer) annotations() []Line {
+	r := p.record
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var failed, warned, noticed []Line
+	for _, err := range r.errs {
+		failed = append(failed, Line{Kind: ErrorLine, Title: "Nothing was published", Text: Advised(err)})
+	}
+	enabled := 0
+	for _, g := range r.registries {
+		status, reason := r.status(g)
+		switch status {
+		case Failed:
+			enabled++
+			line := Line{Kind: ErrorLine, Title: g.host + " failed", Text: g.advised(reason)}
+			switch {
+			case len(g.errs) == 0 && (len(r.errs) > 0 || r.cancelled):
+				// The run's own error has been said.
+			case g.optional:
+				line.Kind = WarningLine
+				warned = append(warned, line)
+			default:
+				failed = append(failed, line)
+			}
+		case Skipped:
+			noticed = append(noticed, Line{Kind: NoticeLine, Title: g.host + " skipped", Text: reason})
+		default:
+			enabled++
+			if text := g.leftOut(); text != "" {
+				noticed = append(noticed, Line{Kind: NoticeLine, Title: g.host + ": some tags left out", Text: text})
+			}
+		}
+	}
+	for _, n := range p.warnings {
+		title := n.Registry
+		if title == "" {
+			title = "multi-registry-push"
+		}
+		warned = append(warned, Line{Kind: WarningLine, Title: title, Text: n.Text})
+	}
+	for _, l := range r.lines {
+		noticed = append(noticed, Line{Kind: NoticeLine, Title: "Not configured, skipped", Text: lineSkipped(l)})
+	}
+	if enabled == 0 && len(r.registries)+len(r.lines) > 0 && len(r.errs) == 0 && !r.cancelled {
+		warned = append(warned, Line{Kind: WarningLine, Title: "Nothing was published", Text: "Every registry was skipped: none has credentials."})
+	}
+	var all []Line
+	for _, lines := range [][]Line{failed, warned, noticed} {
+		all = append(all, folded(lines)...)
+	}
+	return all
+}
+
+// advised returns the errors of a registry with their remedies.
+func (g *registry) advised(reason string) string {
+	if len(g.errs) == 0 {
+		return reason
+	}
+	var texts []string
+	seen := map[string]bool{}
+	for _, err := range g.errs {
+		if text := Advised(err); !seen[text] {
+			seen[text] = true
+			texts = append(texts, text)
+		}
+	}
+	return bounded(strings.Join(texts, "\n"), 4000)
+}
+
+// leftOut says which tags of a registry were skipped though it was not.
+func (g *registry) leftOut() string {
+	var reasons []string
+	names := map[string][]string{}
+	for _, ref := range g.references {
+		if ref.status == Skipped {
+			if names[ref.reason] == nil {
+				reasons = append(reasons, ref.reason)
+			}
+			names[ref.reason] = append(names[ref.reason], ref.name)
+		}
+	}
+	var texts []string
+	for _, reason := range reasons {
+		texts = append(texts, fmt.Sprintf("%s: %s", listed(tags(names[reason]), 8), reason))
+	}
+	return strings.Join(texts, "\n")
+}
+
+// folded puts what GitHub would drop into the last annotation that it shows.
+func folded(lines []Line) []Line {
+	if len(lines) <= mostAnnotations {
+		return lines
+	}
+	shown, rest := lines[:mostAnnotations-1], lines[mostAnnotations-1:]
+	last := Line{Kind: rest[0].Kind, Title: fmt.Sprintf("and %d more", len(rest))}
+	var texts []string
+	for _, l := range rest {
+		texts = append(texts, l.Title+": "+oneLine(l.Text))
+	}
+	last.Text = bounded(strings.Join(texts, "\n"), 4000)
+	return append(shown[:len(shown):len(shown)], last)
+}

@@ -1,0 +1,100 @@
+package report
+
+import (
+	"fmt"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// amount writes bytes in decimal units: 512 B, 1.2 kB, 314.6 MB.
+func amount(n int64) string {
+	if n < 1000 {
+		return fmt.Sprintf("%d B", n)
+	}
+	f := float64(n)
+	for _, unit := range []string{"kB", "MB", "GB"} {
+		f /= 1000
+		if f < 999.95 {
+			return fmt.Sprintf("%.1f %s", f, unit)
+		}
+	}
+	return fmt.Sprintf("%.1f TB", f/1000)
+}
+
+// megabytes writes bytes as megabytes without the unit, so that two of them can share it.
+func megabytes(n int64) string { return fmt.Sprintf("%.1f", float64(n)/1e6) }
+
+// rate writes bytes per second.
+func rate(bytes int64, d time.Duration) string {
+	if bytes <= 0 || d <= 0 {
+		return ""
+	}
+	return fmt.Sprintf("%.1f MB/s", float64(bytes)/1e6/d.Seconds())
+}
+
+// duration writes a time as people say it: 0.4 s, 12.5 s, 2 min 5 s, 1 h 2 min.
+func duration(d time.Duration) string {
+	d = max(d, 0)
+	switch {
+	case d < time.Minute-50*time.Millisecond:
+		return fmt.Sprintf("%.1f s", d.Seconds())
+	case d < time.Hour-500*time.Millisecond:
+		d = d.Round(time.Second)
+		return fmt.Sprintf("%d min %d s", d/time.Minute, d%time.Minute/time.Second)
+	}
+	d = d.Round(time.Minute)
+	return fmt.Sprintf("%d h %d min", d/time.Hour, d%time.Hour/time.Minute)
+}
+
+// count writes a number with its noun: 1 tag, 2 tags.
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	if base, ok := strings.CutSuffix(noun, "y"); ok {
+		return fmt.Sprintf("%d %sies", n, base)
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+// short writes a digest so that people can compare it: sha256:0123456789ab.
+func short(digest string) string {
+	algorithm, hex, ok := strings.Cut(digest, ":")
+	if !ok || len(hex) <= 12 {
+		return digest
+	}
+	return algorithm + ":" + hex[:12]
+}
+
+// oneLine puts a text of several lines into one.
+func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
+
+// bounded cuts a text to at most limit bytes, and says so by an ellipsis.
+func bounded(s string, limit int) string {
+	if len(s) <= limit {
+		return s
+	}
+	cut := max(limit-len("…"), 0)
+	for cut > 0 && !utf8.RuneStart(s[cut]) {
+		cut--
+	}
+	return s[:cut] + "…"
+}
+
+// tagOf returns the tag of host/repository:tag.
+func tagOf(reference string) string {
+	slash, colon := strings.LastIndexByte(reference, '/'), strings.LastIndexByte(reference, ':')
+	if colon > slash {
+		return reference[colon+1:]
+	}
+	return ""
+}
+
+// repositoryOf returns host/repository of host/repository:tag.
+func repositoryOf(reference string) string {
+	if tag := tagOf(reference); tag != "" {
+		return strings.TrimSuffix(reference, ":"+tag)
+	}
+	return reference
+}

@@ -1,0 +1,117 @@
+package report
+
+import (
+	"io"
+	"sync"
+	"time"
+
+	"github.com/mattn/go-runewidth"
+	"github.com/vbauerster/mpb/v8"
+	"github.com/vbauerster/mpb/v8/decor"
+)
+
+// Live draws a bar for each copy under way, for terminals only. Lines of the log are
+// written through it, so that they appear above the bars.
+type Live struct {
+	record  *Record
+	bars    *mpb.Progress
+	refresh chan any
+
+	mu     sync.Mutex
+	byHost map[string]*bar
+	closed bool
+}
+
+// bar is a drawn bar and what its decorators show.
+type bar struct {
+	*mpb.Bar
+	mu   sync.Mutex
+	last Progress
+}
+
+// NewLive returns bars on a terminal of width columns.
+func NewLive(w io.Writer, record *Record, width int) *Live {
+	l := &Live{record: record, refresh: make(chan any), byHost: map[string]*bar{}}
+	l.bars = mpb.New(mpb.WithOutput(w), mpb.WithWidth(max(width, narrowest)), mpb.WithManualRefresh(l.refresh))
+	return l
+}
+
+// Write puts whole lines above the bars.
+func (l *Live) Write(text []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return 0, io.ErrClosedPipe
+	}
+	n, err := l.bars.Write(text)
+	l.refresh <- time.Time{}
+	return n, err
+}
+
+// Tick draws the bars anew. Call it a few times a second.
+func (l *Live) Tick(now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return
+	}
+	under := map[string]bool{}
+	for _, p := range l.record.Progress(now) {
+		under[p.Registry] = true
+		b := l.byHost[p.Registry]
+		if b == nil {
+			b = l.add(p)
+		}
+		b.set(p)
+	}
+	l.drop(under)
+	l.refresh <- now
+}
+
+// drop takes away the bars of copies that have ended.
+func (l *Live) drop(keep map[string]bool) {
+	for host, b := range l.byHost {
+		if !keep[host] {
+			b.Abort(true)
+			delete(l.byHost, host)
+		}
+	}
+}
+
+func (l *Live) add(p Progress) *bar {
+	b := &bar{last: p}
+	b.Bar = l.bars.AddBar(p.Total,
+		mpb.PrependDecorators(decor.Name(runewidth.Truncate(oneLine(p.Registry), 40, "…"), decor.WCSyncSpaceR)),
+		mpb.AppendDecorators(decor.Any(func(decor.Statistics) string { return b.text() }, decor.WC{W: 36, C: decor.DindentRight})),
+	)
+	l.byHost[p.Registry] = b
+	return b
+}
+
+func (b *bar) set(p Progress) {
+	b.mu.Lock()
+	b.last = p
+	b.mu.Unlock()
+	b.SetTotal(p.Total, false)
+	b.SetCurrent(min(p.Done, p.Total-1)) // a bar that is full ends; the copy ends with its event
+}
+
+func (b *bar) text() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.last.figures()
+}
+
+// Close takes the bars away and waits for what draws them. Lines must not be written
+// after it.
+func (l *Live) Close() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return
+	}
+	l.closed = true
+	l.drop(nil)
+	l.refresh <- time.Time{}
+	l.bars.Shutdown()
+}

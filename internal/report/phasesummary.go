@@ -1,0 +1,53 @@
+package report
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// phaseSummary says how long a registry's phase that just ended took and what it did.
+// A phase that failed has nothing to say: its error has been said.
+func (r *Record) phaseSummary(e RegistryPhase) (took time.Duration, text string, failed bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	g := r.registry(e.Registry)
+	for _, s := range g.phases {
+		if s.phase == e.Phase && !s.end.IsZero() {
+			took, failed = s.end.Sub(s.start), s.failed
+		}
+	}
+	switch e.Phase {
+	case Copy:
+		text = g.copied(took)
+	case Verify:
+		n := 0
+		for _, ref := range g.references {
+			if ref.serves() {
+				n++
+			}
+		}
+		text = fmt.Sprintf("serves %s under %s", short(r.source.Digest), count(n, "tag"))
+	}
+	return took, text, failed
+}
+
+// copied sums up what a registry was sent.
+func (g *registry) copied(took time.Duration) string {
+	reused := g.mounted + g.existing
+	if g.uploaded == 0 && reused == 0 {
+		return "has the image already"
+	}
+	parts := []string{fmt.Sprintf("sent %s, %s", count(g.uploaded, "blob"), amount(max(g.sent, 0)))}
+	if g.uploaded == 0 {
+		parts = []string{"nothing to send"}
+	}
+	if reused > 0 {
+		parts = append(parts, fmt.Sprintf("reused %d, %s", reused, amount(g.reusedBytes)))
+	}
+	parts = append(parts, duration(took))
+	if speed := rate(g.sent, took); speed != "" {
+		parts = append(parts, speed)
+	}
+	return strings.Join(parts, ", ")
+}
