@@ -29,7 +29,7 @@ func (p *Printer) annotations() []Line {
 			switch {
 			case len(g.errs) == 0 && (len(r.errs) > 0 || r.cancelled):
 				// The run's own error has been said.
-			case g.optional:
+			case g.tolerated():
 				line.Kind = WarningLine
 				warned = append(warned, line)
 			default:

@@ -89,6 +89,8 @@ func (p *Printer) Print(e Event) {
 		p.say("", "%s  created the repository %s", e.Registry, e.Repository)
 	case TagDone:
 		p.tag(e)
+	case RegistrySkipped:
+		p.say("", "%s  skipped: %s", e.Registry, e.Reason)
 	case RegistryFailed:
 		p.problem(e.Registry, e.Err)
 	case RunFailed:

@@ -29,6 +29,7 @@ type Record struct {
 type registry struct {
 	host       string
 	optional   bool
+	required   bool // an error came that required: false does not cover
 	skip       string
 	accounts   []string
 	references []*reference
@@ -169,6 +170,15 @@ func (r *Record) applyRegistry(e Event) {
 		}
 	case RegistryFailed:
 		r.registry(e.Registry).fail(e)
+	case RegistrySkipped:
+		g := r.registry(e.Registry)
+		g.touch(e.Time)
+		g.skip = e.Reason
+		for _, ref := range g.references {
+			if ref.status == "" {
+				ref.status, ref.reason = Skipped, e.Reason
+			}
+		}
 	case DryRunPlan:
 		r.dryRun = true
 		g := r.registry(e.Registry)
@@ -237,6 +247,7 @@ func (g *registry) open(phase Phase) int {
 func (g *registry) fail(e RegistryFailed) {
 	g.touch(e.Time)
 	g.errs = append(g.errs, e.Err)
+	g.required = g.required || !e.Optional
 	if i := g.open(g.phase); i >= 0 {
 		g.phases[i].failed = true
 	} else if len(g.phases) > 0 {
@@ -260,6 +271,9 @@ func (g *registry) blob(e BlobDone) {
 		g.reusedBytes += e.SizeBytes
 	}
 }
+
+// tolerated reports whether the registry's failure leaves the step green.
+func (g *registry) tolerated() bool { return g.optional || len(g.errs) > 0 && !g.required }
 
 // status says how the registry fared, by the rules of the contract.
 func (r *Record) status(g *registry) (Status, string) {
@@ -318,7 +332,7 @@ func (r *Record) ExitStatus() int {
 		return 1
 	}
 	for _, g := range r.registries {
-		if status, _ := r.status(g); status == Failed && !g.optional {
+		if status, _ := r.status(g); status == Failed && !g.tolerated() {
 			return 1
 		}
 	}

@@ -50,7 +50,7 @@ func (r *Record) row(g *registry) (cells []string, reason string) {
 		return row, reason
 	case Failed:
 		reason = g.advised(reason)
-		if g.optional {
+		if g.tolerated() {
 			reason = "not required\n" + reason
 		}
 		if g.start.IsZero() {
