@@ -1,0 +1,58 @@
+# make help lists the targets.
+VERSION    ?= $(shell git describe --tags --always --dirty 2>/dev/null)
+COMMIT     ?= $(shell git rev-parse HEAD 2>/dev/null)
+CC         ?= $(shell go env CC)
+# The race detector needs a C compiler.
+RACE       := $(if $(shell command -v $(CC)),-race)
+BENCHFLAGS ?=
+FUZZTIME   ?= 30s
+SOAKTIME   ?= 5m
+
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.7.0
+GOSEC       := github.com/securego/gosec/v2/cmd/gosec@v2.22.11
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+build: ## bin/multi-registry-push, as it ships
+	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)" -o bin/multi-registry-push .
+
+image: ## the action's container image, by the Docker engine
+	docker build --build-arg VERSION=$(VERSION) --build-arg COMMIT=$(COMMIT) -t multi-registry-push .
+
+test: ## all tests; REQUIRE_ALL=1: none may be skipped for a missing program
+	@$(if $(RACE),:,echo "no C compiler ($(CC)): testing without -race")
+	@status=0; \
+	go test $(RACE) ./... || status=1; \
+	(cd test && go test $(RACE) ./...) || status=1; \
+	exit $$status
+
+demo: ## publish a real image to three registries on this machine
+	go run ./demo
+
+bench: ## measure against other tools; BENCHFLAGS=-help shows how
+	cd test && go run ./bench $(BENCHFLAGS)
+
+soak: ## run after run for SOAKTIME, with faults
+	cd test && SOAK=$(SOAKTIME) go test -count=1 -timeout 0 -run '^TestSoak' -v ./...
+
+fuzz: ## each fuzz target for FUZZTIME
+	@grep -rn --include='*_test.go' '^func Fuzz' . | sed 's/^\(.*\)\/[^/]*:[0-9]*:func \(Fuzz[A-Za-z0-9_]*\).*/\1 \2/' | \
+	while read -r folder target; do \
+		echo "$$folder $$target"; \
+		(cd $$folder && go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) .) </dev/null || exit 1; \
+	done
+
+lint: ## gofmt, go vet, staticcheck and gosec
+	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "gofmt: $$unformatted"; exit 1; }
+	go vet ./... && (cd test && go vet ./...)
+	go run $(STATICCHECK) ./... && (cd test && go run $(STATICCHECK) ./...)
+	go run $(GOSEC) -quiet ./...
+
+generate: ## what is generated from code
+	go generate ./...
+
+clean: ## what the targets above have built
+	rm -rf bin dist out
+
+.PHONY: help build image test demo bench soak fuzz lint generate clean
