@@ -18,15 +18,13 @@ import (
 //go:embed action.yml
 var definition []byte
 
-// Set by the linker.
-var version, commit string
-
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	environ := os.Environ()
 	// What it names is added to the built-in roots by the program; left in place it
 	// would replace them (crypto/x509).
 	_ = os.Unsetenv("SSL_CERT_FILE")
+	version, commit := buildVersion()
 	terminal := false
 	if info, err := os.Stdout.Stat(); err == nil {
 		terminal = info.Mode()&os.ModeCharDevice != 0
