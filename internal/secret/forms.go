@@ -1,75 +1,133 @@
 package secret
 
 import (
-	"cmp"
+	"bytes"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
+	"html"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
 )
 
-// shortest is the length below which a form is not searched for on its own: masking
-// "1" or "ab" would blacken every log line and hide nothing.
-const shortest = 4
+const (
+	// shortest is the length, in bytes, below which a secret is not searched for on its
+	// own: masking "1" or "ab" would blacken every line and hide nothing.
+	shortest = 4
+	// shortestPart is the same for parts of a secret (one line of several) and for what
+	// encodings leave of it at other offsets: a line "true" or "{" is not the secret.
+	shortestPart = 8
+)
 
 // forms returns the spellings in which a secret can end up in a text: as it is, line by
-// line, base64 (alone and behind the user name, as in Authorization headers and Docker's
-// config), URL-, JSON- and Go-escaped.
+// line, base64 (alone, behind the user name as in Authorization headers and Docker's
+// config, and inside longer base64), hexadecimal, backwards, and escaped for URLs, JSON,
+// Go and HTML.
 func forms(user, value string) []string {
-	if value == "" {
+	var f formSet
+	whole := strings.TrimSpace(value)
+	if whole == "" {
 		return nil
 	}
-	var out []string
-	add := func(s string) {
-		if len(s) >= shortest && !slices.Contains(out, s) {
-			out = append(out, s)
+	for _, s := range []string{value, whole} {
+		f.escaped(s, shortest)
+		if len(s) >= shortest {
+			f.base64(s)
+		}
+		f.inside(s)
+		f.add(hex.EncodeToString([]byte(s)), shortestPart)
+		f.add(strings.ToUpper(hex.EncodeToString([]byte(s))), shortestPart)
+		f.add(backwards(s), shortestPart)
+		if user != "" {
+			f.base64(user + ":" + s)
 		}
 	}
-	escaped := func(s string) {
-		add(s)
-		add(url.QueryEscape(s))
-		add(url.PathEscape(s))
-		add(jsonEscape(s))
-		add(strings.Trim(strconv.Quote(s), `"`))
-		add(strings.Trim(strconv.QuoteToASCII(s), `"`))
-	}
-	encoded := func(s string) {
-		add(base64.StdEncoding.EncodeToString([]byte(s)))
-		add(base64.RawStdEncoding.EncodeToString([]byte(s)))
-		add(base64.URLEncoding.EncodeToString([]byte(s)))
-		add(base64.RawURLEncoding.EncodeToString([]byte(s)))
-	}
-	escaped(value)
-	encoded(value)
 	for line := range strings.Lines(value) {
-		if line = strings.TrimSpace(line); line != value {
-			escaped(line)
+		if line = strings.TrimSpace(line); line != whole {
+			f.escaped(line, shortestPart)
 		}
 	}
-	if user != "" {
-		encoded(user + ":" + value)
-		escaped(base64.StdEncoding.EncodeToString([]byte(user + ":" + value)))
-	}
-	return out
+	return f
 }
 
-func jsonEscape(s string) string {
-	b, err := json.Marshal(s)
-	if err != nil { // a string always marshals
+type formSet []string
+
+func (f *formSet) add(s string, least int) {
+	if len(s) >= least && !slices.Contains(*f, s) {
+		*f = append(*f, s)
+	}
+}
+
+func (f *formSet) escaped(s string, least int) {
+	if len(s) < least {
+		return
+	}
+	f.add(s, least)
+	for _, e := range []string{url.QueryEscape(s), url.PathEscape(s)} {
+		f.add(e, least)
+		f.add(lowerPercent(e), least)
+	}
+	f.add(jsonEscape(s, true), least)
+	f.add(jsonEscape(s, false), least)
+	f.add(unquoted(strconv.Quote(s)), least)
+	f.add(unquoted(strconv.QuoteToASCII(s)), least)
+	f.add(html.EscapeString(s), least)
+}
+
+func (f *formSet) base64(s string) {
+	for _, e := range []*base64.Encoding{base64.StdEncoding, base64.RawStdEncoding, base64.URLEncoding, base64.RawURLEncoding} {
+		encoded := e.EncodeToString([]byte(s))
+		f.add(encoded, shortest)
+		f.add(url.QueryEscape(encoded), shortest)
+	}
+}
+
+// inside adds what base64 of a longer text that holds s contains for certain: three
+// spellings, depending on where in a group of three bytes s begins. The first and last
+// characters also depend on the neighbours and are left out.
+func (f *formSet) inside(s string) {
+	for offset := range 3 {
+		padded := append(make([]byte, offset), s...)
+		from := (offset*8 + 5) / 6
+		to := len(padded) * 8 / 6
+		if to <= from {
+			continue
+		}
+		f.add(base64.RawStdEncoding.EncodeToString(padded)[from:to], shortestPart)
+		f.add(base64.RawURLEncoding.EncodeToString(padded)[from:to], shortestPart)
+	}
+}
+
+// lowerPercent spells %2F as %2f, which other languages' escapers write.
+func lowerPercent(s string) string {
+	b := []byte(s)
+	for i := 0; i+2 < len(b); i++ {
+		if b[i] == '%' {
+			copy(b[i+1:i+3], bytes.ToLower(b[i+1:i+3]))
+			i += 2
+		}
+	}
+	return string(b)
+}
+
+func backwards(s string) string {
+	runes := []rune(s)
+	slices.Reverse(runes)
+	return string(runes)
+}
+
+func jsonEscape(s string, html bool) string {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(html)
+	if err := e.Encode(s); err != nil { // a string always encodes
 		return s
 	}
-	return strings.Trim(string(b), `"`)
+	return unquoted(strings.TrimSuffix(b.String(), "\n"))
 }
 
-func longestFirst(set map[string]bool) []string {
-	all := make([]string, 0, len(set))
-	for s := range set {
-		all = append(all, s)
-	}
-	slices.SortFunc(all, func(a, b string) int {
-		return cmp.Or(cmp.Compare(len(b), len(a)), cmp.Compare(a, b))
-	})
-	return all
-}
+// unquoted takes off one quote at each end; the value's own last character may be
+// one, too.
+func unquoted(s string) string { return s[1 : len(s)-1] }
