@@ -1,0 +1,235 @@
+package servers
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// Request is one request as the server saw it.
+type Request struct {
+	N      int // its number, from 1
+	Method string
+	Host   string
+	Path   string
+	Query  url.Values
+	Header http.Header
+	User   string // of basic authentication
+
+	Status   int         // 0: not answered, the connection was dropped
+	Answer   http.Header // what was answered
+	BytesIn  int64       // of the body, as far as it was read
+	BytesOut int64       // of the answer's body
+	Done     bool        // false: still being answered
+}
+
+// String returns the request as one line.
+func (r Request) String() string {
+	s := fmt.Sprintf("%3d %-6s %s", r.N, r.Method, r.Path)
+	if len(r.Query) > 0 {
+		s += "?" + r.Query.Encode()
+	}
+	return fmt.Sprintf("%s → %d (in %d, out %d)", s, r.Status, r.BytesIn, r.BytesOut)
+}
+
+// Log holds the requests of one server. It is safe for concurrent use.
+type Log struct {
+	mu       sync.Mutex
+	settled  sync.Cond
+	requests []*Request
+	open     int
+}
+
+func newLog() *Log {
+	l := &Log{}
+	l.settled.L = &l.mu
+	return l
+}
+
+// Handler logs what next is asked and answers.
+func (l *Log) Handler(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		entry := l.begin(r)
+		body := &countingBody{ReadCloser: r.Body}
+		out := &countingWriter{ResponseWriter: w}
+		r = r.WithContext(r.Context())
+		r.Body = body
+		defer func() {
+			dropped := recover()
+			l.end(entry, body, out, dropped != nil)
+			if dropped != nil {
+				panic(dropped)
+			}
+		}()
+		next.ServeHTTP(out, r)
+	})
+}
+
+func (l *Log) begin(r *http.Request) *Request {
+	user, _, _ := r.BasicAuth()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	entry := &Request{
+		N: len(l.requests) + 1, Method: r.Method, Host: r.Host, Path: r.URL.Path,
+		Query: r.URL.Query(), Header: r.Header.Clone(), User: user,
+	}
+	l.requests = append(l.requests, entry)
+	l.open++
+	return entry
+}
+
+func (l *Log) end(entry *Request, body *countingBody, out *countingWriter, dropped bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	entry.BytesIn, entry.BytesOut = body.count(), out.n
+	entry.Answer = out.Header().Clone()
+	entry.Status = out.status
+	if entry.Status == 0 && !dropped {
+		entry.Status = http.StatusOK
+	}
+	entry.Done = true
+	l.open--
+	l.settled.Broadcast()
+}
+
+// All returns the requests so far, those still being answered included.
+func (l *Log) All() []Request {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.copy()
+}
+
+// Settled waits until no request is being answered and returns all of them. Use it
+// where statuses or sizes matter: a client has its answer before the server has
+// written it down.
+func (l *Log) Settled() []Request {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for l.open > 0 {
+		l.settled.Wait()
+	}
+	return l.copy()
+}
+
+func (l *Log) copy() []Request {
+	out := make([]Request, len(l.requests))
+	for i, r := range l.requests {
+		out[i] = *r
+	}
+	return out
+}
+
+// Reset forgets the requests so far. Call it when none is being answered.
+func (l *Log) Reset() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for l.open > 0 {
+		l.settled.Wait()
+	}
+	l.requests = nil
+}
+
+// Find returns the requests with this method ("" is any; "GET|HEAD" is either) whose path
+// matches the pattern, a regular expression anchored at neither end.
+func (l *Log) Find(method, pattern string) []Request {
+	re := regexp.MustCompile(pattern)
+	return slices.DeleteFunc(l.All(), func(r Request) bool {
+		return !methodIs(method, r.Method) || !re.MatchString(r.Path)
+	})
+}
+
+// Count returns how many requests Find finds.
+func (l *Log) Count(method, pattern string) int { return len(l.Find(method, pattern)) }
+
+// Paths of the registry API.
+const (
+	ManifestPath = `^/v2/.+/manifests/[^/]+$`
+	BlobPath     = `^/v2/.+/blobs/[a-z0-9]+:[0-9a-f]+$`
+	UploadPath   = `^/v2/.+/blobs/uploads/`
+)
+
+// BlobGets returns how often each blob was asked for with GET and answered with 200 or 206.
+func (l *Log) BlobGets() map[string]int {
+	gets := map[string]int{}
+	re := regexp.MustCompile(BlobPath)
+	for _, r := range l.Settled() {
+		if r.Method == http.MethodGet && re.MatchString(r.Path) && (r.Status == 200 || r.Status == 206) {
+			gets[r.Path[strings.LastIndexByte(r.Path, '/')+1:]]++
+		}
+	}
+	return gets
+}
+
+// Writes returns the requests that are not plain reads.
+func (l *Log) Writes() []Request {
+	return slices.DeleteFunc(l.All(), func(r Request) bool {
+		return r.Method == http.MethodGet || r.Method == http.MethodHead
+	})
+}
+
+// String returns the log, a line a request.
+func (l *Log) String() string {
+	var b strings.Builder
+	for _, r := range l.All() {
+		fmt.Fprintln(&b, r)
+	}
+	return b.String()
+}
+
+func methodIs(want, got string) bool {
+	return want == "" || slices.Contains(strings.Split(want, "|"), got)
+}
+
+type countingBody struct {
+	io.ReadCloser
+	mu sync.Mutex
+	n  int64
+}
+
+func (b *countingBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	b.mu.Lock()
+	b.n += int64(n)
+	b.mu.Unlock()
+	return n, err
+}
+
+// count is locked: a proxy may still be reading the body when its handler returns.
+func (b *countingBody) count() int64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.n
+}
+
+type countingWriter struct {
+	http.ResponseWriter
+	status int
+	n      int64
+}
+
+func (w *countingWriter) WriteHeader(status int) {
+	if w.status == 0 && status >= 200 {
+		w.status = status
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *countingWriter) Write(p []byte) (int, error) {
+	if w.status == 0 {
+		w.status = http.StatusOK
+	}
+	n, err := w.ResponseWriter.Write(p)
+	w.n += int64(n)
+	return n, err
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (w *countingWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// Flush passes on what was written.
+func (w *countingWriter) Flush() { _ = http.NewResponseController(w.ResponseWriter).Flush() }

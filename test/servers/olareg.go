@@ -1,0 +1,28 @@
+package servers
+
+import (
+	"net/http"
+	"testing"
+
+	"github.com/olareg/olareg"
+	"github.com/olareg/olareg/config"
+)
+
+// Olareg starts an olareg: a second implementation, with the referrers API, behind an
+// authenticating handler of ours.
+func Olareg(t testing.TB, o Options) *Server {
+	t.Helper()
+	return Start(t, o, func(s *Server) http.Handler {
+		c := config.Config{Storage: config.ConfigStorage{StoreType: config.StoreMem}}
+		if o.Folder != "" {
+			c.Storage = config.ConfigStorage{StoreType: config.StoreDir, RootDir: o.Folder}
+		}
+		c.Storage.GC.Frequency = -1
+		c.API.DeleteEnabled = &o.Delete
+		referrers := !o.NoReferrersAPI
+		c.API.Referrer.Enabled = &referrers
+		server := olareg.New(c)
+		t.Cleanup(func() { _ = server.Close() })
+		return s.Authenticate(server)
+	})
+}
