@@ -1,0 +1,130 @@
+package replicate
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/problem"
+	"github.com/multi-registry-push/multi-registry-push/internal/reference"
+	"github.com/multi-registry-push/multi-registry-push/internal/report"
+)
+
+// origin is the registry that the source is in.
+type origin struct {
+	at   reference.Repository
+	host Host
+}
+
+// login starts the login of every site, and beside them that of a remote source, whose
+// failure open will meet again and report. Sites come out of ended as their login ends;
+// wait waits for everything that was started.
+func (r *run) login(ctx context.Context, sites []*site, source *origin) (ended <-chan *site, wait func()) {
+	var wg sync.WaitGroup
+	done := make(chan *site, len(sites))
+	for _, s := range sites {
+		wg.Go(func() {
+			defer func() { close(s.in); done <- s }()
+			defer r.enter(s, report.Login)()
+			atOnce(s.targets, func(t *target) { r.loginTarget(ctx, s, t) })
+			r.sayIfSkipped(s)
+		})
+	}
+	if source != nil && !slices.ContainsFunc(sites, func(s *site) bool { return s.Host == source.at.Host }) {
+		wg.Go(func() { _ = source.host.Repository(source.at.Path).Login(ctx) })
+	}
+	return done, wg.Wait
+}
+
+// loginTarget proves that the account may push to the repository, which it creates
+// first where that was asked for. A dry run sends nothing that writes.
+func (r *run) loginTarget(ctx context.Context, s *site, t *target) {
+	err := t.repository.Login(ctx)
+	if err == nil {
+		err = r.checkPermission(ctx, t)
+	}
+	switch {
+	case err == nil:
+	case problem.Is(err, problem.NoPushPermission) && r.Untrusted && t.Choice.JobToken && !r.FailOnMissing:
+		t.skip("the job's own token may not push here: the job runs for a pull request from a fork or by Dependabot")
+	default:
+		r.fail(ctx, s, t, err)
+	}
+}
+
+func (r *run) checkPermission(ctx context.Context, t *target) error {
+	if r.DryRun {
+		err := t.repository.CheckPull(ctx)
+		if problem.Is(err, problem.RepositoryMissing) {
+			t.absent = true
+			return nil
+		}
+		return err
+	}
+	err := t.repository.CheckPush(ctx)
+	if !problem.Is(err, problem.RepositoryMissing) || t.Choice.CreateRepository == nil {
+		return err
+	}
+	if !r.CreateRepository {
+		return problem.New(problem.RepositoryMissing, t.Repository.Host, "repository "+t.Repository.String()+" does not exist",
+			"create it, or set `create-repository: true` (the account then needs the IAM action ecr:CreateRepository)", err)
+	}
+	created, err := t.Choice.CreateRepository(ctx, t.Repository.Path, r.CreateImmutable)
+	if err != nil {
+		return err
+	}
+	if created {
+		r.emit(report.RepositoryCreated{At: r.at(), Registry: t.Repository.Host, Repository: t.Repository.String()})
+	}
+	return t.repository.CheckPush(ctx)
+}
+
+// sayIfSkipped says which targets were skipped at login: the whole registry, or
+// only some of its references.
+func (r *run) sayIfSkipped(s *site) {
+	var references []string
+	reason, all := "", true
+	for _, t := range s.targets {
+		if t.skipped == "" {
+			all = false
+			continue
+		}
+		reason = t.skipped
+		references = append(references, t.References()...)
+	}
+	switch {
+	case reason == "":
+	case all:
+		r.emit(report.RegistrySkipped{At: r.at(), Registry: s.Host, Reason: reason})
+	default:
+		r.emit(report.TagsSkipped{At: r.at(), Registry: s.Host, References: references, Reason: reason})
+	}
+}
+
+// mayCopy waits until every login has ended, so that no byte of the image is read
+// before all permissions are proved, and reports whether there is anything left to do.
+// Without atomic, sites that have logged in wait no longer than the grace for those
+// that do not answer: a dead registry must not hold back the others.
+func (r *run) mayCopy(ctx context.Context, sites []*site, ended <-chan *site) bool {
+	var grace <-chan time.Time
+	for range sites {
+		select {
+		case s := <-ended:
+			if grace == nil && !r.Atomic && len(s.alive()) > 0 {
+				timer := time.NewTimer(r.LoginGrace)
+				defer timer.Stop()
+				grace = timer.C
+			}
+		case <-grace:
+			return true
+		}
+	}
+	if ctx.Err() != nil {
+		return false
+	}
+	if r.Atomic && r.holdBack(ctx, sites) {
+		return false
+	}
+	return slices.ContainsFunc(sites, func(s *site) bool { return len(s.alive()) > 0 })
+}

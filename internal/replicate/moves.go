@@ -1,0 +1,219 @@
+package replicate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/problem"
+	"github.com/multi-registry-push/multi-registry-push/internal/reference"
+	"github.com/multi-registry-push/multi-registry-push/internal/registry"
+	"github.com/multi-registry-push/multi-registry-push/internal/report"
+)
+
+// tagsAtOnce is how many tags of one site are asked for or written at a time.
+const tagsAtOnce = 8
+
+// move is a tag that is to point at a manifest which its repository holds whole.
+type move struct {
+	t         *target
+	tag       string
+	raw       []byte
+	mediaType string
+	digest    v1.Hash
+	asked     bool // by the user; else a referrer's tag
+
+	before    string // what the tag served, empty for nothing
+	old       []byte // the manifest that before names, kept for putting it back
+	oldType   string
+	attempted bool // a write was sent: the tag may have moved
+	written   bool
+	failure   string // why it was not written
+}
+
+func (m *move) String() string {
+	return reference.Reference{Repository: m.t.Repository, Tag: m.tag}.String()
+}
+
+// stays reports whether the tag serves the digest already.
+func (m *move) stays() bool { return m.before == m.digest.String() }
+
+// weigh finds out what every tag of s serves now and returns the moves of the targets
+// that are whole. If a tag that must not move would, none of s's tags do.
+func (r *run) weigh(ctx context.Context, s *site, g *goods) []*move {
+	var moves []*move
+	var mu sync.Mutex
+	atOnce(s.alive(), func(t *target) {
+		planned, err := r.movesOf(ctx, t, g)
+		if err != nil {
+			r.fail(ctx, s, t, err)
+			return
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		moves = append(moves, planned...)
+	})
+	few(tagsAtOnce, moves, func(m *move) {
+		if err := m.lookUp(ctx, r.Atomic && !r.DryRun); err != nil {
+			r.fail(ctx, s, m.t, err)
+		}
+	})
+	if err := r.immutable(moves); err != nil {
+		for _, m := range moves {
+			if m.asked && m.t.err() == nil && r.conflicts(m) {
+				r.tagDone(m.t, m.tag, report.Failed, m.before, m.before, "immutable, and serves another digest")
+			}
+		}
+		r.failAll(ctx, s, err)
+	}
+	return living(moves)
+}
+
+// living returns the moves of targets that have not failed.
+func living(moves []*move) []*move {
+	var out []*move
+	for _, m := range moves {
+		if !m.t.out() {
+			out = append(out, m)
+		}
+	}
+	return out
+}
+
+// movesOf returns the tags that t gets: those of referrers first, those that were asked
+// for last.
+func (r *run) movesOf(ctx context.Context, t *target, g *goods) ([]*move, error) {
+	root, err := r.root(ctx, g)
+	if err != nil {
+		return nil, markSource(err)
+	}
+	moves, err := r.referrerTags(ctx, t, g)
+	if err != nil {
+		return nil, err
+	}
+	for _, tag := range t.Tags {
+		moves = append(moves, &move{t: t, tag: tag, raw: root.Raw, mediaType: string(root.Descriptor.MediaType), digest: root.Descriptor.Digest, asked: true})
+	}
+	return moves, nil
+}
+
+// lookUp asks what the tag serves and, with keep, gets that manifest so that it can be
+// put back.
+func (m *move) lookUp(ctx context.Context, keep bool) error {
+	d, err := m.t.repository.Stat(ctx, m.tag)
+	switch {
+	case errors.Is(err, registry.ErrNotFound):
+		return nil
+	case err != nil:
+		return err
+	}
+	m.before = d.Digest.String()
+	if !keep || m.stays() {
+		return nil
+	}
+	m.old, d, err = m.t.repository.Manifest(ctx, m.before)
+	m.oldType = string(d.MediaType)
+	if errors.Is(err, registry.ErrNotFound) {
+		return nil // it cannot be put back then, which is said if it comes to that
+	}
+	return err
+}
+
+// conflicts reports whether the move is one that immutable-tags forbids.
+func (r *run) conflicts(m *move) bool {
+	return r.ImmutableTags != nil && m.asked && m.before != "" && !m.stays() && r.ImmutableTags.MatchString(m.tag)
+}
+
+// immutable returns an error that names the first move that immutable-tags forbids.
+func (r *run) immutable(moves []*move) error {
+	for _, m := range moves {
+		if r.conflicts(m) {
+			return problem.New(problem.ImmutableTag, m.t.Repository.Host,
+				fmt.Sprintf("%s is immutable and serves %s, not %s; none of this registry's tags were moved", m, m.before, m.digest), "", nil)
+		}
+	}
+	return nil
+}
+
+// write points the tags at the image: first those of referrers, then those that were
+// asked for, several at a time. With stop, it writes nothing more once a required
+// write has failed anywhere.
+func (r *run) write(ctx context.Context, s *site, moves []*move, stop *atomic.Bool) {
+	if len(moves) == 0 {
+		return
+	}
+	defer r.enter(s, report.Tag)()
+	for _, asked := range []bool{false, true} {
+		few(tagsAtOnce, moves, func(m *move) {
+			if m.asked != asked || ctx.Err() != nil || stop != nil && stop.Load() {
+				return
+			}
+			if stop != nil && m.t.out() {
+				return
+			}
+			if err := r.writeOne(ctx, m); err != nil {
+				if stop != nil {
+					stop.Store(true)
+				}
+				r.tagFailed(ctx, s, m, err)
+			}
+		})
+	}
+}
+
+func (r *run) writeOne(ctx context.Context, m *move) error {
+	if m.stays() {
+		if m.asked {
+			r.tagDone(m.t, m.tag, report.Unchanged, m.before, m.before, "")
+		}
+		return nil
+	}
+	cond := registry.Condition{}
+	if m.asked && r.ImmutableTags != nil && r.ImmutableTags.MatchString(m.tag) {
+		// Between the look and the write somebody may have been faster: look again, and
+		// let registries that honour conditions close the gap that is left.
+		if err := m.lookUp(ctx, false); err != nil {
+			return err
+		}
+		if err := r.immutable([]*move{m}); err != nil {
+			return err
+		}
+		if m.stays() {
+			r.tagDone(m.t, m.tag, report.Unchanged, m.before, m.before, "")
+			return nil
+		}
+		cond.IfNoneMatch = true
+	}
+	m.attempted = true
+	_, err := m.t.repository.PutManifest(ctx, m.tag, m.raw, m.mediaType, cond)
+	switch {
+	case errors.Is(err, registry.ErrImmutable), errors.Is(err, registry.ErrPrecondition):
+		return problem.New(problem.ImmutableTag, m.t.Repository.Host, "the registry does not let "+m.String()+" move", "", err)
+	case err != nil && ctx.Err() == nil:
+		return problem.New(problem.TagRefused, m.t.Repository.Host, "writing the tag "+m.String(), problem.Advice(err), err)
+	case err != nil:
+		return err
+	}
+	m.written = true
+	if m.asked {
+		r.tagDone(m.t, m.tag, report.Pushed, m.before, m.digest.String(), "")
+	}
+	return nil
+}
+
+// tagFailed says that one tag was not written. Other tags of the target go on.
+func (r *run) tagFailed(ctx context.Context, s *site, m *move, err error) {
+	if ctx.Err() != nil {
+		return
+	}
+	m.failure = err.Error()
+	if m.asked {
+		r.tagDone(m.t, m.tag, report.Failed, m.before, "", m.failure)
+	}
+	r.emit(report.RegistryFailed{At: r.at(), Registry: s.Host, Optional: m.t.Optional(), Err: err})
+	m.t.failTag(err)
+}

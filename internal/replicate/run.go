@@ -1,0 +1,175 @@
+package replicate
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/auth"
+	"github.com/multi-registry-push/multi-registry-push/internal/reference"
+	"github.com/multi-registry-push/multi-registry-push/internal/report"
+)
+
+// Run carries out plan, which NewPlan made of q. Everything that happens, failures
+// included, is said to emit, one event at a time; when Run returns, all that it
+// started has ended. When ctx is cancelled, uploads end at once, nothing more is
+// tagged, and with q.Atomic tags that have moved are put back.
+func Run(ctx context.Context, q Request, plan Plan, emit func(report.Event)) {
+	r := newRun(q, emit)
+	defer r.finish(ctx)
+
+	r.phase(report.Plan)
+	if !r.announce(plan) {
+		return
+	}
+	sites, source, disconnect := r.connect(plan)
+	defer disconnect()
+	defer r.settle(ctx, sites)
+
+	r.phase(report.Login)
+	ended, wait := r.login(ctx, sites, source)
+	defer wait()
+	if !r.mayCopy(ctx, sites, ended) {
+		return
+	}
+
+	r.phase(report.Copy)
+	goods, err := r.open(ctx, sites, source)
+	if err != nil {
+		r.sourceFailed(ctx, err)
+		return
+	}
+	defer goods.close()
+
+	switch {
+	case r.DryRun:
+		atOnce(sites, func(s *site) { r.compare(ctx, s, goods) })
+	case r.Atomic:
+		r.together(ctx, sites, goods)
+	default:
+		atOnce(sites, func(s *site) {
+			moves := r.prepare(ctx, s, goods)
+			r.write(ctx, s, moves, nil)
+			r.verify(ctx, s, moves)
+		})
+	}
+}
+
+// prepare brings the image to s, up to but without its tags, and returns the tags
+// that are to be written there: none of targets that failed.
+func (r *run) prepare(ctx context.Context, s *site, goods *goods) []*move {
+	shelf := goods.shelf(s)
+	defer shelf.releaseAll()
+	if !s.waitForLogin(ctx) {
+		return nil
+	}
+	r.copy(ctx, s, goods, shelf)
+	return r.weigh(ctx, s, goods)
+}
+
+// run holds what does not change while a run goes on.
+type run struct {
+	Request
+	emit   func(report.Event)
+	phases *phases
+	broken *sync.Once // the source's failure is said once
+}
+
+func newRun(q Request, emit func(report.Event)) *run {
+	if q.Now == nil {
+		q.Now = time.Now
+	}
+	if q.Concurrency <= 0 {
+		q.Concurrency = 4
+	}
+	if q.LoginGrace <= 0 {
+		q.LoginGrace = 5 * time.Second
+	}
+	if q.VerifyPauses == nil {
+		q.VerifyPauses = []time.Duration{200 * time.Millisecond, 500 * time.Millisecond, time.Second, 2 * time.Second}
+	}
+	var mu sync.Mutex
+	return &run{Request: q, phases: &phases{}, broken: &sync.Once{}, emit: func(e report.Event) {
+		mu.Lock()
+		defer mu.Unlock()
+		emit(e)
+	}}
+}
+
+// connect makes the client of every enabled registry, and of a remote source; a
+// source on the host of a destination shares its client.
+func (r *run) connect(plan Plan) (sites []*site, source *origin, disconnect func()) {
+	var hosts []Host
+	for _, planned := range plan.Registries {
+		if !planned.Enabled() {
+			continue
+		}
+		host := r.Connect(planned.Host, planned.Insecure || r.sourceIsInsecure(planned.Host), r.account(planned.Host, plan))
+		hosts = append(hosts, host)
+		sites = append(sites, newSite(planned, host))
+	}
+	if at := r.SourceRepository; at != nil {
+		source = &origin{at: *at}
+		for _, s := range sites {
+			if s.Host == at.Host {
+				source.host = s.host
+			}
+		}
+		if source.host.Repository == nil {
+			source.host = r.Connect(at.Host, r.sourceIsInsecure(at.Host), r.account(at.Host, plan))
+			hosts = append(hosts, source.host)
+		}
+	}
+	return sites, source, func() {
+		for _, h := range hosts {
+			h.Close()
+		}
+	}
+}
+
+func (r *run) sourceIsInsecure(host string) bool {
+	if r.SourceRepository == nil || r.SourceRepository.Host != host {
+		return false
+	}
+	item := r.Choose(*r.SourceRepository).Item
+	return item != nil && item.Insecure
+}
+
+// account returns the credentials of a host's repositories: as planned, or, for one
+// that only is read from, as chosen now.
+func (r *run) account(host string, plan Plan) func(path string) auth.Choice {
+	return func(path string) auth.Choice {
+		repository := reference.Repository{Host: host, Path: path}
+		if c, ok := plan.choices[repository]; ok {
+			return c
+		}
+		return r.Choose(repository)
+	}
+}
+
+// atOnce calls f for every element of list at the same time and waits for all.
+func atOnce[T any](list []T, f func(T)) {
+	var wg sync.WaitGroup
+	for _, e := range list {
+		wg.Go(func() { f(e) })
+	}
+	wg.Wait()
+}
+
+// few calls f for every element of list, n at a time, and waits for all.
+func few[T any](n int, list []T, f func(T)) {
+	next := make(chan T)
+	var wg sync.WaitGroup
+	for range min(n, len(list)) {
+		wg.Go(func() {
+			for e := range next {
+				f(e)
+			}
+		})
+	}
+	for _, e := range list {
+		next <- e
+	}
+	close(next)
+	wg.Wait()
+}

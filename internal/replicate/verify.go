@@ -1,0 +1,70 @@
+package replicate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/problem"
+	"github.com/multi-registry-push/multi-registry-push/internal/registry"
+	"github.com/multi-registry-push/multi-registry-push/internal/report"
+)
+
+// verify asks again for every tag that was written. A registry that answers late is
+// asked a few times before it is judged.
+func (r *run) verify(ctx context.Context, s *site, moves []*move) {
+	var written []*move
+	for _, m := range moves {
+		if m.written {
+			written = append(written, m)
+		}
+	}
+	if len(written) == 0 {
+		return
+	}
+	defer r.enter(s, report.Verify)()
+	few(tagsAtOnce, written, func(m *move) {
+		serves, err := r.serves(ctx, m)
+		switch {
+		case ctx.Err() != nil:
+			return // it was written; whether it is served was not asked
+		case err != nil:
+			err = problem.New(problem.VerifyMismatch, s.Host, "asking for "+m.String()+" after it was written", problem.Advice(err), err)
+		case serves != m.digest.String():
+			err = problem.New(problem.VerifyMismatch, s.Host, fmt.Sprintf("%s serves %s, not %s", m, orNothing(serves), m.digest), "", nil)
+		default:
+			return
+		}
+		if m.asked {
+			r.tagDone(m.t, m.tag, report.Failed, m.before, serves, err.Error())
+		}
+		r.emit(report.RegistryFailed{At: r.at(), Registry: s.Host, Optional: m.t.Optional(), Err: err})
+		m.t.failTag(err)
+	})
+}
+
+// serves returns the digest that the tag serves, "" for none, after asking as often
+// as it takes until it is ours or patience ends.
+func (r *run) serves(ctx context.Context, m *move) (digest string, err error) {
+	for try := 0; ; try++ {
+		d, err := m.t.repository.Stat(ctx, m.tag)
+		switch {
+		case errors.Is(err, registry.ErrNotFound):
+			digest = ""
+		case err != nil:
+			return "", err
+		default:
+			digest = d.Digest.String()
+		}
+		if digest == m.digest.String() || try == len(r.VerifyPauses) || !pause(ctx, r.VerifyPauses[try]) {
+			return digest, nil
+		}
+	}
+}
+
+func orNothing(digest string) string {
+	if digest == "" {
+		return "nothing"
+	}
+	return digest
+}
