@@ -51,6 +51,7 @@ type Image struct {
 
 	root      func(context.Context) (*Manifest, error)
 	referrers func(context.Context, *Manifest) ([]Referrer, error)
+	platforms func(context.Context) ([]string, error)
 	ahead     []Blob
 	close     func() error
 }
@@ -67,6 +68,16 @@ func (i *Image) Ahead() []Blob { return i.ahead }
 // Root waits until the whole graph is known and returns its root. Every call
 // returns the same value.
 func (i *Image) Root(ctx context.Context) (*Manifest, error) { return i.root(ctx) }
+
+// Platforms returns what the image runs on, such as linux/arm64, sorted, each once.
+// It waits for Root. It is empty for artifacts, and for a single image in a registry,
+// whose config alone would tell.
+func (i *Image) Platforms(ctx context.Context) ([]string, error) {
+	if i.platforms == nil {
+		return nil, nil
+	}
+	return i.platforms(ctx)
+}
 
 // Referrers returns what refers to m in the source, not recursively. Sources that
 // cannot hold referrers return none.

@@ -53,5 +53,45 @@ type Options struct {
 // Open opens what spec names. It reads manifests, but no layer. The image must be
 // closed; ctx must live as long as it.
 func Open(ctx context.Context, spec Spec, o Options) (*Image, error) {
-	panic("not there yet")
+	if err := CheckPlatforms(o.Platforms); err != nil {
+		return nil, err
+	}
+	switch spec.Kind {
+	case Registry:
+		i, err := openRemote(ctx, spec, o)
+		if err != nil {
+			return nil, in("source "+spec.Reference.String(), err)
+		}
+		return i, nil
+	default:
+		i, err := openLocal(ctx, spec, o)
+		if err != nil {
+			return nil, in("source "+short(spec.Text), err)
+		}
+		return i, nil
+	}
+}
+
+// settle loads the graph below d, or what is left of it, and makes it the image's
+// root. present is nil where all that d names must be there.
+func (i *Image) settle(ctx context.Context, g *graph, d v1.Descriptor, o Options, present func(v1.Descriptor) bool) error {
+	s := subset{graph: g, present: present}
+	for _, text := range o.Platforms {
+		p, err := parsePlatform(text)
+		if err != nil {
+			return err
+		}
+		s.platforms = append(s.platforms, p)
+	}
+	d, err := s.of(ctx, d)
+	if err != nil {
+		return err
+	}
+	root, err := g.load(ctx, d)
+	if err != nil {
+		return err
+	}
+	i.root = func(context.Context) (*Manifest, error) { return root, nil }
+	i.platforms = func(ctx context.Context) ([]string, error) { return g.platformsOf(ctx, root, !i.Remote()) }
+	return nil
 }

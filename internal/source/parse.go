@@ -112,23 +112,9 @@ func parseReference(spec Spec, text string) (Spec, error) {
 	if strings.HasPrefix(text, "/") {
 		return spec, invalid(fmt.Sprintf("source %q has an empty registry host", short(spec.Text)), "Look at the variable that should hold the host: it may be unset.")
 	}
-	ref, err := name.ParseReference(text, name.WithDefaultRegistry(name.DefaultRegistry))
-	if err != nil {
-		remedy := ""
-		if lower := strings.ToLower(text); lower != text {
-			remedy = "Repositories are written in lower case."
-		}
-		return spec, invalid(fmt.Sprintf("source %q: %s", short(spec.Text), short(err.Error())), remedy)
-	}
-	repo := ref.Context()
-	spec.Reference.Repository = reference.Repository{Host: reference.CanonicalHost(repo.RegistryStr()), Path: repo.RepositoryStr()}
-	switch r := ref.(type) {
-	case name.Digest:
-		spec.Reference.Digest = r.DigestStr()
-	case name.Tag:
-		spec.Reference.Tag = r.TagStr()
-	}
-	return spec, nil
+	var err error
+	spec.Reference, err = reference.ParseSource(text)
+	return spec, err
 }
 
 // complete refuses what is left of a reference when the variable at its end was

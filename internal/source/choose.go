@@ -1,0 +1,234 @@
+package source
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/problem"
+)
+
+const (
+	refName    = "org.opencontainers.image.ref.name" // image-spec 1.1, annotations.md
+	imageName  = "io.containerd.image.name"          // containerd, images/annotations.go
+	cosignKind = "kind"                              // cosign, pkg/oci/layout: what `cosign save` marks its manifests with
+	cosignBase = "dev.cosignproject.cosign/"
+)
+
+// candidate is an image in a layout or archive, under all its names.
+type candidate struct {
+	descriptor v1.Descriptor
+	names      []string
+	refersTo   string // digest or tag of what it is about, if it is no image of its own
+	tag        string // cosign's, if it refers by that
+}
+
+// contents returns what index.json lists, counted by digest.
+func contents(index document) []*candidate {
+	var all []*candidate
+	byDigest := map[v1.Hash]*candidate{}
+	for _, d := range index.Manifests {
+		c := byDigest[d.Digest]
+		if c == nil {
+			c = &candidate{descriptor: d}
+			byDigest[d.Digest] = c
+			all = append(all, c)
+		}
+		for _, key := range []string{imageName, refName} {
+			if n := d.Annotations[key]; n != "" && !slices.Contains(c.names, n) {
+				c.names = append(c.names, n)
+			}
+		}
+	}
+	return all
+}
+
+// derivedTag matches the tags that say what a manifest refers to: the fallback of
+// distribution-spec 1.1 ("Referrers Tag Schema") and cosign's.
+var derivedTag = regexp.MustCompile(`(?:^|:)(sha256|sha512)-([0-9a-f]{64}|[0-9a-f]{128})(\.(?:sig|att|sbom))?$`)
+
+// markReferrers finds out which candidates are no images of their own.
+func markReferrers(ctx context.Context, g *graph, l layout, all []*candidate) error {
+	if len(all) < 2 {
+		return nil
+	}
+	for _, c := range all {
+		for _, n := range c.names {
+			if m := derivedTag.FindStringSubmatch(n); m != nil {
+				c.refersTo = m[1] + ":" + m[2]
+				if m[3] != "" {
+					c.tag = m[1] + "-" + m[2] + m[3]
+				}
+			}
+		}
+		if c.descriptor.Annotations[attestationType] != "" {
+			c.refersTo = c.descriptor.Annotations[attestedDigest]
+		}
+		if c.refersTo != "" || !isManifest(c.descriptor) || !l.has(c.descriptor) {
+			continue
+		}
+		_, doc, err := g.one(ctx, c.descriptor)
+		if err != nil {
+			return err
+		}
+		if doc.Subject != nil {
+			c.refersTo = doc.Subject.Digest.String()
+		}
+	}
+	markCosign(all)
+	return nil
+}
+
+// markCosign finds what `cosign save` wrote: one image, and its signatures and
+// attestations marked by kind.
+func markCosign(all []*candidate) {
+	suffixes := map[string]string{"sigs": "sig", "atts": "att", "sboms": "sbom"}
+	var image *candidate
+	for _, c := range all {
+		switch kind, _ := strings.CutPrefix(c.descriptor.Annotations[cosignKind], cosignBase); kind {
+		case "image", "imageIndex":
+			image = c
+		}
+	}
+	if image == nil {
+		return
+	}
+	for _, c := range all {
+		kind, ok := strings.CutPrefix(c.descriptor.Annotations[cosignKind], cosignBase)
+		if suffix := suffixes[kind]; ok && suffix != "" {
+			c.refersTo = image.descriptor.Digest.String()
+			c.tag = cosignTag(image.descriptor.Digest, suffix)
+		}
+	}
+}
+
+// choose returns the image that pick names; without a pick there must be one only.
+func choose(all []*candidate, pick string) (v1.Descriptor, error) {
+	images := all
+	if pick == "" || !slices.ContainsFunc(all, func(c *candidate) bool { return c.refersTo != "" && c.named(pick) }) {
+		images = slices.DeleteFunc(slices.Clone(all), func(c *candidate) bool { return c.refersTo != "" })
+	}
+	if len(images) == 0 {
+		images = all // nothing but artifacts that refer to what is elsewhere
+	}
+	matching := images
+	if pick != "" {
+		matching = slices.DeleteFunc(slices.Clone(images), func(c *candidate) bool { return !c.named(pick) })
+	}
+	switch {
+	case len(images) == 0:
+		return v1.Descriptor{}, problem.New(problem.SourceNotFound, "", "there is no image in it", "", nil)
+	case len(matching) == 0:
+		return v1.Descriptor{}, problem.New(problem.SourceNotFound, "", fmt.Sprintf("it holds no image called %q; it holds %s", short(pick), list(images)), "Use one of the names that the message lists.", nil)
+	case len(matching) > 1 && pick == "":
+		return v1.Descriptor{}, problem.New(problem.SourceAmbiguous, "", fmt.Sprintf("it holds %d images and none is picked: %s", len(matching), list(matching)), "", nil)
+	case len(matching) > 1:
+		return v1.Descriptor{}, problem.New(problem.SourceAmbiguous, "", fmt.Sprintf("%d images in it are called %q: %s", len(matching), short(pick), list(matching)), "Append the full name of one of them.", nil)
+	}
+	return matching[0].descriptor, nil
+}
+
+// named reports whether pick is one of the names, its tag, or the digest.
+func (c *candidate) named(pick string) bool {
+	if pick == c.descriptor.Digest.String() || pick == "@"+c.descriptor.Digest.String() {
+		return true
+	}
+	return slices.ContainsFunc(c.names, func(n string) bool { return sameName(n, pick) })
+}
+
+// sameName reports whether pick means n: as written, as the tag of it, or as another
+// spelling of the same reference (app:1 is docker.io/library/app:1).
+func sameName(n, pick string) bool {
+	if n == pick {
+		return true
+	}
+	if _, tag, ok := cutTag(n); ok && tag == pick {
+		return true
+	}
+	if !strings.ContainsAny(pick, ":/") {
+		return false
+	}
+	a, err := name.ParseReference(n)
+	if err != nil {
+		return false
+	}
+	b, err := name.ParseReference(pick)
+	return err == nil && a.Name() == b.Name()
+}
+
+// list names candidates, at most so many that a person can read them.
+func list(all []*candidate) string {
+	const most = 10
+	var b strings.Builder
+	for n, c := range all {
+		if n == most {
+			fmt.Fprintf(&b, " and %d more", len(all)-most)
+			break
+		}
+		if n > 0 {
+			b.WriteString(", ")
+		}
+		digest := c.descriptor.Digest.String()
+		if len(c.names) == 0 {
+			b.WriteString(digest)
+			continue
+		}
+		names := slices.Clone(c.names)
+		slices.SortFunc(names, func(a, b string) int { return cmp.Or(cmp.Compare(len(b), len(a)), cmp.Compare(a, b)) })
+		fmt.Fprintf(&b, "%s (%s)", short(strings.Join(names[:min(len(names), 3)], ", ")), digest)
+	}
+	return b.String()
+}
+
+// layoutReferrers returns what refers to a manifest among what the layout lists.
+func layoutReferrers(l layout, all []*candidate) func(context.Context, *Manifest) ([]Referrer, error) {
+	return func(ctx context.Context, m *Manifest) ([]Referrer, error) {
+		digest := m.Descriptor.Digest.String()
+		g := newGraph(l)
+		var found []Referrer
+		known := map[v1.Hash]bool{}
+		add := func(d v1.Descriptor, tag string) error {
+			if known[d.Digest] {
+				return nil
+			}
+			known[d.Digest] = true
+			loaded, err := g.load(ctx, d)
+			if err != nil {
+				return err
+			}
+			found = append(found, Referrer{Manifest: loaded, Tag: tag})
+			return nil
+		}
+		for _, c := range all {
+			if c.refersTo != digest || c.descriptor.Annotations[attestationType] != "" {
+				continue
+			}
+			loaded, doc, err := g.one(ctx, c.descriptor)
+			if err != nil {
+				return nil, err
+			}
+			if c.tag == "" && doc.Subject == nil && loaded.Descriptor.MediaType.IsIndex() {
+				// The fallback tag's index: what it lists are the referrers.
+				for _, d := range doc.Manifests {
+					if !l.has(d) {
+						continue
+					}
+					if err := add(d, ""); err != nil {
+						return nil, err
+					}
+				}
+				continue
+			}
+			if err := add(c.descriptor, c.tag); err != nil {
+				return nil, err
+			}
+		}
+		return found, nil
+	}
+}

@@ -1,0 +1,7 @@
+package source
+
+import "context"
+
+func openDockerArchive(ctx context.Context, t tree, pick string, o Options) (*Image, error) {
+	return nil, unsupported("", "docker archives")
+}

@@ -1,0 +1,374 @@
+package source
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/problem"
+)
+
+const (
+	// maxManifest is the size of a manifest, in bytes, that registries are asked to
+	// accept (distribution-spec 1.1, "Pushing Manifests").
+	maxManifest = 4 << 20
+	// maxManifests and maxManifestBytes bound the memory that a graph takes.
+	maxManifests     = 10_000
+	maxManifestBytes = 64 << 20
+	// maxDepth bounds how deep indexes nest.
+	maxDepth = 16
+	// manifestsInFlight is how many manifests are asked for at a time.
+	manifestsInFlight = 8
+)
+
+// store is where the parts of a graph are.
+type store interface {
+	// manifest returns a manifest's bytes, verified against digest and size. The
+	// error of one that is not there is errMissing.
+	manifest(ctx context.Context, d v1.Descriptor) ([]byte, error)
+	// blob returns a blob. It checks what can be checked without reading it.
+	blob(d v1.Descriptor) (Blob, error)
+}
+
+// missingError says that a store lacks something.
+type missingError struct{ digest v1.Hash }
+
+func (e missingError) Error() string { return fmt.Sprintf("%s is missing", e.digest) }
+
+// document is what the kinds of manifests have in common (image-spec 1.1,
+// manifest.md and image-index.md; Docker schema 2).
+type document struct {
+	SchemaVersion int             `json:"schemaVersion"`
+	MediaType     types.MediaType `json:"mediaType"`
+	ArtifactType  string          `json:"artifactType"`
+	Config        *v1.Descriptor  `json:"config"`
+	Layers        []v1.Descriptor `json:"layers"`
+	Manifests     []v1.Descriptor `json:"manifests"`
+	Blobs         []v1.Descriptor `json:"blobs"` // artifact manifest, a draft of image-spec 1.1
+	Subject       *v1.Descriptor  `json:"subject"`
+	FSLayers      json.RawMessage `json:"fsLayers"` // schema 1
+}
+
+// parseManifest takes a manifest apart. announced is the media type that it came
+// with, "" if none. The media type it returns is the one to publish it with.
+func parseManifest(digest v1.Hash, announced types.MediaType, raw []byte) (document, types.MediaType, error) {
+	var doc document
+	if err := json.Unmarshal(raw, &doc); err != nil {
+		return doc, "", broken(err, "manifest %s cannot be understood", digest)
+	}
+	mediaType := doc.MediaType
+	if mediaType == "" {
+		mediaType = announced
+	}
+	if i := strings.IndexByte(string(mediaType), ';'); i >= 0 { // a header's parameters
+		mediaType = types.MediaType(strings.TrimSpace(string(mediaType[:i])))
+	}
+	if doc.SchemaVersion == 1 || mediaType.IsSchema1() || doc.FSLayers != nil {
+		return doc, "", unsupported("Pull the image with a current Docker and push it again, or build it anew: that writes the current form.",
+			"manifest %s is Docker schema 1, which registries no longer take", digest)
+	}
+	index, image := doc.Manifests != nil, doc.Config != nil || doc.Layers != nil
+	if index && (image || doc.Blobs != nil) {
+		// One registry would take it for an index, another for an image (CVE-2021-41190).
+		return doc, "", broken(nil, "manifest %s is both an index and an image", digest)
+	}
+	switch {
+	case mediaType.IsIndex() && !index && !image, mediaType.IsImage() && image && doc.Config != nil:
+	case mediaType.IsIndex() && !index, mediaType.IsImage():
+		return doc, "", broken(nil, "manifest %s is not the %s it says it is", digest, mediaType)
+	case mediaType.IsIndex():
+	case index && generic(mediaType):
+		mediaType = types.OCIImageIndex
+	case doc.Config != nil && generic(mediaType):
+		mediaType = types.OCIManifestSchema1
+	case index || image || doc.Blobs != nil: // a kind of its own, but its shape is known
+	default:
+		return doc, "", unsupported("", "manifest %s is of the type %q, and what it points at cannot be known", digest, short(string(mediaType)))
+	}
+	return doc, mediaType, nil
+}
+
+// generic reports whether a media type says nothing of the kind of manifest.
+func generic(m types.MediaType) bool {
+	switch m {
+	case "", "application/json", "application/octet-stream", "text/plain":
+		return true
+	}
+	return false
+}
+
+// isManifest reports whether what a descriptor in an index names is a manifest. It
+// may name anything else: BuildKit's cache exports list layers.
+func isManifest(d v1.Descriptor) bool {
+	switch d.MediaType {
+	case "application/vnd.oci.artifact.manifest.v1+json", "":
+		return true
+	}
+	return d.MediaType.IsImage() || d.MediaType.IsIndex() || d.MediaType.IsSchema1()
+}
+
+// isDistributable reports whether registries take a layer. Foreign layers stay
+// where their URLs say.
+func isDistributable(d v1.Descriptor) bool {
+	return d.MediaType.IsDistributable() && d.MediaType != "application/vnd.oci.image.layer.nondistributable.v1.tar+zstd"
+}
+
+// graph loads manifests and what they point at, each digest once.
+type graph struct {
+	store store
+	// made holds manifests that are ours, not the store's.
+	made map[v1.Hash][]byte
+
+	manifests map[v1.Hash]*Manifest
+	documents map[v1.Hash]document
+	blobs     map[v1.Hash]Blob
+	configs   map[v1.Hash][]byte // those that were read for their platform
+	bytes     int64
+}
+
+func newGraph(s store) *graph {
+	return &graph{
+		store: s, made: map[v1.Hash][]byte{},
+		manifests: map[v1.Hash]*Manifest{}, documents: map[v1.Hash]document{}, blobs: map[v1.Hash]Blob{}, configs: map[v1.Hash][]byte{},
+	}
+}
+
+// load returns the manifest that d names with all below it. It goes level by level,
+// so that the manifests of a level are asked for at once.
+func (g *graph) load(ctx context.Context, d v1.Descriptor) (*Manifest, error) {
+	level := []v1.Descriptor{d}
+	for depth := 0; len(level) > 0; depth++ {
+		if depth > maxDepth {
+			return nil, broken(nil, "indexes nest more than %d deep", maxDepth)
+		}
+		fresh, err := g.fetch(ctx, level)
+		if err != nil {
+			return nil, err
+		}
+		level = nil
+		for _, m := range fresh {
+			for _, child := range g.documents[m.Descriptor.Digest].Manifests {
+				if isManifest(child) {
+					level = append(level, child)
+				}
+			}
+		}
+	}
+	if err := g.link(d.Digest, map[v1.Hash]bool{}); err != nil {
+		return nil, err
+	}
+	return g.manifests[d.Digest], nil
+}
+
+// one returns a manifest's bytes and what they say, without what is below it.
+func (g *graph) one(ctx context.Context, d v1.Descriptor) (*Manifest, document, error) {
+	if _, err := g.fetch(ctx, []v1.Descriptor{d}); err != nil {
+		return nil, document{}, err
+	}
+	return g.manifests[d.Digest], g.documents[d.Digest], nil
+}
+
+// fetch reads those of ds that are not known yet and returns them.
+func (g *graph) fetch(ctx context.Context, ds []v1.Descriptor) ([]*Manifest, error) {
+	var want []v1.Descriptor
+	asked := map[v1.Hash]bool{}
+	for _, d := range ds {
+		if err := checkDescriptor(d); err != nil {
+			return nil, err
+		}
+		if g.manifests[d.Digest] == nil && !asked[d.Digest] {
+			asked[d.Digest] = true
+			want = append(want, d)
+		}
+	}
+	if len(g.manifests)+len(want) > maxManifests {
+		return nil, broken(nil, "the image has more than %d manifests", maxManifests)
+	}
+	raws := make([][]byte, len(want))
+	group, groupCtx := errgroup.WithContext(ctx)
+	group.SetLimit(manifestsInFlight)
+	for i, d := range want {
+		if g.bytes += d.Size; g.bytes > maxManifestBytes {
+			_ = group.Wait()
+			return nil, broken(nil, "the image's manifests take more than %d MiB together", maxManifestBytes>>20)
+		}
+		group.Go(func() (err error) {
+			raws[i], err = g.read(groupCtx, d)
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	fresh := make([]*Manifest, len(want))
+	for i, d := range want {
+		doc, mediaType, err := parseManifest(d.Digest, d.MediaType, raws[i])
+		if err != nil {
+			return nil, err
+		}
+		if err := agree(d, mediaType); err != nil {
+			return nil, err
+		}
+		d.MediaType, d.Size, d.Data = mediaType, int64(len(raws[i])), nil
+		fresh[i] = &Manifest{Descriptor: d, Raw: raws[i]}
+		g.manifests[d.Digest], g.documents[d.Digest] = fresh[i], doc
+	}
+	return fresh, nil
+}
+
+func (g *graph) read(ctx context.Context, d v1.Descriptor) ([]byte, error) {
+	if raw, ok := g.made[d.Digest]; ok {
+		return raw, nil
+	}
+	if d.Size > maxManifest {
+		return nil, problem.New(problem.ManifestTooLarge, "", fmt.Sprintf("manifest %s takes %d bytes, more than 4 MiB", d.Digest, d.Size), "", nil)
+	}
+	return g.store.manifest(ctx, d)
+}
+
+// agree refuses a manifest whose own media type is of another kind than the one
+// it was announced with: registries would not treat it alike.
+func agree(d v1.Descriptor, mediaType types.MediaType) error {
+	announced := d.MediaType
+	if announced.IsIndex() && mediaType.IsImage() || announced.IsImage() && mediaType.IsIndex() {
+		return broken(nil, "manifest %s is announced as %s but is %s", d.Digest, announced, mediaType)
+	}
+	return nil
+}
+
+// checkDescriptor refuses descriptors that name nothing.
+func checkDescriptor(d v1.Descriptor) error {
+	switch {
+	case d.Digest.Hex == "":
+		return broken(nil, "a descriptor has no digest")
+	case d.Size < 0:
+		return broken(nil, "%s has a size of %d", d.Digest, d.Size)
+	}
+	return nil
+}
+
+// link gives the manifest its children and blobs.
+func (g *graph) link(digest v1.Hash, linked map[v1.Hash]bool) error {
+	m := g.manifests[digest]
+	if linked[digest] || m.Manifests != nil || m.Blobs != nil {
+		return nil
+	}
+	linked[digest] = true
+	doc := g.documents[digest]
+	seen := map[v1.Hash]bool{}
+	for _, d := range doc.Manifests {
+		if !isManifest(d) {
+			if err := g.addBlob(m, d, seen); err != nil {
+				return err
+			}
+			continue
+		}
+		if seen[d.Digest] {
+			continue
+		}
+		seen[d.Digest] = true
+		if err := g.link(d.Digest, linked); err != nil {
+			return err
+		}
+		m.Manifests = append(m.Manifests, g.manifests[d.Digest])
+	}
+	if doc.Config != nil {
+		if err := g.addBlob(m, *doc.Config, seen); err != nil {
+			return err
+		}
+	}
+	for _, ds := range [][]v1.Descriptor{doc.Layers, doc.Blobs} {
+		for _, d := range ds {
+			if err := g.addBlob(m, d, seen); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (g *graph) addBlob(m *Manifest, d v1.Descriptor, seen map[v1.Hash]bool) error {
+	if err := checkDescriptor(d); err != nil {
+		return err
+	}
+	if !isDistributable(d) || seen[d.Digest] {
+		return nil
+	}
+	seen[d.Digest] = true
+	b, err := g.blob(d)
+	if err != nil {
+		return err
+	}
+	m.Blobs = append(m.Blobs, b)
+	return nil
+}
+
+// blob returns the one Blob of a digest.
+func (g *graph) blob(d v1.Descriptor) (Blob, error) {
+	b, ok := g.blobs[d.Digest]
+	if ok {
+		known, err := b.Descriptor(context.Background()) // a store's descriptors are known
+		if err != nil {
+			return nil, err
+		}
+		if known.Size != d.Size {
+			return nil, broken(nil, "blob %s is said to have %d bytes in one place and %d in another", d.Digest, known.Size, d.Size)
+		}
+		return b, nil
+	}
+	var err error
+	if d.Data != nil {
+		b, err = embedded(d)
+	} else {
+		b, err = g.store.blob(d)
+	}
+	if err != nil {
+		return nil, err
+	}
+	g.blobs[d.Digest] = b
+	return b, nil
+}
+
+// embedded returns a blob whose bytes its descriptor carries (image-spec,
+// descriptor.md, "data").
+func embedded(d v1.Descriptor) (Blob, error) {
+	if int64(len(d.Data)) != d.Size {
+		return nil, broken(nil, "blob %s carries %d bytes but says it has %d", d.Digest, len(d.Data), d.Size)
+	}
+	if err := verify("blob "+d.Digest.String(), d.Digest, d.Data); err != nil {
+		return nil, err
+	}
+	data := d.Data
+	d.Data = nil
+	return newLocalBlob(d, inMemory(data))
+}
+
+// inMemory returns bytes as a file.
+func inMemory(data []byte) file {
+	return file{size: int64(len(data)), open: func() (content, error) {
+		return memory{bytes.NewReader(data)}, nil
+	}}
+}
+
+type memory struct{ *bytes.Reader }
+
+func (memory) Close() error { return nil }
+
+// verify checks bytes against a digest.
+func verify(what string, want v1.Hash, raw []byte) error {
+	h, err := v1.Hasher(want.Algorithm)
+	if err != nil {
+		return unsupported("", "%s: %v", what, err)
+	}
+	_, _ = h.Write(raw)
+	if got := fmt.Sprintf("%x", h.Sum(nil)); got != want.Hex {
+		return mismatch(what, want.String(), want.Algorithm+":"+got)
+	}
+	return nil
+}

@@ -1,0 +1,112 @@
+package source
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"strings"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/problem"
+)
+
+// layout is a store in an OCI image layout (image-spec 1.1, image-layout.md).
+type layout struct{ tree tree }
+
+func blobName(h v1.Hash) string { return "blobs/" + h.Algorithm + "/" + h.Hex }
+
+func (l layout) find(d v1.Descriptor) (file, error) {
+	f, err := l.tree.lookup(blobName(d.Digest))
+	if errors.Is(err, fs.ErrNotExist) {
+		return file{}, broken(missingError{d.Digest}, "a blob is not there")
+	}
+	if err != nil {
+		return file{}, err
+	}
+	if f.size != d.Size {
+		return file{}, broken(nil, "%s has %d bytes, but its descriptor says %d", d.Digest, f.size, d.Size)
+	}
+	return f, nil
+}
+
+func (l layout) manifest(_ context.Context, d v1.Descriptor) ([]byte, error) {
+	f, err := l.find(d)
+	if err != nil {
+		return nil, err
+	}
+	raw, err := readAll(f, "manifest "+d.Digest.String(), maxManifest)
+	if err != nil {
+		return nil, err
+	}
+	return raw, verify("manifest "+d.Digest.String(), d.Digest, raw)
+}
+
+func (l layout) blob(d v1.Descriptor) (Blob, error) {
+	f, err := l.find(d)
+	if err != nil {
+		return nil, err
+	}
+	d.Data = nil
+	return newLocalBlob(d, f)
+}
+
+// has reports whether what d names is there.
+func (l layout) has(d v1.Descriptor) bool {
+	_, err := l.tree.lookup(blobName(d.Digest))
+	return err == nil
+}
+
+// openIndex reads index.json and checks that this is a layout of a version we know.
+func openIndex(t tree) (document, error) {
+	var doc document
+	f, err := t.lookup("index.json")
+	if errors.Is(err, fs.ErrNotExist) {
+		return doc, problem.New(problem.SourceBroken, "", "there is no index.json, so this is no OCI image layout", "Check that the build had `outputs: type=oci` and has finished.", nil)
+	}
+	if err != nil {
+		return doc, err
+	}
+	if a, ok := t.(*archive); ok && a.twice["index.json"] {
+		return doc, broken(nil, "the archive holds index.json twice: it could be read in two ways")
+	}
+	raw, err := readAll(f, "index.json", maxManifest)
+	if err != nil {
+		return doc, err
+	}
+	if err := json.Unmarshal(raw, &doc); err != nil {
+		return doc, broken(err, "index.json cannot be understood")
+	}
+	if doc.SchemaVersion != 2 || doc.Config != nil || doc.MediaType != "" && doc.MediaType != types.OCIImageIndex {
+		return doc, broken(nil, "index.json is not the index of an OCI image layout")
+	}
+	return doc, checkVersion(t)
+}
+
+// checkVersion reads oci-layout. One that is missing is forgiven: index.json tells
+// enough.
+func checkVersion(t tree) error {
+	f, err := t.lookup("oci-layout")
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	raw, err := readAll(f, "oci-layout", maxManifest)
+	if err != nil {
+		return err
+	}
+	var v struct {
+		Version string `json:"imageLayoutVersion"`
+	}
+	if err := json.Unmarshal(raw, &v); err != nil {
+		return broken(err, "oci-layout cannot be understood")
+	}
+	if !strings.HasPrefix(v.Version, "1.") {
+		return unsupported("", "the OCI image layout is of version %q, and only 1.x is known", short(v.Version))
+	}
+	return nil
+}

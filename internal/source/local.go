@@ -1,0 +1,185 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/problem"
+)
+
+// openLocal opens what is in a file or folder.
+func openLocal(ctx context.Context, spec Spec, o Options) (*Image, error) {
+	path, pick, info, err := find(spec, o.Paths)
+	if err != nil {
+		return nil, err
+	}
+	t, err := openTree(ctx, path, info, o.TempDir)
+	if err != nil {
+		return nil, err
+	}
+	i, err := openTreeAs(ctx, spec, t, pick, o)
+	if err != nil {
+		_ = t.close()
+		return nil, err
+	}
+	i.Reference = spec.Text
+	return i, nil
+}
+
+// openTreeAs opens the image that pick names, of the form that spec says or, for a
+// bare path, that the contents show.
+func openTreeAs(ctx context.Context, spec Spec, t tree, pick string, o Options) (*Image, error) {
+	docker, err := holds(t, "manifest.json")
+	if err != nil {
+		return nil, err
+	}
+	oci, err := holds(t, "index.json")
+	if err != nil {
+		return nil, err
+	}
+	_, isFolder := t.(folder)
+	switch {
+	case spec.Kind == DockerArchive && !docker && oci:
+		return nil, problem.New(problem.SourceBroken, "", "this is an OCI image layout, not what `docker save` writes", "Write oci-archive: in front of the path.", nil)
+	case spec.Kind == DockerArchive, spec.Kind == BarePath && docker && !isFolder:
+		return openDockerArchive(ctx, t, pick, o)
+	case spec.Kind != BarePath && !oci && docker:
+		return nil, problem.New(problem.SourceBroken, "", "this is what `docker save` writes, not an OCI image layout", "Write docker-archive: in front of the path.", nil)
+	case !oci && isFolder:
+		return nil, problem.New(problem.SourceBroken, "", "there is no index.json in the folder, so it is no OCI image layout", "Check that the build had `outputs: type=oci,tar=false` and has finished.", nil)
+	case !oci:
+		return nil, problem.New(problem.SourceBroken, "", "the archive has neither index.json nor manifest.json, so it is neither an OCI image layout nor what `docker save` writes", "Check that the build had `outputs: type=oci` or `type=docker`, and has finished. A folder's tar must hold the layout at its top.", nil)
+	}
+	return openLayout(ctx, t, pick, o)
+}
+
+// openLayout opens an image in an OCI layout or archive.
+func openLayout(ctx context.Context, t tree, pick string, o Options) (*Image, error) {
+	index, err := openIndex(t)
+	if err != nil {
+		return nil, err
+	}
+	l := layout{t}
+	g := newGraph(l)
+	all := contents(index)
+	if err := markReferrers(ctx, g, l, all); err != nil {
+		return nil, err
+	}
+	d, err := choose(all, pick)
+	if err != nil {
+		return nil, err
+	}
+	i := &Image{close: t.close}
+	var present func(v1.Descriptor) bool
+	if len(o.Platforms) > 0 { // an image may be there in part, if that part is asked for
+		present = l.has
+	}
+	if err := i.settle(ctx, g, d, o, present); err != nil {
+		return nil, err
+	}
+	i.referrers = layoutReferrers(l, all)
+	return i, nil
+}
+
+func holds(t tree, name string) (bool, error) {
+	_, err := t.lookup(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// find takes PATH or PATH:NAME apart. The longest path that is there counts, since both
+// parts may hold colons.
+func find(spec Spec, paths Paths) (path, pick string, info os.FileInfo, err error) {
+	whole := spec.Path
+	for end := len(whole); end > 0; end = strings.LastIndexByte(whole[:end], ':') {
+		info, err := os.Stat(whole[:end])
+		if err != nil {
+			if !errors.Is(err, fs.ErrNotExist) && !isNotFolder(err) {
+				return "", "", nil, problem.New(problem.SourceNotFound, "", "the path cannot be read", "", err)
+			}
+			continue
+		}
+		if end == len(whole) {
+			return whole, "", info, nil
+		}
+		if pick = whole[end+1:]; pick == "" {
+			return "", "", nil, invalid("the tag behind the path is empty", "Look at the variable that should hold the tag: it may be unset.")
+		}
+		return whole[:end], pick, info, nil
+	}
+	return "", "", nil, notFound(whole, paths)
+}
+
+// isNotFolder reports whether a part of a path is a file where a folder would be.
+func isNotFolder(err error) bool {
+	var pathErr *fs.PathError
+	return errors.As(err, &pathErr) && strings.Contains(pathErr.Err.Error(), "not a directory")
+}
+
+func notFound(path string, paths Paths) error {
+	remedy := "Check the path, and that the step that writes it has run."
+	if paths.Container {
+		remedy = fmt.Sprintf("A container action sees only the workspace (%s) and the runner's temporary folder (%s): write the image into one of them, such as ${{ runner.temp }}.", containerWorkspace, containerTemp)
+	} else if !filepath.IsAbs(path) {
+		if dir, err := os.Getwd(); err == nil {
+			remedy = fmt.Sprintf("Relative paths start at %s. %s", dir, remedy)
+		}
+	}
+	return problem.New(problem.SourceNotFound, "", fmt.Sprintf("%s is not there", short(path)), remedy, nil)
+}
+
+// openTree opens a folder or an archive, whatever it holds.
+func openTree(ctx context.Context, path string, info os.FileInfo, temp string) (tree, error) {
+	switch {
+	case info.IsDir():
+		t, err := openFolder(path)
+		if err != nil {
+			return nil, problem.New(problem.SourceNotFound, "", "the folder cannot be read", "", err)
+		}
+		return t, nil
+	case !info.Mode().IsRegular():
+		return nil, invalid("this is neither a file nor a folder", "Name an archive or a folder.")
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, problem.New(problem.SourceNotFound, "", "the file cannot be read", "", err)
+	}
+	plain, size, err := unpacked(ctx, f, temp)
+	if err != nil {
+		_ = f.Close()
+		return nil, err
+	}
+	t, err := indexTar(plain, size, plain)
+	if err != nil {
+		_ = plain.Close()
+		return nil, err
+	}
+	return t, nil
+}
+
+// readBlob reads a small blob into memory.
+func readBlob(ctx context.Context, b Blob, d v1.Descriptor) ([]byte, error) {
+	r, err := b.Open(ctx, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = r.Close() }()
+	raw, err := io.ReadAll(io.LimitReader(r, d.Size+1))
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(raw)) != d.Size {
+		return nil, broken(nil, "blob %s has not the %d bytes that its descriptor says", d.Digest, d.Size)
+	}
+	return raw, verify("blob "+d.Digest.String(), d.Digest, raw)
+}

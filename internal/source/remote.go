@@ -1,0 +1,121 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/problem"
+	"github.com/multi-registry-push/multi-registry-push/internal/registry"
+)
+
+// remote is a store in a registry.
+type remote struct{ repository RemoteRepository }
+
+func (r remote) manifest(ctx context.Context, d v1.Descriptor) ([]byte, error) {
+	raw, _, err := r.repository.Manifest(ctx, d.Digest.String())
+	if err != nil {
+		if errors.Is(err, registry.ErrNotFound) {
+			return nil, broken(err, "manifest %s is not in the registry, though another names it", d.Digest)
+		}
+		return nil, err
+	}
+	if d.Size != int64(len(raw)) {
+		return nil, broken(nil, "manifest %s has %d bytes, but its descriptor says %d", d.Digest, len(raw), d.Size)
+	}
+	return raw, verify("manifest "+d.Digest.String(), d.Digest, raw)
+}
+
+func (r remote) blob(d v1.Descriptor) (Blob, error) {
+	d.Data = nil
+	return remoteBlob{r.repository, d}, nil
+}
+
+// remoteBlob is a blob in a registry.
+type remoteBlob struct {
+	repository RemoteRepository
+	descriptor v1.Descriptor
+}
+
+func (b remoteBlob) Descriptor(context.Context) (v1.Descriptor, error) { return b.descriptor, nil }
+
+func (b remoteBlob) Open(ctx context.Context, offset int64) (io.ReadCloser, error) {
+	return b.repository.OpenBlob(ctx, b.descriptor, offset)
+}
+
+// openRemote opens an image in a registry. The tag is asked for once; from then on
+// everything goes by digest, so that a tag that moves meanwhile mixes nothing.
+func openRemote(ctx context.Context, spec Spec, o Options) (*Image, error) {
+	if o.Repository == nil {
+		return nil, fmt.Errorf("source %s: no access to registries", spec.Reference)
+	}
+	repository := o.Repository(spec.Reference.Repository)
+	raw, d, err := repository.Manifest(ctx, spec.Reference.Identifier())
+	if err != nil {
+		if errors.Is(err, registry.ErrNotFound) {
+			return nil, problem.New(problem.SourceNotFound, spec.Reference.Host, fmt.Sprintf("%s is not in the registry", spec.Reference),
+				"Check the reference, and that the step that pushes it has run. Registries also say so of what the credentials may not see.", err)
+		}
+		return nil, err
+	}
+	if d.Size == 0 {
+		d.Size = int64(len(raw))
+	}
+	g := newGraph(remote{repository})
+	g.made[d.Digest] = raw // read already
+	origin := spec.Reference.Repository
+	i := &Image{Reference: spec.Reference.String(), Origin: &origin}
+	if err := i.settle(ctx, g, d, o, nil); err != nil {
+		return nil, err
+	}
+	i.referrers = func(ctx context.Context, m *Manifest) ([]Referrer, error) {
+		return remoteReferrers(ctx, repository, m.Descriptor.Digest)
+	}
+	return i, nil
+}
+
+// cosignSuffixes end the tags that cosign derives from a digest.
+var cosignSuffixes = [...]string{"sig", "att", "sbom"}
+
+// cosignTag returns sha256-HEX.SUFFIX.
+func cosignTag(h v1.Hash, suffix string) string {
+	return h.Algorithm + "-" + h.Hex + "." + suffix
+}
+
+// remoteReferrers asks the registry for what refers to a digest, in both ways.
+func remoteReferrers(ctx context.Context, repository RemoteRepository, digest v1.Hash) ([]Referrer, error) {
+	ds, _, err := repository.Referrers(ctx, digest.String())
+	if err != nil && !errors.Is(err, registry.ErrNotFound) {
+		return nil, err
+	}
+	g := newGraph(remote{repository})
+	var found []Referrer
+	for _, d := range ds {
+		m, err := g.load(ctx, d)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, Referrer{Manifest: m})
+	}
+	for _, suffix := range cosignSuffixes {
+		tag := cosignTag(digest, suffix)
+		raw, d, err := repository.Manifest(ctx, tag)
+		if errors.Is(err, registry.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		d.Size = int64(len(raw))
+		g.made[d.Digest] = raw
+		m, err := g.load(ctx, d)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, Referrer{Manifest: m, Tag: tag})
+	}
+	return found, nil
+}

@@ -1,0 +1,96 @@
+package source
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"strings"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/problem"
+)
+
+// tree is a set of files that are read in place: a folder or an archive.
+type tree interface {
+	// lookup returns the file called name, a clean path with slashes. The error of
+	// one that is not there is fs.ErrNotExist.
+	lookup(name string) (file, error)
+	close() error
+}
+
+// file is a file of a tree. It may be opened any number of times at once.
+type file struct {
+	size int64
+	open func() (content, error)
+}
+
+// content is an open file.
+type content interface {
+	io.ReaderAt
+	io.Closer
+}
+
+// folder is a tree on disk. Links that lead out of it are refused.
+type folder struct{ root *os.Root }
+
+func openFolder(path string) (folder, error) {
+	root, err := os.OpenRoot(path)
+	if err != nil {
+		return folder{}, err
+	}
+	return folder{root}, nil
+}
+
+func (f folder) lookup(name string) (file, error) {
+	info, err := f.root.Stat(name)
+	if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return file{}, fs.ErrNotExist
+		}
+		return file{}, broken(err, "%s cannot be read", name)
+	}
+	if !info.Mode().IsRegular() {
+		return file{}, broken(nil, "%s is not a regular file", name)
+	}
+	return file{size: info.Size(), open: func() (content, error) {
+		opened, err := f.root.Open(name)
+		if err != nil {
+			return nil, err
+		}
+		return opened, nil
+	}}, nil
+}
+
+func (f folder) close() error { return f.root.Close() }
+
+// readAll reads a file of at most limit bytes into memory.
+func readAll(f file, name string, limit int64) ([]byte, error) {
+	if f.size > limit {
+		return nil, problem.New(problem.ManifestTooLarge, "", name+" is larger than 4 MiB", "", nil)
+	}
+	c, err := f.open()
+	if err != nil {
+		return nil, broken(err, "%s cannot be read", name)
+	}
+	defer func() { _ = c.Close() }()
+	raw := make([]byte, f.size)
+	if _, err := io.ReadFull(io.NewSectionReader(c, 0, f.size), raw); err != nil {
+		return nil, broken(err, "%s cannot be read to its end", name)
+	}
+	return raw, nil
+}
+
+// cleanName gives a name inside an archive its one spelling. It fails for names
+// that lead out of it.
+func cleanName(name string) (string, error) {
+	if strings.HasPrefix(name, "/") {
+		return "", broken(nil, "the archive names an absolute path, %q", short(name))
+	}
+	for part := range strings.SplitSeq(name, "/") {
+		if part == ".." {
+			return "", broken(nil, "the archive names a path that leads out of it, %q", short(name))
+		}
+	}
+	return path.Clean(name), nil
+}
