@@ -56,21 +56,17 @@ type Options struct {
 	Timeout time.Duration
 }
 
-// Clock tells the time and waits.
-type Clock interface {
-	Now() time.Time
-	// Sleep waits for d, or until ctx is done and returns its error.
-	Sleep(ctx context.Context, d time.Duration) error
-}
-
 // Resolver decides which credential a repository gets. It is safe for
 // concurrent use.
 type Resolver struct {
-	o     Options
-	items []*Item // longest path first
+	o       Options
+	items   []*Item // longest path first
+	configs []*dockerConfig
 
-	mu      sync.Mutex
-	choices map[string]*Choice // by account
+	mu       sync.Mutex
+	accounts map[string]authn.Authenticator // by Choice.Key
+	registry map[string]*ecrRegistry        // by Choice.Key
+	helped   map[string]helperAnswer
 }
 
 // NewResolver reads what there is of credentials; it sends nothing. The warnings
@@ -85,13 +81,28 @@ func NewResolver(o Options) (*Resolver, []Warning) {
 	if o.MapPath == nil {
 		o.MapPath = func(p string) string { return p }
 	}
+	if o.Helper == nil {
+		o.Helper = execHelper
+	}
 	if o.Vault == nil {
 		o.Vault = secret.NewVault(nil)
 	}
+	if o.Transport == nil {
+		o.Transport = http.DefaultTransport.(*http.Transport).Clone()
+	}
+	if o.Clock == nil {
+		o.Clock = realClock{}
+	}
+	o.Timeout = cmp.Or(o.Timeout, 30*time.Second)
 	o.Actor = cmp.Or(o.Actor, o.Getenv("GITHUB_ACTOR"))
 	o.ServerURL = cmp.Or(o.ServerURL, o.Getenv("GITHUB_SERVER_URL"))
 
-	r := &Resolver{o: o, choices: map[string]*Choice{}}
+	r := &Resolver{
+		o:        o,
+		accounts: map[string]authn.Authenticator{},
+		registry: map[string]*ecrRegistry{},
+		helped:   map[string]helperAnswer{},
+	}
 	for i := range o.Items {
 		item := &o.Items[i]
 		o.Vault.Learn(item.Username.Text, item.Password)
@@ -101,25 +112,29 @@ func NewResolver(o Options) (*Resolver, []Warning) {
 	}
 	slices.SortStableFunc(r.items, func(a, b *Item) int { return len(b.Path) - len(a.Path) })
 	o.Vault.Learn(o.Actor, o.GitHubToken)
-	return r, nil
+	for _, name := range []string{oidcToken, "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"} {
+		o.Vault.Learn("", secret.New(o.Getenv(name)))
+	}
+	var warnings []Warning
+	r.configs, warnings = r.readDockerConfigs()
+	return r, warnings
 }
 
 // For decides which credential repo gets. It sends nothing to the registry or
 // to a provider; it may run a credential helper.
 func (r *Resolver) For(repo reference.Repository) Choice {
 	item := r.item(repo)
-	if item == nil {
-		return Choice{Skip: "no credentials", Auth: authn.Anonymous}
+	c, decided := r.fromItem(item, repo)
+	if !decided {
+		c = r.fromSurroundings(repo)
+		c.Item = item
 	}
-	if item.Anonymous {
-		return Choice{Item: item, Anonymous: true, Origin: "anonymous", Auth: authn.Anonymous, Key: fmt.Sprintf("item:%d", item.Line)}
+	if c.Auth == nil {
+		c.Auth = authn.Anonymous
 	}
-	return Choice{
-		Item:   item,
-		Origin: fmt.Sprintf("token from registry-auth (user %q)", item.Username.Text),
-		Auth:   authn.FromConfig(authn.AuthConfig{Username: item.Username.Text, Password: item.Password.Reveal()}),
-		Key:    fmt.Sprintf("item:%d", item.Line),
-	}
+	// Some registries take the token as the user name, too.
+	c.Origin = r.o.Vault.Redact(c.Origin)
+	return c
 }
 
 // item returns the item with the longest match for repo, nil if none matches.
@@ -130,4 +145,165 @@ func (r *Resolver) item(repo reference.Repository) *Item {
 		}
 	}
 	return nil
+}
+
+// fromItem returns what the item says; decided is false if it sets options only.
+func (r *Resolver) fromItem(item *Item, repo reference.Repository) (c Choice, decided bool) {
+	if item == nil {
+		return Choice{}, false
+	}
+	host, ecr := item.isECR()
+	_, byName := parseECR(item.Registry)
+	c = Choice{Item: item, NeedsCreate: ecr || byName, Key: fmt.Sprintf("registry-auth:%d:%s", item.Line, item.Registry)}
+	if c.NeedsCreate {
+		c.CreateRepository = loginOnly(item.Registry)
+	}
+	connection := r.o.Getenv(dockerHubConnection)
+	kind, err := item.kind(connection != "")
+	switch empty := item.empty(); {
+	case item.Skip != "":
+		return c.skip(item.Skip), true
+	case empty != "":
+		return c.skip(empty + " in registry-auth is empty"), true
+	case err != nil:
+		return c.skip("its item in registry-auth is incomplete: " + err.Error()), true
+	}
+
+	user := fmt.Sprintf(" (user %q)", item.Username.Text)
+	switch kind {
+	case anonymous:
+		c.Anonymous, c.Origin = true, "anonymous"
+	case static:
+		if !item.PasswordSet {
+			return c.skip("its item in registry-auth has no password, and " + dockerHubConnection + " is unset"), true
+		}
+		c.Origin = "token from registry-auth" + user
+		c.Auth = authn.FromConfig(authn.AuthConfig{Username: item.Username.Text, Password: item.Password.Reveal()})
+	case accessKey:
+		c.Origin = "AWS access key from registry-auth"
+		r.useECR(&c, item.Registry, host, r.accessKey(item))
+	case chain:
+		c.Origin = "AWS default chain"
+		r.useECR(&c, item.Registry, host, r.defaultChain(item.Registry, host, true))
+	case role:
+		c.Origin = "OIDC, AWS role " + item.AWSRole.Text
+		if c.keyless(r) {
+			r.useECR(&c, item.Registry, host, r.assumedRole(item.Registry, host, item.AWSRole.Text))
+		}
+	case dockerHub:
+		c.Origin = "OIDC, Docker Hub connection" + user
+		if c.keyless(r) {
+			c.Auth = r.account(c.Key, r.buyDockerHub(item.Username.Text, cmp.Or(item.DockerHubConnection.Text, connection)))
+		}
+	case google:
+		c.Origin = "OIDC, Google workload identity"
+		if item.GCPServiceAccount.Set {
+			c.Origin += " (service account " + item.GCPServiceAccount.Text + ")"
+		}
+		if c.keyless(r) {
+			c.Auth = r.account(c.Key, r.buyGoogle(item.Registry, item.GCPProvider.Text, item.GCPServiceAccount.Text))
+		}
+	case azure:
+		c.Origin = "OIDC, Microsoft Entra application " + item.AzureClient.Text
+		if c.keyless(r) {
+			c.Auth = r.account(c.Key, r.buyAzure(item.Registry, item.AzureClient.Text, item.AzureTenant.Text))
+		}
+	default:
+		return Choice{}, false
+	}
+	return c, true
+}
+
+// fromSurroundings returns what applies to a repository without a credential in
+// registry-auth, in the contract's order.
+func (r *Resolver) fromSurroundings(repo reference.Repository) Choice {
+	var c Choice
+	host, ecr := parseECR(repo.Host)
+	if item := r.item(repo); item != nil {
+		host, ecr = item.isECR()
+	}
+	if c.NeedsCreate = ecr; ecr {
+		c.CreateRepository = loginOnly(repo.Host)
+		if r.holdsAWS() {
+			e := &ecrRegistry{r: r, name: repo.Host, host: host, keys: r.defaultChain(repo.Host, host, false)}
+			c.CreateRepository = e.create
+		}
+	}
+	for _, config := range r.configs {
+		f, ok, warnings := config.lookup(r, repo)
+		c.Warnings = append(c.Warnings, warnings...)
+		if !ok {
+			continue
+		}
+		r.learn(f.config)
+		c.Origin = f.origin
+		if f.config.Username != "" {
+			c.Origin += fmt.Sprintf(" (user %q)", f.config.Username)
+		}
+		c.Key = f.origin + ":" + f.key + ":" + repo.Host
+		c.Auth = authn.FromConfig(f.config)
+		return c
+	}
+	if mine := githubRegistry(r.o.ServerURL); repo.Host == "ghcr.io" || repo.Host == mine {
+		switch {
+		case repo.Host != mine:
+			return c.skip("no credentials; github-token is for the registry of " + cmp.Or(r.o.ServerURL, "the workflow's GitHub server") + " only")
+		case r.o.GitHubToken.IsZero():
+			return c.skip("github-token is empty")
+		}
+		c.Origin, c.Key = "github-token", "github-token:"+repo.Host
+		c.Auth = authn.FromConfig(authn.AuthConfig{Username: cmp.Or(r.o.Actor, "github-actions"), Password: r.o.GitHubToken.Reveal()})
+		return c
+	}
+	if ecr {
+		if !r.holdsAWS() {
+			return c.skip("AWS credentials are unset")
+		}
+		c.Origin, c.Key = "AWS default chain", "aws:"+repo.Host
+		r.useECR(&c, repo.Host, host, r.defaultChain(repo.Host, host, false))
+		return c
+	}
+	return c.skip("no credentials in registry-auth or Docker's configuration")
+}
+
+// skip returns c as a choice without a credential.
+func (c Choice) skip(reason string) Choice {
+	c.Skip, c.Origin, c.Key, c.Auth = reason, "", "", nil
+	return c
+}
+
+// keyless reports whether a login with the job's OIDC token can be tried. Where
+// the job cannot have one because of who started it, the choice becomes a skip; anywhere
+// else the login fails, and says which permission to add.
+func (c *Choice) keyless(r *Resolver) bool {
+	if r.hasOIDC() || !r.o.Untrusted {
+		return true
+	}
+	*c = c.skip("the job has no OIDC token: it runs for a pull request from a fork or by Dependabot")
+	return false
+}
+
+// account returns the authenticator of a key, one for all its repositories.
+func (r *Resolver) account(key string, buy func(context.Context) (bought, error)) authn.Authenticator {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	a, there := r.accounts[key]
+	if !there {
+		a = &account{clock: r.o.Clock, buy: buy}
+		r.accounts[key] = a
+	}
+	return a
+}
+
+// useECR makes c log in to an ECR registry with AWS credentials.
+func (r *Resolver) useECR(c *Choice, name string, host ecrHost, keys awsKeys) {
+	r.mu.Lock()
+	e, there := r.registry[c.Key]
+	if !there {
+		e = &ecrRegistry{r: r, name: name, host: host, keys: keys}
+		r.registry[c.Key] = e
+	}
+	r.mu.Unlock()
+	c.CreateRepository = e.create
+	c.Auth = r.account(c.Key, e.buy)
 }

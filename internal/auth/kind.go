@@ -1,0 +1,168 @@
+package auth
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/problem"
+	"github.com/multi-registry-push/multi-registry-push/internal/reference"
+)
+
+// kind is a way to get a credential.
+type kind int
+
+const (
+	none      kind = iota // options only
+	anonymous             // no login
+	static                // user name and password as they are
+	accessKey             // an AWS access key for ECR
+	role                  // an AWS role for ECR
+	chain                 // the AWS default chain for ECR
+	dockerHub
+	google
+	azure
+)
+
+// empty returns the first credential key that is there without a value, "" if all
+// have one: the mark of a secret or variable that is not set.
+func (i *Item) empty() string {
+	for _, key := range i.keys() {
+		if key.empty {
+			return key.name
+		}
+	}
+	return ""
+}
+
+type key struct {
+	name  string
+	empty bool
+}
+
+// keys returns the credential keys that are written in the item.
+func (i *Item) keys() []key {
+	var keys []key
+	add := func(name string, v Value) {
+		if v.Set {
+			keys = append(keys, key{name, v.Text == ""})
+		}
+	}
+	add("username", i.Username)
+	if i.PasswordSet {
+		keys = append(keys, key{"password", i.Password.IsZero()})
+	}
+	add("aws-role", i.AWSRole)
+	add("dockerhub-connection", i.DockerHubConnection)
+	add("gcp-provider", i.GCPProvider)
+	add("gcp-service-account", i.GCPServiceAccount)
+	add("azure-client", i.AzureClient)
+	add("azure-tenant", i.AzureTenant)
+	return keys
+}
+
+// isECR reports whether the item's registry is ECR: by its name, or because the item
+// says so.
+func (i *Item) isECR() (ecrHost, bool) {
+	h, byName := parseECR(i.Registry)
+	switch i.ECR {
+	case "true":
+		return h, true
+	case "false":
+		return h, false
+	}
+	return h, byName
+}
+
+// kind returns how the item gets its credential, or what is wrong with its keys.
+// connection says that the environment names a connection to Docker Hub.
+func (i *Item) kind(connection bool) (kind, error) {
+	var names []string
+	for _, k := range i.keys() {
+		names = append(names, k.name)
+	}
+	has := func(name string) bool { return slices.Contains(names, name) }
+	_, ecr := i.isECR()
+
+	// Each way has its keys, and a host it is for.
+	ways := []struct {
+		kind     kind
+		mark     string // the key that chooses this way
+		needs    []string
+		may      []string
+		hosts    bool // whether the registry is one of its hosts
+		forHosts string
+	}{
+		{role, "aws-role", nil, nil, ecr, "an ECR registry (or with `ecr: true`)"},
+		{dockerHub, "dockerhub-connection", []string{"username"}, nil, i.Registry == reference.DockerHub, "docker.io"},
+		{google, "gcp-provider", nil, []string{"gcp-service-account"}, isGoogle(i.Registry), "*.pkg.dev and gcr.io"},
+		{google, "gcp-service-account", []string{"gcp-provider"}, nil, isGoogle(i.Registry), "*.pkg.dev and gcr.io"},
+		{azure, "azure-client", []string{"azure-tenant"}, nil, isACR(i.Registry), "*.azurecr.io"},
+		{azure, "azure-tenant", []string{"azure-client"}, nil, isACR(i.Registry), "*.azurecr.io"},
+		{static, "password", []string{"username"}, nil, true, ""},
+	}
+	for _, way := range ways {
+		if !has(way.mark) {
+			continue
+		}
+		if !way.hosts {
+			return none, fmt.Errorf("%s is for %s only, not for %s", way.mark, way.forHosts, i.Registry)
+		}
+		for _, need := range way.needs {
+			if !has(need) {
+				return none, fmt.Errorf("%s needs %s beside it", way.mark, need)
+			}
+		}
+		for _, name := range names {
+			if name != way.mark && !slices.Contains(way.needs, name) && !slices.Contains(way.may, name) {
+				return none, fmt.Errorf("%s and %s do not go together: an item has one way to log in", way.mark, name)
+			}
+		}
+		if i.Anonymous {
+			return none, fmt.Errorf("anonymous: true and %s do not go together", way.mark)
+		}
+		if way.kind == static && ecr && i.Username.Text != "AWS" {
+			// AWS is the user name of ECR's own passwords, and no access key.
+			return accessKey, nil
+		}
+		return way.kind, nil
+	}
+	switch {
+	case i.Anonymous && (len(names) > 0 || i.ECR == "true"):
+		return none, fmt.Errorf("anonymous: true does not go together with a credential")
+	case i.Anonymous:
+		return anonymous, nil
+	case has("username") && i.Registry == reference.DockerHub:
+		// Whether this is complete is known by the environment alone, and an unset
+		// variable there is no error.
+		if connection {
+			return dockerHub, nil
+		}
+		return static, nil
+	case has("username"):
+		return none, fmt.Errorf("username needs password beside it")
+	case i.ECR == "true":
+		return chain, nil
+	}
+	return none, nil
+}
+
+// Check returns what is wrong with the keys of the items, each as a problem with
+// the code InvalidAuth that names the line. An item with an empty key is skipped, not
+// wrong.
+func Check(items []Item) []error {
+	var errs []error
+	for n := range items {
+		i := &items[n]
+		if i.Registry == "" || i.Skip != "" || i.empty() != "" {
+			continue
+		}
+		if _, err := i.kind(true); err != nil {
+			errs = append(errs, problem.New(problem.InvalidAuth, i.Registry,
+				fmt.Sprintf("registry-auth, line %d: %s", i.Line, err), "Correct the item: "+strings.TrimSpace(goesTogether), nil))
+		}
+	}
+	return errs
+}
+
+const goesTogether = "`username` with `password`, `username` with `dockerhub-connection`, `aws-role`, `gcp-provider` with or without `gcp-service-account`, `azure-client` with `azure-tenant`, or `anonymous: true`."
