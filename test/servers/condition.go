@@ -79,7 +79,9 @@ func written(r *http.Request) (tag string, ok bool) {
 func serves(next http.Handler, r *http.Request) (digest string, known bool) {
 	head := r.Clone(r.Context())
 	head.Method, head.Body, head.ContentLength = http.MethodHead, http.NoBody, 0
-	head.Header.Del("Content-Type")
+	for _, name := range []string{"Content-Type", "If-Match", "If-None-Match"} {
+		head.Header.Del(name)
+	}
 	head.Header.Set("Accept", "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, "+
 		"application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json")
 	w := httptest.NewRecorder()

@@ -213,3 +213,9 @@ func (s *Server) Htpasswd(t testing.TB) string {
 
 // Options returns what the server was started with.
 func (s *Server) Options() Options { return s.options }
+
+// Transport returns a transport that trusts the server's certificate. Close its idle
+// connections when done.
+func (s *Server) Transport() *http.Transport {
+	return &http.Transport{TLSClientConfig: &tls.Config{RootCAs: s.Roots}, ForceAttemptHTTP2: true}
+}
