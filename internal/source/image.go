@@ -56,6 +56,15 @@ type Image struct {
 	close     func() error
 }
 
+// NewImage returns an image whose graph is known already. referrers, which may be nil,
+// finds what refers to a manifest.
+func NewImage(name string, origin *reference.Repository, root *Manifest, referrers func(context.Context, *Manifest) ([]Referrer, error)) *Image {
+	return &Image{
+		Reference: name, Origin: origin, referrers: referrers,
+		root: func(context.Context) (*Manifest, error) { return root, nil },
+	}
+}
+
 // Remote reports whether blobs come over the network, and so go through the
 // spool.
 func (i *Image) Remote() bool { return i.Origin != nil }
