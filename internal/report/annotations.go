@@ -55,7 +55,7 @@ func (p *Printer) annotations() []Line {
 		noticed = append(noticed, Line{Kind: NoticeLine, Title: "Not configured, skipped", Text: lineSkipped(l)})
 	}
 	if enabled == 0 && len(r.registries)+len(r.lines) > 0 && len(r.errs) == 0 && !r.cancelled {
-		warned = append(warned, Line{Kind: WarningLine, Title: "Nothing was published", Text: "Every registry was skipped: none has credentials."})
+		warned = append(warned, Line{Kind: WarningLine, Title: "Nothing was published", Text: "Every registry was skipped; the notices say why."})
 	}
 	var all []Line
 	for _, lines := range [][]Line{failed, warned, noticed} {
@@ -94,7 +94,7 @@ func (g *registry) leftOut() string {
 	}
 	var texts []string
 	for _, reason := range reasons {
-		texts = append(texts, fmt.Sprintf("%s: %s", listed(tags(names[reason]), 8), reason))
+		texts = append(texts, oneLine(listed(tags(names[reason]), 8)+": "+reason))
 	}
 	return strings.Join(texts, "\n")
 }

@@ -7,7 +7,7 @@ import (
 )
 
 // phaseSummary says how long a registry's phase that just ended took and what it did.
-// A phase that failed has nothing to say: its error has been said.
+// A registry that failed or was skipped has nothing more to say.
 func (r *Record) phaseSummary(e RegistryPhase) (took time.Duration, text string, failed bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -17,6 +17,7 @@ func (r *Record) phaseSummary(e RegistryPhase) (took time.Duration, text string,
 			took, failed = s.end.Sub(s.start), s.failed
 		}
 	}
+	failed = failed || g.skip != "" || len(g.errs) > 0
 	switch e.Phase {
 	case Copy:
 		text = g.copied(took)

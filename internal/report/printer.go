@@ -30,6 +30,7 @@ const (
 type Line struct {
 	Kind        Kind
 	Title, Text string
+	Style       Style // for terminals
 }
 
 // Printer turns events into the lines of a log: a group for each phase, a progress
@@ -238,9 +239,9 @@ func (p *Printer) tag(e TagDone) {
 }
 
 func (p *Printer) problem(registry string, err error) {
-	p.say("", "%s", prefixed(registry, "failed: "+err.Error()))
+	p.sink(Line{Text: prefixed(registry, "failed: "+err.Error()), Style: Bad})
 	if advice := problem.Advice(err); advice != "" {
-		p.say("", "  %s", advice)
+		p.sink(Line{Text: "  " + advice, Style: Bad})
 	}
 }
 
@@ -307,12 +308,7 @@ func (p *Printer) close() {
 		}
 	}
 	p.end()
-	var table strings.Builder
-	_ = p.record.Table(&table, p.o.Width)
-	for line := range strings.Lines(table.String()) {
-		p.sink(Line{Kind: Text, Text: strings.TrimRight(line, "\n")})
-	}
-	for _, line := range p.annotations() {
+	for _, line := range append(p.record.tableLines(p.o.Width), p.annotations()...) {
 		p.sink(line)
 	}
 }

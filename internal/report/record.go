@@ -114,6 +114,9 @@ func (r *Record) Apply(e Event) {
 		r.cancelled = true
 	case Finished:
 		r.finished = e.Time
+		for _, g := range r.registries {
+			g.finish(e.Time)
+		}
 	default:
 		r.applyRegistry(e)
 	}
@@ -143,6 +146,7 @@ func (r *Record) applyRegistry(e Event) {
 	case Sent:
 		g := r.registry(e.Registry)
 		g.sent += e.Bytes
+		g.touch(e.Time)
 		g.sample(e.Time)
 	case BlobDone:
 		r.registry(e.Registry).blob(e)
@@ -182,6 +186,7 @@ func (r *Record) applyRegistry(e Event) {
 	case DryRunPlan:
 		r.dryRun = true
 		g := r.registry(e.Registry)
+		g.touch(e.Time)
 		g.missingBlobs += e.MissingBlobs
 		g.missingBytes += e.MissingBytes
 		g.planned = g.planned || e.MissingBlobs > 0
@@ -242,6 +247,16 @@ func (g *registry) enter(e RegistryPhase) {
 // open returns the index of the phase's span that has not ended, or -1.
 func (g *registry) open(phase Phase) int {
 	return slices.IndexFunc(g.phases, func(s span) bool { return s.phase == phase && s.end.IsZero() })
+}
+
+// finish ends the phases that were broken off.
+func (g *registry) finish(at time.Time) {
+	for i := range g.phases {
+		if s := &g.phases[i]; s.end.IsZero() {
+			s.end, s.failed = at, true
+			g.touch(at)
+		}
+	}
 }
 
 func (g *registry) fail(e RegistryFailed) {

@@ -1,18 +1,12 @@
 package report
 
 import (
-	"bytes"
-	"errors"
 	"flag"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
-	"time"
 
 	"go.uber.org/goleak"
-
-	"github.com/multi-registry-push/multi-registry-push/internal/problem"
 )
 
 var update = flag.Bool("update", false, "write golden files anew")
@@ -40,5 +34,3 @@ func golden(t *testing.T, name, got string) {
 		t.Errorf("%s differs (go test ./internal/report -update writes it anew); got:\n%s", path, got)
 	}
 }
-
-var _ = []any{bytes.NewBuffer, errors.New, strings.Join, time.Now, problem.New}

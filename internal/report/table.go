@@ -11,34 +11,90 @@ import (
 // narrowest is the width below which a table cannot be read.
 const narrowest = 40
 
-// Table writes what happened to every registry, in at most width columns; reasons
-// are broken over several lines. It ends with the digest.
+// Table writes what happened to every registry, in at most width columns: those on
+// the right go first where there is no room; reasons are broken over several lines. It
+// ends with the digest.
 func (r *Record) Table(w io.Writer, width int) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	width = max(width, narrowest)
-	rows := [][]string{{"REGISTRY", "STATUS", "TAGS", "SENT", "REUSED", "TIME", "SPEED"}}
-	reasons := []string{""}
-	for _, g := range r.registries {
-		row, reason := r.row(g)
-		rows = append(rows, row)
-		reasons = append(reasons, reason)
-	}
 	var b strings.Builder
-	if len(r.registries) > 0 {
-		writeRows(&b, rows, reasons, width)
-	}
-	for _, l := range r.lines {
-		writeWrapped(&b, lineSkipped(l), 0, width)
-	}
-	for _, err := range r.errs {
-		writeWrapped(&b, Advised(err), 0, width)
-	}
-	if text := r.closing(); text != "" {
-		writeWrapped(&b, text, 0, width)
+	for _, line := range r.tableLines(width) {
+		b.WriteString(line.Text + "\n")
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// tableLines is the table line by line.
+func (r *Record) tableLines(width int) []Line {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	width = max(width, narrowest)
+	var lines []Line
+	if len(r.registries) > 0 {
+		lines = r.rows(width)
+	}
+	for _, l := range r.lines {
+		lines = append(lines, wrapped(lineSkipped(l), 0, width, Faint)...)
+	}
+	for _, err := range r.errs {
+		lines = append(lines, wrapped(Advised(err), 0, width, Bad)...)
+	}
+	if text := r.closing(); text != "" {
+		lines = append(lines, wrapped(text, 0, width, Plain)...)
+	}
+	return lines
+}
+
+// rows aligns the columns; amounts stand to the right.
+func (r *Record) rows(width int) []Line {
+	rows := [][]string{{"REGISTRY", "STATUS", "TAGS", "SENT", "REUSED", "TIME", "SPEED"}}
+	reasons := []string{""}
+	styles := []Style{Strong}
+	for _, g := range r.registries {
+		row, reason := r.row(g)
+		status, _ := r.status(g)
+		rows, reasons, styles = append(rows, row), append(reasons, reason), append(styles, styleOf(status))
+	}
+	widths := columns(rows, width)
+	var lines []Line
+	for i, row := range rows {
+		var line strings.Builder
+		for j, cell := range row[:min(len(row), len(widths))] {
+			if j > 0 {
+				line.WriteString("  ")
+			}
+			cell = runewidth.Truncate(cell, widths[j], "…")
+			pad := strings.Repeat(" ", widths[j]-runewidth.StringWidth(cell))
+			if j < 3 {
+				line.WriteString(cell + pad)
+			} else {
+				line.WriteString(pad + cell)
+			}
+		}
+		lines = append(lines, Line{Text: strings.TrimRight(line.String(), " "), Style: styles[i]})
+		lines = append(lines, wrapped(reasons[i], 2, width, styles[i])...)
+	}
+	return lines
+}
+
+// columns returns the widths of as many columns as fit.
+func columns(rows [][]string, width int) []int {
+	widths := make([]int, len(rows[0]))
+	for _, row := range rows {
+		for i, cell := range row {
+			widths[i] = max(widths[i], runewidth.StringWidth(cell))
+		}
+	}
+	total := 2 * (len(widths) - 1)
+	for _, n := range widths {
+		total += n
+	}
+	const readable = 22 // of a registry's name
+	for last := len(widths) - 1; last > 2 && total-widths[0]+min(widths[0], readable) > width; last-- {
+		total -= 2 + widths[last]
+		widths = widths[:last]
+	}
+	widths[0] = max(widths[0]-max(total-width, 0), min(widths[0], 12))
+	return widths
 }
 
 // row returns the cells of a registry, and the reason that stands below them.
@@ -96,57 +152,26 @@ func (r *Record) closing() string {
 	return text
 }
 
-// writeRows aligns the columns; numbers stand to the right.
-func writeRows(b *strings.Builder, rows [][]string, reasons []string, width int) {
-	widths := make([]int, len(rows[0]))
-	for _, row := range rows {
-		for i, cell := range row {
-			widths[i] = max(widths[i], runewidth.StringWidth(cell))
-		}
-	}
-	total := 2 * (len(widths) - 1)
-	for _, n := range widths {
-		total += n
-	}
-	widths[0] = max(widths[0]-max(total-width, 0), 12)
-	for i, row := range rows {
-		var line strings.Builder
-		for j, cell := range row {
-			if j > 0 {
-				line.WriteString("  ")
-			}
-			cell = runewidth.Truncate(cell, widths[j], "…")
-			pad := strings.Repeat(" ", widths[j]-runewidth.StringWidth(cell))
-			if j < 3 {
-				line.WriteString(cell + pad)
-			} else {
-				line.WriteString(pad + cell)
-			}
-		}
-		b.WriteString(strings.TrimRight(runewidth.Truncate(line.String(), width, "…"), " ") + "\n")
-		if reasons[i] != "" {
-			writeWrapped(b, reasons[i], 2, width)
-		}
-	}
-}
-
-// writeWrapped writes a text in lines of at most width columns.
-func writeWrapped(b *strings.Builder, text string, indent, width int) {
+// wrapped returns a text in lines of at most width columns, longer words aside.
+func wrapped(text string, indent, width int, style Style) []Line {
+	var lines []Line
 	margin := strings.Repeat(" ", indent)
 	for paragraph := range strings.Lines(text) {
-		line := margin
+		line, used := margin, indent
 		for _, word := range strings.Fields(paragraph) {
-			if line != margin && runewidth.StringWidth(line)+1+runewidth.StringWidth(word) > width {
-				b.WriteString(line + "\n")
-				line = margin
+			n := runewidth.StringWidth(word)
+			if used > indent && used+1+n > width {
+				lines = append(lines, Line{Text: line, Style: style})
+				line, used = margin, indent
 			}
-			if line != margin {
-				line += " "
+			if used > indent {
+				line, used = line+" ", used+1
 			}
-			line += word
+			line, used = line+word, used+n
 		}
 		if line != margin {
-			b.WriteString(line + "\n")
+			lines = append(lines, Line{Text: line, Style: style})
 		}
 	}
+	return lines
 }
