@@ -1,0 +1,74 @@
+package action
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/problem"
+)
+
+// arguments are what the command line says.
+type arguments struct {
+	help, version bool
+	flags         map[string][]string // by input
+}
+
+// parseArguments reads --NAME VALUE and --NAME=VALUE for every input; one whose default is
+// true or false needs no value. A flag may come twice only if its input takes lines. No
+// message repeats a value: it may be a secret that stands behind a misspelled flag.
+func parseArguments(def *definition, args []string, bad *problems) arguments {
+	a := arguments{flags: map[string][]string{}}
+	for i := 0; i < len(args); i++ {
+		name, value, joined := strings.Cut(args[i], "=")
+		switch name {
+		case "--help", "-help", "-h":
+			a.help = true
+			continue
+		case "--version", "-version":
+			a.version = true
+			continue
+		}
+		bare, ok := strings.CutPrefix(name, "--")
+		if !ok {
+			remedy := "Every value belongs to a flag: --source, --tags and so on; see --help."
+			if single := strings.TrimPrefix(name, "-"); single != name && def.input(single) != nil {
+				remedy = "Did you mean --" + single + "?"
+			}
+			bad.add(problem.UnknownInput, fmt.Sprintf("argument %d is not a flag", i+1), remedy)
+			continue
+		}
+		input := def.input(bare)
+		if input == nil {
+			bad.add(problem.UnknownInput, fmt.Sprintf("there is no flag --%s", short(bare)), didYouMean(bare, "--", append(def.inputNames(), "help", "version")))
+			if !joined && i+1 < len(args) && !strings.HasPrefix(args[i+1], "--") {
+				i++ // most likely its value
+			}
+			continue
+		}
+		if !joined {
+			next := i+1 < len(args) && !strings.HasPrefix(args[i+1], "--")
+			switch {
+			case input.boolean() && (!next || !isBool(args[i+1])):
+				value = "true"
+			case !next:
+				bad.add(problem.InvalidInput, fmt.Sprintf("--%s: the value is missing", bare), "Write --"+bare+" VALUE.")
+				continue
+			default:
+				i++
+				value = args[i]
+			}
+		}
+		if len(a.flags[bare]) > 0 && !slices.Contains([]string{"tags", "platforms"}, bare) {
+			bad.add(problem.InvalidInput, fmt.Sprintf("--%s comes twice", bare), "Write it once.")
+			continue
+		}
+		a.flags[bare] = append(a.flags[bare], value)
+	}
+	return a
+}
+
+// boolean reports whether an input is true or false, which its default tells.
+func (d *inputDefinition) boolean() bool { return isBool(d.Default) }
+
+func isBool(s string) bool { return strings.EqualFold(s, "true") || strings.EqualFold(s, "false") }

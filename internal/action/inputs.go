@@ -1,0 +1,154 @@
+package action
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/problem"
+)
+
+// largestSecretFile bounds what @FILE and standard input may hold, in bytes.
+const largestSecretFile = 1 << 20
+
+// secretInputs are taken from a file or standard input on a command line: other users of
+// a machine see the arguments of its processes.
+var secretInputs = []string{"registry-auth", "github-token"}
+
+// inputs are the values of all inputs, defaults filled in. Secrets among them are plain
+// text here: they go into secret.Text as soon as they are understood.
+type inputs struct {
+	values map[string]string
+	flags  map[string]bool // came from a flag
+}
+
+func (in *inputs) get(name string) string { return in.values[name] }
+
+// where returns how a person wrote an input: "tags" or "--tags".
+func (in *inputs) where(name string) string {
+	if in.flags[name] {
+		return "--" + name
+	}
+	return name
+}
+
+// problems collects what is wrong with the input, so that all of it is said at once.
+type problems []error
+
+func (p *problems) add(code problem.Code, what, remedy string) {
+	*p = append(*p, problem.New(code, "", what, remedy, nil))
+}
+
+// readInputs takes every input from its flag, else from the environment, else from its
+// default.
+func readInputs(def *definition, args arguments, vars variables, stdin io.Reader, bad *problems) *inputs {
+	in := &inputs{values: map[string]string{}, flags: map[string]bool{}}
+	unknownVariables(def, vars, bad)
+	stdinTaken := ""
+	for _, d := range def.Inputs {
+		if values, ok := args.flags[d.Name]; ok {
+			in.flags[d.Name] = true
+			in.values[d.Name] = strings.Join(values, "\n")
+			if slices.Contains(secretInputs, d.Name) {
+				if values[0] == "-" && stdinTaken != "" {
+					bad.add(problem.InvalidInput, fmt.Sprintf("--%s: standard input is taken by --%s already", d.Name, stdinTaken), "Use @FILE for one of them.")
+					in.values[d.Name] = ""
+					continue
+				}
+				if values[0] == "-" {
+					stdinTaken = d.Name
+				}
+				text, err := readSecret(values[0], stdin)
+				if err != nil {
+					bad.add(problem.InvalidInput, fmt.Sprintf("--%s: %v", d.Name, err), "Write @FILE, or - for standard input.")
+				}
+				in.values[d.Name] = text
+			}
+		} else {
+			in.values[d.Name] = vars.input(d.Name)
+		}
+		if strings.TrimSpace(in.values[d.Name]) == "" {
+			in.values[d.Name] = d.Default
+			if strings.Contains(d.Default, "${{") {
+				in.values[d.Name] = ""
+			}
+		}
+	}
+	return in
+}
+
+// input returns an input's variable. The runner makes it of the input's name: upper case,
+// spaces to underscores, hyphens stay. A shell cannot set names with hyphens, so that
+// outside of a workflow underscores do, too.
+func (v variables) input(name string) string {
+	upper := "INPUT_" + strings.ToUpper(name)
+	if value := v[upper]; value != "" || v.workflow() {
+		return value
+	}
+	return v[strings.ReplaceAll(upper, "-", "_")]
+}
+
+// unknownVariables finds misspelled inputs: a typo of atomic must not publish. Outside of
+// a workflow anybody may set INPUT_ variables for whatever purpose.
+func unknownVariables(def *definition, vars variables, bad *problems) {
+	if !vars.workflow() {
+		return
+	}
+	var unknown []string
+	for name := range vars {
+		input, ok := strings.CutPrefix(name, "INPUT_")
+		// The runner's own, for a container action's args and entrypoint.
+		if !ok || input == "ARGS" || input == "ENTRYPOINT" {
+			continue
+		}
+		if input = strings.ToLower(input); def.input(input) == nil {
+			unknown = append(unknown, input)
+		}
+	}
+	slices.Sort(unknown)
+	for _, input := range unknown {
+		bad.add(problem.UnknownInput, fmt.Sprintf("there is no input %q", short(input)), didYouMean(input, "", def.inputNames()))
+	}
+}
+
+func readSecret(from string, stdin io.Reader) (string, error) {
+	var r io.Reader
+	switch {
+	case from == "-":
+		if stdin == nil {
+			return "", errors.New("there is no standard input")
+		}
+		r = stdin
+	case strings.HasPrefix(from, "@") && len(from) > 1:
+		f, err := os.Open(from[1:])
+		if err != nil {
+			return "", err
+		}
+		defer func() { _ = f.Close() }()
+		r = f
+	case from == "":
+		return "", nil
+	default:
+		return "", errors.New("a secret is not an argument: other users of the machine see those")
+	}
+	text, err := io.ReadAll(io.LimitReader(r, largestSecretFile+1))
+	if err != nil {
+		return "", err
+	}
+	if len(text) > largestSecretFile {
+		return "", fmt.Errorf("there is more than %d KiB", largestSecretFile>>10)
+	}
+	return string(text), nil
+}
+
+// short bounds outside text in messages.
+func short(s string) string {
+	const most = 300
+	if len(s) <= most {
+		return s
+	}
+	return s[:most] + "…"
+}

@@ -1,0 +1,82 @@
+package action
+
+import "github.com/multi-registry-push/multi-registry-push/internal/report"
+
+// redacted returns an event with the secrets in texts from the outside replaced.
+func redacted(e report.Event, redact func(string) string) report.Event {
+	switch e := e.(type) {
+	case report.RegistryFailed:
+		e.Err = redactedError(e.Err, redact)
+		return e
+	case report.RunFailed:
+		e.Err = redactedError(e.Err, redact)
+		return e
+	case report.Notice:
+		e.Text = redact(e.Text)
+		return e
+	case report.Debug:
+		e.Text = redact(e.Text)
+		return e
+	case report.LineSkipped:
+		e.Line, e.Reason = redact(e.Line), redact(e.Reason)
+		return e
+	case report.RegistryPlanned:
+		e.Skip = redact(e.Skip)
+		return e
+	case report.RegistrySkipped:
+		e.Reason = redact(e.Reason)
+		return e
+	case report.TagsSkipped:
+		e.Reason = redact(e.Reason)
+		return e
+	case report.TagDone:
+		e.Reason = redact(e.Reason)
+		return e
+	case report.DryRunPlan:
+		e.Note = redact(e.Note)
+		return e
+	case report.SourceKnown:
+		e.Reference = redact(e.Reference)
+		return e
+	}
+	return e
+}
+
+// redactedError returns err with another text, and the same chain behind it. Errors that
+// are joined stay apart, since each has a remedy of its own.
+func redactedError(err error, redact func(string) string) error {
+	if err == nil {
+		return nil
+	}
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		var parts joinedErrors
+		for _, part := range joined.Unwrap() {
+			parts = append(parts, redactedError(part, redact))
+		}
+		return parts
+	}
+	return &cleanError{text: redact(err.Error()), err: err}
+}
+
+type cleanError struct {
+	text string
+	err  error
+}
+
+func (e *cleanError) Error() string { return e.text }
+func (e *cleanError) Unwrap() error { return e.err }
+
+type joinedErrors []error
+
+func (e joinedErrors) Error() string {
+	text := ""
+	for i, err := range e {
+		if i > 0 {
+			text += "\n"
+		}
+		text += err.Error()
+	}
+	return text
+}
+
+func (e joinedErrors) Unwrap() []error { return e }

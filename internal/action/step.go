@@ -1,0 +1,186 @@
+package action
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/auth"
+	"github.com/multi-registry-push/multi-registry-push/internal/reference"
+	"github.com/multi-registry-push/multi-registry-push/internal/registry"
+	"github.com/multi-registry-push/multi-registry-push/internal/replicate"
+	"github.com/multi-registry-push/multi-registry-push/internal/report"
+	"github.com/multi-registry-push/multi-registry-push/internal/source"
+	"github.com/multi-registry-push/multi-registry-push/internal/spool"
+)
+
+// step is one run of the program: the inputs, understood, and everything that is made
+// from them and the environment.
+type step struct {
+	env       Env
+	vars      variables
+	set       *settings
+	out       *console
+	paths     source.Paths
+	untrusted bool
+	resolver  *auth.Resolver
+	roots     *x509.CertPool // nil: the system's
+	warnings  []string       // to be said when the run starts
+	now       func() time.Time
+
+	record  *report.Record
+	printer *report.Printer
+	saying  sync.Mutex // events come from several packages; each is told whole
+}
+
+func newStep(env Env, vars variables, out *console, set *settings) *step {
+	s := &step{env: env, vars: vars, set: set, out: out, now: nowOr(env.Now)}
+	s.paths = source.NewPaths(vars.get, nil)
+	s.untrusted = untrusted(vars, s.paths.Map)
+	s.record = report.NewRecord(s.now)
+	s.printer = report.NewPrinter(s.record, out.print, report.PrinterOptions{Width: env.Width, Progress: !env.Terminal})
+	s.loadRoots()
+
+	var transport http.RoundTripper = env.Transport
+	if transport == nil && s.roots != nil {
+		t := http.DefaultTransport.(*http.Transport).Clone()
+		t.TLSClientConfig = &tls.Config{RootCAs: s.roots, MinVersion: tls.VersionTLS12}
+		transport = t
+	}
+	resolver, warnings := auth.NewResolver(auth.Options{
+		Items:       set.Items,
+		GitHubToken: set.GitHubToken,
+		Untrusted:   s.untrusted,
+		Vault:       out.vault,
+		Getenv:      vars.get,
+		MapPath:     s.paths.Map,
+		Transport:   transport,
+		Clock:       env.Clock,
+	})
+	s.resolver = resolver
+	for _, w := range warnings {
+		s.warnings = append(s.warnings, w.String())
+	}
+	return s
+}
+
+// loadRoots adds the authorities in SSL_CERT_FILE to the system's.
+func (s *step) loadRoots() {
+	name := s.vars.get("SSL_CERT_FILE")
+	if name == "" {
+		return
+	}
+	pem, err := os.ReadFile(s.paths.Map(name))
+	pool, _ := x509.SystemCertPool()
+	if pool == nil {
+		pool = x509.NewCertPool()
+	}
+	if err == nil && !pool.AppendCertsFromPEM(pem) {
+		err = errors.New("there is no certificate in it")
+	}
+	if err != nil {
+		s.warnings = append(s.warnings, fmt.Sprintf("SSL_CERT_FILE, %s, is left aside: %v", short(name), err))
+		return
+	}
+	s.roots = pool
+}
+
+// request makes the request, all but its source.
+func (s *step) request() replicate.Request {
+	return replicate.Request{
+		Destinations:     s.set.Destinations,
+		Unconfigured:     s.set.Unconfigured,
+		Choose:           s.resolver.For,
+		Connect:          s.connect,
+		FailOnMissing:    s.set.FailOnMissing,
+		Atomic:           s.set.Atomic,
+		ImmutableTags:    s.set.ImmutableTags,
+		Referrers:        s.set.Referrers,
+		CreateRepository: s.set.CreateRepository,
+		CreateImmutable:  s.set.CreateImmutable,
+		Concurrency:      s.set.Concurrency,
+		DryRun:           s.set.DryRun,
+		Untrusted:        s.untrusted,
+		Now:              s.now,
+	}
+}
+
+// open puts the source into the request.
+func (s *step) open(q *replicate.Request, spec source.Spec) {
+	temp := cmp.Or(s.vars.get("TMPDIR"), "/tmp")
+	q.SourceRepository = spec.Repository()
+	q.Open = func(ctx context.Context, repository func(reference.Repository) source.RemoteRepository) (*source.Image, error) {
+		return source.Open(ctx, spec, source.Options{
+			Platforms:  s.set.Platforms,
+			Repository: repository,
+			Paths:      s.paths,
+			TempDir:    temp,
+			Docker: source.Docker{
+				Host:      s.vars.get("DOCKER_HOST"),
+				TLSVerify: s.vars.get("DOCKER_TLS_VERIFY") != "",
+				CertPath:  s.paths.Map(s.vars.get("DOCKER_CERT_PATH")),
+			},
+		})
+	}
+	q.Spool = func() (*spool.Spool, error) {
+		return spool.New(spool.Options{Dir: temp, RetryBudget: s.env.RetryBudget, Clock: s.env.Clock, Notify: func(n spool.Notice) {
+			s.emit(report.Debug{At: s.at(), Text: n.Text})
+		}})
+	}
+}
+
+// connect makes the client of one host.
+func (s *step) connect(host string, insecure bool, account func(repository string) auth.Choice) replicate.Host {
+	return replicate.HostOf(registry.New(registry.Options{
+		Host:        host,
+		Insecure:    insecure,
+		Auth:        func(repository string) authn.Authenticator { return account(repository).Auth },
+		Vault:       s.out.vault,
+		Concurrency: s.set.Concurrency,
+		Stall:       s.env.Stall,
+		RetryBudget: s.env.RetryBudget,
+		Clock:       s.env.Clock,
+		Roots:       s.roots,
+		InContainer: s.paths.Container,
+		UserAgent:   "multi-registry-push/" + cmp.Or(s.env.Version, "devel"),
+		Base:        s.env.Transport,
+		Notify: func(n registry.Notice) {
+			if n.Warning {
+				s.emit(report.Notice{At: s.at(), Warning: true, Registry: n.Registry, Text: n.Text})
+			} else {
+				s.emit(report.Debug{At: s.at(), Registry: n.Registry, Text: n.Text})
+			}
+		},
+	}))
+}
+
+// emit folds an event into the record and shows it. Secrets are taken out before: the
+// record ends up in files whose escapes would hide them from a later look.
+func (s *step) emit(e report.Event) {
+	e = redacted(e, s.out.vault.Redact)
+	s.saying.Lock()
+	defer s.saying.Unlock()
+	s.record.Apply(e)
+	s.printer.Print(e)
+}
+
+// userInfo returns the user name and password in a proxy's address, empty where it has
+// none.
+func userInfo(address string) (user, password string) {
+	u, err := url.Parse(address)
+	if err != nil || u.User == nil {
+		return "", ""
+	}
+	password, _ = u.User.Password()
+	return u.User.Username(), password
+}
