@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"slices"
@@ -132,6 +133,9 @@ func (r *Resolver) For(repo reference.Repository) Choice {
 	if c.Auth == nil {
 		c.Auth = authn.Anonymous
 	}
+	if config, ok := c.Auth.(staticAuth); ok && !r.o.GitHubToken.IsZero() {
+		c.JobToken = config.Password == r.o.GitHubToken.Reveal()
+	}
 	// Some registries take the token as the user name, too.
 	c.Origin = r.o.Vault.Redact(c.Origin)
 	return c
@@ -178,7 +182,7 @@ func (r *Resolver) fromItem(item *Item, repo reference.Repository) (c Choice, de
 			return c.skip("its item in registry-auth has no password, and " + dockerHubConnection + " is unset"), true
 		}
 		c.Origin = "token from registry-auth" + user
-		c.Auth = authn.FromConfig(authn.AuthConfig{Username: item.Username.Text, Password: item.Password.Reveal()})
+		c.Auth = staticAuth{authn.AuthConfig{Username: item.Username.Text, Password: item.Password.Reveal()}}
 	case accessKey:
 		c.Origin = "AWS access key from registry-auth"
 		r.useECR(&c, item.Registry, host, r.accessKey(item))
@@ -241,7 +245,7 @@ func (r *Resolver) fromSurroundings(repo reference.Repository) Choice {
 			c.Origin += fmt.Sprintf(" (user %q)", f.config.Username)
 		}
 		c.Key = f.origin + ":" + f.key + ":" + repo.Host
-		c.Auth = authn.FromConfig(f.config)
+		c.Auth = staticAuth{f.config}
 		return c
 	}
 	if mine := githubRegistry(r.o.ServerURL); repo.Host == "ghcr.io" || repo.Host == mine {
@@ -252,7 +256,7 @@ func (r *Resolver) fromSurroundings(repo reference.Repository) Choice {
 			return c.skip("github-token is empty")
 		}
 		c.Origin, c.Key = "github-token", "github-token:"+repo.Host
-		c.Auth = authn.FromConfig(authn.AuthConfig{Username: cmp.Or(r.o.Actor, "github-actions"), Password: r.o.GitHubToken.Reveal()})
+		c.Auth = staticAuth{authn.AuthConfig{Username: cmp.Or(r.o.Actor, "github-actions"), Password: r.o.GitHubToken.Reveal()}}
 		return c
 	}
 	if ecr {
@@ -307,3 +311,15 @@ func (r *Resolver) useECR(c *Choice, name string, host ecrHost, keys awsKeys) {
 	c.CreateRepository = e.create
 	c.Auth = r.account(c.Key, e.buy)
 }
+
+// staticAuth is a credential that needs no exchange. It prints as nothing.
+type staticAuth struct{ authn.AuthConfig }
+
+// Authorization returns the credential.
+func (s staticAuth) Authorization() (*authn.AuthConfig, error) {
+	config := s.AuthConfig
+	return &config, nil
+}
+
+// Format prints no secret, whatever the verb.
+func (s staticAuth) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "***") }

@@ -48,6 +48,9 @@ func (r *run) loginTarget(ctx context.Context, s *site, t *target) {
 	case err == nil:
 	case problem.Is(err, problem.NoPushPermission) && r.Untrusted && t.Choice.JobToken && !r.FailOnMissing:
 		t.skip("the job's own token may not push here: the job runs for a pull request from a fork or by Dependabot")
+	case problem.Is(err, problem.MissingCredentials) && !r.FailOnMissing && !t.Required():
+		// Some chains only know that they end in nothing when they are asked.
+		t.skip("AWS credentials are unset")
 	default:
 		r.fail(ctx, s, t, err)
 	}

@@ -36,6 +36,12 @@ func (t Target) Optional() bool {
 	return t.Choice.Item != nil && t.Choice.Item.Required != nil && !*t.Choice.Item.Required
 }
 
+// Required reports whether missing credentials are an error, whatever
+// missing-credentials says.
+func (t Target) Required() bool {
+	return t.Choice.Item != nil && t.Choice.Item.Required != nil && *t.Choice.Item.Required
+}
+
 // References returns the target's references in the order of its tags.
 func (t Target) References() []string {
 	var out []string
