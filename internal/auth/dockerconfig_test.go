@@ -157,9 +157,9 @@ func TestDockerConfigThatCannotBeRead(t *testing.T) {
 func TestDockerConfigPathsAreMapped(t *testing.T) {
 	f := files{"/github/runner_temp/docker/config.json": entry("quay.io", "u", "pw12")}
 	r, _ := NewResolver(Options{
-		Getenv: env("DOCKER_CONFIG", "/home/runner/work/_temp/docker"), ReadFile: f.read,
+		Getenv: env("DOCKER_CONFIG", "/home/runner/_temp/docker"), ReadFile: f.read,
 		MapPath: func(p string) string {
-			return strings.Replace(p, "/home/runner/work/_temp", "/github/runner_temp", 1)
+			return strings.Replace(p, "/home/runner/_temp", "/github/runner_temp", 1)
 		},
 	})
 	if c := r.For(repo("quay.io", "x")); c.Skip != "" {
