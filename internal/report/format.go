@@ -33,10 +33,14 @@ func rate(bytes int64, d time.Duration) string {
 	return fmt.Sprintf("%.1f MB/s", float64(bytes)/1e6/d.Seconds())
 }
 
-// duration writes a time as people say it: 0.4 s, 12.5 s, 2 min 5 s, 1 h 2 min.
+// duration writes a time as people say it: 40 ms, 0.4 s, 12.5 s, 2 min 5 s, 1 h 2 min.
 func duration(d time.Duration) string {
 	d = max(d, 0)
 	switch {
+	case d == 0:
+		return "0 s"
+	case d < 100*time.Millisecond:
+		return fmt.Sprintf("%d ms", max(d.Round(time.Millisecond)/time.Millisecond, 1))
 	case d < time.Minute-50*time.Millisecond:
 		return fmt.Sprintf("%.1f s", d.Seconds())
 	case d < time.Hour-500*time.Millisecond:

@@ -273,7 +273,7 @@ func explained(who string, err error) string {
 	if p, ok := errors.AsType[*problem.Problem](err); ok {
 		text := strings.TrimSuffix(strings.TrimSpace(err.Error()), "["+string(p.Code)+"]")
 		b.WriteString(prose(bounded(oneLine(text), longestReason)))
-		fmt.Fprintf(&b, " [%s](%s#%s)", label(string(p.Code)), errorsPage, label(string(p.Code)))
+		fmt.Fprintf(&b, " ([%s](%s#%s))", label(string(p.Code)), errorsPage, label(string(p.Code)))
 		if advice := p.Advice(); advice != "" {
 			b.WriteString("<br>**What to do:** " + ticked(bounded(oneLine(advice), longestReason)))
 		}

@@ -1,7 +1,10 @@
 package report
 
 import (
+	"crypto/sha256"
 	"errors"
+	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -277,5 +280,17 @@ func TestGolden(t *testing.T) {
 			golden(t, name+".summary.md", p.record.Markdown(MaxSummary))
 			golden(t, name+".results.json", p.record.Results().JSON()+"\n")
 		})
+	}
+}
+
+// TestPictureIsCurrent: docs/summary.png shows what the code writes now.
+func TestPictureIsCurrent(t *testing.T) {
+	drawn, err := os.ReadFile("../../docs/summary/drawn.sha256")
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := fmt.Sprintf("%x\n", sha256.Sum256([]byte(mixed().record.Markdown(MaxSummary))))
+	if string(drawn) != now {
+		t.Error("the summary has changed since docs/summary.png was drawn: run docs/summary/render")
 	}
 }
