@@ -30,18 +30,10 @@ func parseArguments(def *definition, args []string, bad *problems) arguments {
 			continue
 		}
 		bare, ok := strings.CutPrefix(name, "--")
-		if !ok {
-			remedy := "Every value belongs to a flag: --source, --tags and so on; see --help."
-			if single := strings.TrimPrefix(name, "-"); single != name && def.input(single) != nil {
-				remedy = "Did you mean --" + single + "?"
-			}
-			bad.add(problem.UnknownInput, fmt.Sprintf("argument %d is not a flag", i+1), remedy)
-			continue
-		}
 		input := def.input(bare)
-		if input == nil {
-			bad.add(problem.UnknownInput, fmt.Sprintf("there is no flag --%s", short(bare)), didYouMean(bare, "--", append(def.inputNames(), "help", "version")))
-			if !joined && i+1 < len(args) && !strings.HasPrefix(args[i+1], "--") {
+		if !ok || input == nil {
+			bad.add(problem.UnknownInput, notAFlag(i, name, ok), flagMeant(def, name))
+			if strings.HasPrefix(name, "-") && !joined && i+1 < len(args) && !strings.HasPrefix(args[i+1], "-") {
 				i++ // most likely its value
 			}
 			continue
@@ -66,6 +58,23 @@ func parseArguments(def *definition, args []string, bad *problems) arguments {
 		a.flags[bare] = append(a.flags[bare], value)
 	}
 	return a
+}
+
+// notAFlag says what is wrong with an argument. One that does not begin like a flag may be
+// a secret.
+func notAFlag(i int, name string, flag bool) string {
+	if !flag {
+		return fmt.Sprintf("argument %d is not a flag", i+1)
+	}
+	return "there is no flag " + short(name)
+}
+
+func flagMeant(def *definition, name string) string {
+	bare := strings.TrimLeft(name, "-")
+	if bare == name {
+		return "Every value belongs to a flag: --source, --tags and so on; see --help."
+	}
+	return didYouMean(bare, "--", append(def.inputNames(), "help", "version"))
 }
 
 // boolean reports whether an input is true or false, which its default tells.

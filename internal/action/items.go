@@ -88,6 +88,7 @@ type itemList struct {
 	learn func(user string, s secret.Text)
 	bad   *problems
 	items []auth.Item
+	seen  []auth.Item // wrong ones, too
 }
 
 func (l *itemList) wrong(code problem.Code, n *yaml.Node, what, remedy string) {
@@ -113,7 +114,7 @@ func (l *itemList) plain(n *yaml.Node) bool {
 // entry is the value of a key, with the key's node to tell where it stands.
 type entry struct {
 	key, value *yaml.Node
-	text       string // "" for null
+	text       string // "" for null, and for a value that was refused
 }
 
 func (l *itemList) item(n *yaml.Node) (auth.Item, bool) {
@@ -167,12 +168,14 @@ func (l *itemList) entry(key, value *yaml.Node, entries map[string]entry) {
 		return
 	}
 	if !l.plain(key) || !l.plain(value) {
+		entries[name] = entry{key: key, value: value} // it is there, so that nobody misses it
 		return
 	}
 	if first, ok := entries[name]; ok {
 		l.wrong(problem.InvalidAuth, key, fmt.Sprintf("%s is there already, in line %d", name, first.key.Line), "Leave one of them. If the second is part of a secret: "+asJSON)
 		return
 	}
+	entries[name] = entry{key: key, value: value}
 	if value.Kind != yaml.ScalarNode {
 		l.wrong(problem.InvalidAuth, value, "the value of "+name+" is not text", asJSON)
 		return
@@ -181,11 +184,9 @@ func (l *itemList) entry(key, value *yaml.Node, entries map[string]entry) {
 		l.wrong(problem.InvalidAuth, value, "YAML would change the value of "+name+" without a word: part of it reads as a comment or goes on in the next line", asJSON)
 		return
 	}
-	e := entry{key: key, value: value, text: value.Value}
-	if isNull(value) {
-		e.text = ""
+	if !isNull(value) {
+		entries[name] = entry{key: key, value: value, text: value.Value}
 	}
-	entries[name] = e
 }
 
 // isNull reports whether a scalar is YAML's null, which is also what toJSON makes of an
@@ -202,11 +203,10 @@ func (l *itemList) unchanged(key, value *yaml.Node) bool {
 		return value.Value != "" // a password "|-" would read as an empty block
 	}
 	rest := l.rest(value.Line, value.Column)
-	if isNull(value) && value.Value == "" {
-		// Nothing stands there, not even null; a comment behind the key may be a
-		// password that begins with #.
+	if value.Value == "" {
+		// Nothing stands there, not even null; what does is a comment or a sign of
+		// YAML's, such as !, and may be a password.
 		_, rest, _ = strings.Cut(l.rest(key.Line, key.Column), ":")
-		return !strings.HasPrefix(strings.TrimSpace(rest), "#")
 	}
 	after, ok := strings.CutPrefix(rest, value.Value)
 	if !ok {
@@ -362,7 +362,8 @@ func (l *itemList) once(item *auth.Item, n *yaml.Node) {
 	if item.Registry == "" {
 		return
 	}
-	for _, other := range l.items {
+	defer func() { l.seen = append(l.seen, *item) }()
+	for _, other := range l.seen {
 		if other.Registry == item.Registry && other.Path == item.Path {
 			l.wrong(problem.InvalidAuth, n, fmt.Sprintf("%s has an item already, in line %d", strings.TrimSuffix(item.Registry+"/"+item.Path, "/"), other.Line),
 				"Leave one of them, or give them different paths, such as "+item.Registry+"/acme.")
