@@ -34,7 +34,7 @@ func helpText(def *definition) string {
 	}
 	b.WriteString("  --help\n      Print this.\n  --version\n      Print version, commit and Go version.\n\n" +
 		"Credentials that no registry-auth names come from Docker's configuration.\n" +
-		"Exit status: 0 all went well or was skipped, 1 a registry failed or an input was wrong, 130 cancelled.\n")
+		"Exit status: 0 all went well or was skipped, 1 a registry failed or an input was wrong,\n130 cancelled.\n")
 	return b.String()
 }
 
