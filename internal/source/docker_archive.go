@@ -1,7 +1,330 @@
 package source
 
-import "context"
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/problem"
+)
+
+// savedImage is an entry of the manifest.json that docker save writes
+// (moby/docker-image-spec, v1.2, "Combined Image JSON + Filesystem Changeset Format").
+type savedImage struct {
+	Config   string
+	RepoTags []string
+	Layers   []string
+}
+
+// dockerConfig is what is needed of an image's config.
+type dockerConfig struct {
+	OS           string `json:"os"`
+	Architecture string `json:"architecture"`
+	Variant      string `json:"variant"`
+	RootFS       struct {
+		DiffIDs []v1.Hash `json:"diff_ids"`
+	} `json:"rootfs"`
+}
+
+// openDockerArchive opens what docker save, and those that write the same, have made.
+// Docker 25 and later put an OCI layout beside manifest.json. Where its layers are
+// compressed it is published as it is; the classic store writes them plain.
 func openDockerArchive(ctx context.Context, t tree, pick string, o Options) (*Image, error) {
-	return nil, unsupported("", "docker archives")
+	if i, err := openSavedLayout(ctx, t, pick, o); i != nil || err != nil {
+		return i, err
+	}
+	saved, err := readSaved(t)
+	if err != nil {
+		return nil, err
+	}
+	chosen, raw, err := chooseSaved(t, saved, pick)
+	if err != nil {
+		return nil, err
+	}
+	s, err := newSaved(raw, chosen, o)
+	if err != nil {
+		return nil, err
+	}
+	m := newMaking(ctx, len(s.unique))
+	m.work = func(ctx context.Context) (*Manifest, error) {
+		return s.fromTree(ctx, m, t, press{o.TempDir, o.Workers})
+	}
+	return s.image(m, t.close), nil
+}
+
+// openSavedLayout opens the OCI layout in a docker archive, if there is one and it need
+// not be compressed. Platforms that the engine did not have are left out.
+func openSavedLayout(ctx context.Context, t tree, pick string, o Options) (*Image, error) {
+	if there, err := holds(t, "index.json"); err != nil || !there {
+		return nil, err
+	}
+	index, err := openIndex(t)
+	if err != nil {
+		return nil, err
+	}
+	l := layout{t}
+	g := newGraph(l)
+	all := contents(index)
+	if err := markReferrers(ctx, g, l, all); err != nil {
+		return nil, err
+	}
+	d, err := choose(all, pick)
+	if err != nil {
+		return nil, err
+	}
+	m, doc, err := g.one(ctx, d)
+	if err != nil {
+		return nil, err
+	}
+	if !m.Descriptor.MediaType.IsIndex() && slices.ContainsFunc(doc.Layers, isPlain) {
+		return nil, nil
+	}
+	i := &Image{close: t.close}
+	if err := i.settle(ctx, g, d, o, l.has); err != nil {
+		return nil, err
+	}
+	i.referrers = layoutReferrers(l, all)
+	return i, nil
+}
+
+func isPlain(d v1.Descriptor) bool {
+	return d.MediaType == types.OCIUncompressedLayer || d.MediaType == types.DockerUncompressedLayer
+}
+
+func readSaved(t tree) ([]savedImage, error) {
+	f, err := t.lookup("manifest.json")
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, problem.New(problem.SourceBroken, "", "there is no manifest.json, so this is not what `docker save` writes", "Check that the step that wrote it has finished. Archives of Docker before 1.10 have none: save the image again.", nil)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if a, ok := t.(*archive); ok && a.twice["manifest.json"] {
+		return nil, broken(nil, "the archive holds manifest.json twice: it could be read in two ways")
+	}
+	raw, err := readAll(f, "manifest.json", maxManifest)
+	if err != nil {
+		return nil, err
+	}
+	return parseSaved(raw)
+}
+
+func parseSaved(raw []byte) ([]savedImage, error) {
+	var saved []savedImage
+	if err := json.Unmarshal(raw, &saved); err != nil {
+		return nil, broken(err, "manifest.json cannot be understood")
+	}
+	return saved, nil
+}
+
+// chooseSaved returns the image that pick names, and its config. Images are counted by
+// the digest of their config, which names all of their layers.
+func chooseSaved(t tree, saved []savedImage, pick string) (savedImage, []byte, error) {
+	var all []*candidate
+	byDigest := map[v1.Hash]*candidate{}
+	images, configs := map[v1.Hash]savedImage{}, map[v1.Hash][]byte{}
+	for _, s := range saved {
+		name, err := cleanName(s.Config)
+		if err != nil {
+			return savedImage{}, nil, err
+		}
+		f, err := t.lookup(name)
+		if errors.Is(err, fs.ErrNotExist) {
+			return savedImage{}, nil, broken(nil, "manifest.json names the config %q, which is not there", short(s.Config))
+		}
+		if err != nil {
+			return savedImage{}, nil, err
+		}
+		raw, err := readAll(f, "the config "+short(s.Config), maxManifest)
+		if err != nil {
+			return savedImage{}, nil, err
+		}
+		d := v1.Descriptor{MediaType: types.DockerConfigJSON, Size: int64(len(raw)), Digest: digestOf(raw)}
+		if err := checkConfigName(name, d.Digest); err != nil {
+			return savedImage{}, nil, err
+		}
+		c := byDigest[d.Digest]
+		if c == nil {
+			c = &candidate{descriptor: d}
+			byDigest[d.Digest] = c
+			images[d.Digest], configs[d.Digest] = s, raw
+			all = append(all, c)
+		}
+		for _, tag := range s.RepoTags {
+			if tag != "" && !slices.Contains(c.names, tag) {
+				c.names = append(c.names, tag)
+			}
+		}
+	}
+	d, err := choose(all, pick)
+	if err != nil {
+		return savedImage{}, nil, err
+	}
+	return images[d.Digest], configs[d.Digest], nil
+}
+
+// checkConfigName refuses a config that is called by another digest than its own: HEX.json
+// in the classic form, blobs/sha256/HEX since Docker 25, sha256:HEX from Kaniko.
+func checkConfigName(name string, digest v1.Hash) error {
+	base := strings.TrimPrefix(strings.TrimSuffix(name[strings.LastIndexByte(name, '/')+1:], ".json"), "sha256:")
+	if len(base) == len(digest.Hex) && isHex(base) && base != digest.Hex {
+		return mismatch("the config "+name, "sha256:"+base, digest.String())
+	}
+	return nil
+}
+
+// saved is an image whose layers are still to be prepared.
+type saved struct {
+	config  []byte
+	digest  v1.Hash
+	layers  []string  // names of files, as the config's diff ids
+	diffIDs []v1.Hash // from the bottom up
+	unique  []v1.Hash // each once
+	on      platform
+}
+
+// newSaved reads the config, and checks that the platform is one that is asked for.
+func newSaved(config []byte, i savedImage, o Options) (*saved, error) {
+	var c dockerConfig
+	if err := json.Unmarshal(config, &c); err != nil {
+		return nil, broken(err, "the image's config cannot be understood")
+	}
+	s := &saved{config: config, digest: digestOf(config), diffIDs: c.RootFS.DiffIDs, on: normalize(c.OS, c.Architecture, c.Variant)}
+	if len(i.Layers) != len(s.diffIDs) {
+		return nil, broken(nil, "manifest.json names %d layers, but the image's config %d", len(i.Layers), len(s.diffIDs))
+	}
+	for _, name := range i.Layers {
+		clean, err := cleanName(name)
+		if err != nil {
+			return nil, err
+		}
+		s.layers = append(s.layers, clean)
+	}
+	s.unique = uniqueHashes(s.diffIDs)
+	return s, s.on.askedFor(o.Platforms)
+}
+
+func uniqueHashes(all []v1.Hash) []v1.Hash {
+	seen := map[v1.Hash]bool{}
+	var out []v1.Hash
+	for _, h := range all {
+		if !seen[h] {
+			seen[h] = true
+			out = append(out, h)
+		}
+	}
+	return out
+}
+
+// askedFor fails if a single image is not on every platform of list.
+func (p platform) askedFor(list []string) error {
+	var missing []platform
+	for _, text := range list {
+		asked, err := parsePlatform(text)
+		if err != nil {
+			return err
+		}
+		if asked != p && !slices.Contains(missing, asked) {
+			missing = append(missing, asked)
+		}
+	}
+	if len(missing) > 0 {
+		return notThere(missing, []string{p.String()})
+	}
+	return nil
+}
+
+// image returns the image that m makes.
+func (s *saved) image(m *making, close func() error) *Image {
+	return &Image{
+		root:      m.wait,
+		ahead:     m.ahead(),
+		platforms: func(context.Context) ([]string, error) { return []string{s.on.String()}, nil },
+		close:     func() error { return errors.Join(m.close(), close()) },
+	}
+}
+
+// fromTree prepares the layers in an archive, one after the other and each on all cores,
+// so that the first can be sent while the second is compressed.
+func (s *saved) fromTree(ctx context.Context, m *making, t tree, p press) (*Manifest, error) {
+	slots := map[v1.Hash]*slot{}
+	for n, name := range s.layers {
+		want := s.diffIDs[n]
+		if slots[want] != nil {
+			continue
+		}
+		f, err := t.lookup(name)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, broken(nil, "layer %q is not there", short(name))
+		}
+		if err != nil {
+			return nil, err
+		}
+		l, err := p.fromFile(ctx, f)
+		if err != nil {
+			return nil, in("layer "+short(name), err)
+		}
+		if l.diffID != want {
+			err = mismatch("layer "+short(name), want.String(), l.diffID.String())
+		} else {
+			slots[want], err = m.finished(l)
+		}
+		if err != nil {
+			if l.release != nil {
+				_ = l.release()
+			}
+			return nil, err
+		}
+	}
+	return s.manifest(slots)
+}
+
+// manifest writes the manifest of an image that had none, or whose manifest named plain
+// layers. It is what docker push writes: Docker schema 2, the config as it was. Only where
+// a layer is compressed with zstd, which schema 2 has no type for, is it OCI.
+func (s *saved) manifest(slots map[v1.Hash]*slot) (*Manifest, error) {
+	d := v1.Descriptor{MediaType: types.DockerConfigJSON, Size: int64(len(s.config)), Digest: s.digest}
+	mediaType, layerType := types.DockerManifestSchema2, types.DockerLayer
+	for _, slot := range slots {
+		if slot.layer.descriptor.MediaType == types.OCILayerZStd {
+			mediaType, layerType, d.MediaType = types.OCIManifestSchema1, types.OCILayer, types.OCIConfigJSON
+		}
+	}
+	config, err := newLocalBlob(d, inMemory(s.config))
+	if err != nil {
+		return nil, err
+	}
+	m := v1.Manifest{SchemaVersion: 2, MediaType: mediaType, Config: d, Layers: []v1.Descriptor{}}
+	blobs := []Blob{config}
+	known := map[*slot]bool{}
+	for _, diffID := range s.diffIDs {
+		slot := slots[diffID]
+		layer := slot.layer.descriptor
+		if layer.MediaType != types.OCILayerZStd {
+			layer.MediaType = layerType
+		}
+		m.Layers = append(m.Layers, layer)
+		if !known[slot] {
+			known[slot] = true
+			blobs = append(blobs, slot)
+		}
+	}
+	raw, err := json.MarshalIndent(m, "", "   ") // as docker push does
+	if err != nil {
+		return nil, err
+	}
+	if len(raw) > maxManifest {
+		return nil, problem.New(problem.ManifestTooLarge, "", fmt.Sprintf("the image's manifest would take %d bytes, more than 4 MiB", len(raw)), "", nil)
+	}
+	return &Manifest{
+		Descriptor: v1.Descriptor{MediaType: mediaType, Size: int64(len(raw)), Digest: digestOf(raw)},
+		Raw:        raw, Blobs: blobs,
+	}, nil
 }

@@ -5,8 +5,6 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"io"
@@ -33,11 +31,6 @@ type builder struct {
 }
 
 func newBuilder(t testing.TB) *builder { return &builder{t: t, blobs: map[v1.Hash][]byte{}} }
-
-func digestOf(raw []byte) v1.Hash {
-	sum := sha256.Sum256(raw)
-	return v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(sum[:])}
-}
 
 func (b *builder) add(mediaType types.MediaType, raw []byte) v1.Descriptor {
 	d := v1.Descriptor{MediaType: mediaType, Size: int64(len(raw)), Digest: digestOf(raw)}

@@ -3,6 +3,8 @@ package source
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -142,23 +144,27 @@ func newGraph(s store) *graph {
 // load returns the manifest that d names with all below it. It goes level by level,
 // so that the manifests of a level are asked for at once.
 func (g *graph) load(ctx context.Context, d v1.Descriptor) (*Manifest, error) {
-	level := []v1.Descriptor{d}
+	level, expanded := []v1.Descriptor{d}, map[v1.Hash]bool{}
 	for depth := 0; len(level) > 0; depth++ {
 		if depth > maxDepth {
 			return nil, broken(nil, "indexes nest more than %d deep", maxDepth)
 		}
-		fresh, err := g.fetch(ctx, level)
-		if err != nil {
+		if err := g.fetch(ctx, level); err != nil {
 			return nil, err
 		}
-		level = nil
-		for _, m := range fresh {
-			for _, child := range g.documents[m.Descriptor.Digest].Manifests {
+		var below []v1.Descriptor
+		for _, d := range level {
+			if expanded[d.Digest] {
+				continue
+			}
+			expanded[d.Digest] = true
+			for _, child := range g.documents[d.Digest].Manifests {
 				if isManifest(child) {
-					level = append(level, child)
+					below = append(below, child)
 				}
 			}
 		}
+		level = below
 	}
 	if err := g.link(d.Digest, map[v1.Hash]bool{}); err != nil {
 		return nil, err
@@ -168,19 +174,19 @@ func (g *graph) load(ctx context.Context, d v1.Descriptor) (*Manifest, error) {
 
 // one returns a manifest's bytes and what they say, without what is below it.
 func (g *graph) one(ctx context.Context, d v1.Descriptor) (*Manifest, document, error) {
-	if _, err := g.fetch(ctx, []v1.Descriptor{d}); err != nil {
+	if err := g.fetch(ctx, []v1.Descriptor{d}); err != nil {
 		return nil, document{}, err
 	}
 	return g.manifests[d.Digest], g.documents[d.Digest], nil
 }
 
-// fetch reads those of ds that are not known yet and returns them.
-func (g *graph) fetch(ctx context.Context, ds []v1.Descriptor) ([]*Manifest, error) {
+// fetch reads those of ds that are not known yet.
+func (g *graph) fetch(ctx context.Context, ds []v1.Descriptor) error {
 	var want []v1.Descriptor
 	asked := map[v1.Hash]bool{}
 	for _, d := range ds {
 		if err := checkDescriptor(d); err != nil {
-			return nil, err
+			return err
 		}
 		if g.manifests[d.Digest] == nil && !asked[d.Digest] {
 			asked[d.Digest] = true
@@ -188,7 +194,7 @@ func (g *graph) fetch(ctx context.Context, ds []v1.Descriptor) ([]*Manifest, err
 		}
 	}
 	if len(g.manifests)+len(want) > maxManifests {
-		return nil, broken(nil, "the image has more than %d manifests", maxManifests)
+		return broken(nil, "the image has more than %d manifests", maxManifests)
 	}
 	raws := make([][]byte, len(want))
 	group, groupCtx := errgroup.WithContext(ctx)
@@ -196,7 +202,7 @@ func (g *graph) fetch(ctx context.Context, ds []v1.Descriptor) ([]*Manifest, err
 	for i, d := range want {
 		if g.bytes += d.Size; g.bytes > maxManifestBytes {
 			_ = group.Wait()
-			return nil, broken(nil, "the image's manifests take more than %d MiB together", maxManifestBytes>>20)
+			return broken(nil, "the image's manifests take more than %d MiB together", maxManifestBytes>>20)
 		}
 		group.Go(func() (err error) {
 			raws[i], err = g.read(groupCtx, d)
@@ -204,22 +210,20 @@ func (g *graph) fetch(ctx context.Context, ds []v1.Descriptor) ([]*Manifest, err
 		})
 	}
 	if err := group.Wait(); err != nil {
-		return nil, err
+		return err
 	}
-	fresh := make([]*Manifest, len(want))
 	for i, d := range want {
 		doc, mediaType, err := parseManifest(d.Digest, d.MediaType, raws[i])
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if err := agree(d, mediaType); err != nil {
-			return nil, err
+			return err
 		}
 		d.MediaType, d.Size, d.Data = mediaType, int64(len(raws[i])), nil
-		fresh[i] = &Manifest{Descriptor: d, Raw: raws[i]}
-		g.manifests[d.Digest], g.documents[d.Digest] = fresh[i], doc
+		g.manifests[d.Digest], g.documents[d.Digest] = &Manifest{Descriptor: d, Raw: raws[i]}, doc
 	}
-	return fresh, nil
+	return nil
 }
 
 func (g *graph) read(ctx context.Context, d v1.Descriptor) ([]byte, error) {
@@ -371,4 +375,10 @@ func verify(what string, want v1.Hash, raw []byte) error {
 		return mismatch(what, want.String(), want.Algorithm+":"+got)
 	}
 	return nil
+}
+
+// digestOf returns the SHA-256 digest of raw.
+func digestOf(raw []byte) v1.Hash {
+	h := sha256.Sum256(raw)
+	return v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(h[:])}
 }

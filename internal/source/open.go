@@ -56,20 +56,44 @@ func Open(ctx context.Context, spec Spec, o Options) (*Image, error) {
 	if err := CheckPlatforms(o.Platforms); err != nil {
 		return nil, err
 	}
+	var (
+		i    *Image
+		err  error
+		what = "source " + short(spec.Text)
+	)
 	switch spec.Kind {
 	case Registry:
-		i, err := openRemote(ctx, spec, o)
-		if err != nil {
-			return nil, in("source "+spec.Reference.String(), err)
-		}
-		return i, nil
+		what = "source " + spec.Reference.String()
+		i, err = openRemote(ctx, spec, o)
+	case DockerDaemon:
+		i, err = openDaemon(ctx, spec, o)
 	default:
-		i, err := openLocal(ctx, spec, o)
-		if err != nil {
-			return nil, in("source "+short(spec.Text), err)
-		}
-		return i, nil
+		i, err = openLocal(ctx, spec, o)
 	}
+	if err != nil {
+		return nil, in(what, err)
+	}
+	return i.says(what), nil
+}
+
+// says names the source in the errors that come when the graph is known only later.
+func (i *Image) says(what string) *Image {
+	root, platforms := i.root, i.platforms
+	i.root = func(ctx context.Context) (*Manifest, error) {
+		m, err := root(ctx)
+		if err != nil {
+			return nil, in(what, err)
+		}
+		return m, nil
+	}
+	i.platforms = func(ctx context.Context) ([]string, error) {
+		list, err := platforms(ctx)
+		if err != nil {
+			return nil, in(what, err)
+		}
+		return list, nil
+	}
+	return i
 }
 
 // settle loads the graph below d, or what is left of it, and makes it the image's

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -188,9 +186,8 @@ func (s *subset) make(m *Manifest, kept []json.RawMessage) (v1.Descriptor, error
 	if err != nil {
 		return v1.Descriptor{}, err
 	}
-	sum := sha256.Sum256(raw)
 	d := m.Descriptor
-	d.Digest = v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(sum[:])}
+	d.Digest = digestOf(raw)
 	d.Size, d.Data = int64(len(raw)), nil
 	s.graph.made[d.Digest] = raw
 	return d, nil

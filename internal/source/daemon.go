@@ -1,0 +1,254 @@
+package source
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"strings"
+	"sync"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/problem"
+)
+
+// maxSmall bounds the memory for what is not a layer in an export, in bytes.
+const maxSmall = 64 << 20
+
+// openDaemon opens an image in the Docker engine. The engine is asked what it has at
+// once; the one export begins when the image is first needed.
+func openDaemon(ctx context.Context, spec Spec, o Options) (*Image, error) {
+	e, err := newEngine(o.Docker)
+	if err != nil {
+		return nil, err
+	}
+	i, err := openInEngine(ctx, e, spec, o)
+	if err != nil {
+		_ = e.close()
+		return nil, err
+	}
+	i.Reference = spec.Text
+	return i, nil
+}
+
+func openInEngine(ctx context.Context, e *engine, spec Spec, o Options) (*Image, error) {
+	found, err := e.inspect(ctx, spec.Name)
+	if err != nil {
+		return nil, err
+	}
+	if e.usesContainerd(ctx, found) {
+		return openContainerd(ctx, e, spec, o), nil
+	}
+	on := normalize(found.OS, found.Architecture, found.Variant)
+	if err := on.askedFor(o.Platforms); err != nil {
+		return nil, err
+	}
+	wanted := map[v1.Hash]bool{}
+	for _, text := range found.RootFS.Layers {
+		h, err := v1.NewHash(text)
+		if err != nil {
+			return nil, broken(err, "the engine names a layer %q", short(text))
+		}
+		wanted[h] = true
+	}
+	x := &export{engine: e, id: found.ID, wanted: wanted, press: press{o.TempDir, o.Workers}, options: o}
+	x.making = newMaking(ctx, len(wanted))
+	x.making.work = x.run
+	return &Image{
+		root:      x.making.wait,
+		ahead:     x.making.ahead(),
+		platforms: func(context.Context) ([]string, error) { return []string{on.String()}, nil },
+		close:     func() error { return errors.Join(x.making.close(), e.close()) },
+	}, nil
+}
+
+// export is one `docker save` whose layers are compressed while they arrive. Nothing but
+// the compressed layers touches the disk.
+type export struct {
+	engine  *engine
+	id      string
+	wanted  map[v1.Hash]bool // diff ids
+	press   press
+	options Options
+	making  *making
+
+	small *archive // everything but layers, in memory
+	bytes bytes.Buffer
+	slots map[v1.Hash]*slot
+}
+
+func (x *export) run(ctx context.Context) (*Manifest, error) {
+	response, err := x.engine.get(ctx, "/images/"+x.id+"/get", nil)
+	if err != nil {
+		return nil, exportProblem(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	x.slots = map[v1.Hash]*slot{}
+	x.small = &archive{entries: map[string]entry{}, twice: map[string]bool{}}
+	r := tar.NewReader(readUnder{ctx, response.Body})
+	for n := 0; ; n++ {
+		h, err := r.Next()
+		switch {
+		case errors.Is(err, io.EOF):
+			return x.finish()
+		case ctx.Err() != nil:
+			return nil, context.Cause(ctx)
+		case err != nil:
+			return nil, broken(err, "the engine's export breaks off")
+		case n == maxEntries:
+			return nil, broken(nil, "the engine's export has more than %d entries", maxEntries)
+		}
+		if err := x.take(ctx, h, r); err != nil {
+			return nil, err
+		}
+	}
+}
+
+func exportProblem(err error) error {
+	var answer *engineError
+	if errors.As(err, &answer) {
+		return problem.New(problem.SourceBroken, "", "the Docker engine does not export the image", "Look at the engine's log.", answer)
+	}
+	return err
+}
+
+// take reads one entry of the export.
+func (x *export) take(ctx context.Context, h *tar.Header, r io.Reader) error {
+	name, err := cleanName(h.Name)
+	if err != nil {
+		return err
+	}
+	if h.Typeflag != tar.TypeReg || sparse(h) {
+		return x.small.add(h, 0, 0)
+	}
+	if !x.isLayer(name, h.Size) {
+		offset := int64(x.bytes.Len())
+		if offset+h.Size > maxSmall {
+			return broken(nil, "what is not a layer takes more than %d MiB in the engine's export", maxSmall>>20)
+		}
+		if _, err := x.bytes.ReadFrom(r); err != nil {
+			return readError(ctx, err)
+		}
+		return x.small.add(h, offset, int64(x.bytes.Len()))
+	}
+	l, err := x.press.fromStream(ctx, r)
+	if err != nil {
+		return in("layer "+short(name), err)
+	}
+	if !x.wanted[l.diffID] || x.slots[l.diffID] != nil {
+		if l.release == nil {
+			return nil
+		}
+		return l.release()
+	}
+	x.slots[l.diffID], err = x.making.finished(l)
+	return err
+}
+
+// isLayer tells layers from what describes them, before either has been read. The classic
+// form calls layers ID/layer.tar, Podman DIFFID.tar, Docker 25 and later
+// blobs/sha256/DIFFID.
+func (x *export) isLayer(name string, size int64) bool {
+	if hex, ok := strings.CutPrefix(name, "blobs/sha256/"); ok && x.wanted[v1.Hash{Algorithm: "sha256", Hex: hex}] {
+		return true
+	}
+	return strings.HasSuffix(name, ".tar") || size > maxManifest
+}
+
+// finish makes the manifest when all has arrived.
+func (x *export) finish() (*Manifest, error) {
+	x.small.at = bytes.NewReader(x.bytes.Bytes())
+	all, err := readSaved(x.small)
+	if err != nil {
+		return nil, err
+	}
+	chosen, config, err := chooseSaved(x.small, all, "")
+	if err != nil {
+		return nil, err
+	}
+	s, err := newSaved(config, chosen, x.options)
+	if err != nil {
+		return nil, err
+	}
+	for _, diffID := range s.diffIDs {
+		if x.slots[diffID] == nil {
+			return nil, broken(nil, "the engine's export lacks the layer %s", diffID)
+		}
+	}
+	return s.manifest(x.slots)
+}
+
+// openContainerd opens an image in containerd's store. Its export is an OCI layout with
+// everything as it was built or pulled; it goes to an unnamed file, and is published
+// unchanged. Platforms that were never pulled are left out.
+func openContainerd(ctx context.Context, e *engine, spec Spec, o Options) *Image {
+	i := &Image{}
+	ctx, cancel := context.WithCancel(ctx)
+	var (
+		once  sync.Once
+		inner *Image
+		fault error
+	)
+	save := func() (*Image, error) {
+		once.Do(func() { inner, fault = e.save(ctx, spec.Name, o) })
+		return inner, fault
+	}
+	i.root = func(ctx context.Context) (*Manifest, error) {
+		saved, err := save()
+		if err != nil {
+			return nil, err
+		}
+		return saved.Root(ctx)
+	}
+	i.platforms = func(ctx context.Context) ([]string, error) {
+		saved, err := save()
+		if err != nil {
+			return nil, err
+		}
+		return saved.Platforms(ctx)
+	}
+	i.close = func() error {
+		cancel()
+		once.Do(func() { fault = context.Canceled })
+		var err error
+		if inner != nil {
+			err = inner.Close()
+		}
+		return errors.Join(err, e.close())
+	}
+	return i
+}
+
+// save exports an image into an unnamed file.
+func (e *engine) save(ctx context.Context, name string, o Options) (*Image, error) {
+	response, err := e.get(ctx, "/images/"+name+"/get", nil)
+	if err != nil {
+		return nil, exportProblem(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	out, err := unnamed(o.TempDir)
+	if err != nil {
+		return nil, err
+	}
+	size, err := io.Copy(writeOnly{out}, readUnder{ctx, response.Body})
+	if err != nil {
+		_ = out.Close()
+		return nil, readError(ctx, err)
+	}
+	t, err := indexTar(out, size, out)
+	if err != nil {
+		_ = out.Close()
+		return nil, err
+	}
+	i, err := openSavedLayout(ctx, t, "", o)
+	if i == nil && err == nil {
+		i, err = openDockerArchive(ctx, t, "", o)
+	}
+	if err != nil {
+		_ = t.close()
+		return nil, err
+	}
+	return i, nil
+}

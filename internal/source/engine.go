@@ -1,0 +1,283 @@
+package source
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/problem"
+	"github.com/multi-registry-push/multi-registry-push/internal/reference"
+)
+
+const (
+	engineSocket = "/var/run/docker.sock"
+	// enginePatience is how long a question to the engine may take. An export may
+	// take any time: the engine gathers the image before it sends the first byte.
+	enginePatience = time.Minute
+	engineDial     = 10 * time.Second
+)
+
+// NewDocker reads where the engine is from the environment, as Docker's own tools do.
+func NewDocker(getenv func(string) string, paths Paths) Docker {
+	d := Docker{Host: getenv("DOCKER_HOST"), TLSVerify: getenv("DOCKER_TLS_VERIFY") != "", CertPath: paths.Map(getenv("DOCKER_CERT_PATH"))}
+	if d.TLSVerify && d.CertPath == "" {
+		if d.CertPath = paths.Map(getenv("DOCKER_CONFIG")); d.CertPath == "" {
+			d.CertPath = filepath.Join(getenv("HOME"), ".docker")
+		}
+	}
+	if socket, ok := strings.CutPrefix(d.Host, "unix://"); ok {
+		d.Host = "unix://" + paths.Map(socket)
+	}
+	return d
+}
+
+// engine is a Docker engine, or what speaks its API (Podman does). The paths carry no
+// version: the engine then answers in its own.
+type engine struct {
+	http  *http.Client
+	base  url.URL
+	where string // as people write it
+}
+
+// newEngine sends nothing.
+func newEngine(d Docker) (*engine, error) {
+	host := d.Host
+	if host == "" {
+		host = "unix://" + engineSocket
+	}
+	scheme, address, ok := strings.Cut(host, "://")
+	if !ok {
+		return nil, engineProblem("DOCKER_HOST is %q, which names no engine", "Write unix:///PATH or tcp://HOST:PORT.", short(host))
+	}
+	dialer := &net.Dialer{Timeout: engineDial}
+	transport := &http.Transport{MaxIdleConns: 2, IdleConnTimeout: enginePatience, DisableCompression: true}
+	e := &engine{where: host, base: url.URL{Scheme: "http", Host: "docker"}}
+	switch scheme {
+	case "unix":
+		transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return dialer.DialContext(ctx, "unix", address)
+		}
+	case "tcp", "http", "https":
+		address, _, _ = strings.Cut(address, "/")
+		transport.DialContext = dialer.DialContext
+		transport.Proxy = http.ProxyFromEnvironment
+		e.base.Host = address
+		if scheme == "https" || d.TLSVerify || d.CertPath != "" {
+			e.base.Scheme = "https"
+			config, err := engineTLS(d.CertPath)
+			if err != nil {
+				return nil, err
+			}
+			transport.TLSClientConfig = config
+		}
+		if _, _, err := net.SplitHostPort(address); err != nil {
+			port := "2375"
+			if e.base.Scheme == "https" {
+				port = "2376"
+			}
+			e.base.Host = net.JoinHostPort(strings.Trim(address, "[]"), port)
+		}
+	default:
+		return nil, engineProblem("DOCKER_HOST is %q, and only unix:// and tcp:// can be used", "Forward the engine's socket, and name it in DOCKER_HOST as unix:///PATH or tcp://HOST:PORT.", short(host))
+	}
+	e.http = &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	return e, nil
+}
+
+// engineTLS reads ca.pem, cert.pem and key.pem. The engine's certificate is always
+// verified.
+func engineTLS(folder string) (*tls.Config, error) {
+	config := &tls.Config{MinVersion: tls.VersionTLS12}
+	if folder == "" {
+		return config, nil
+	}
+	bad := func(err error) error {
+		return problem.New(problem.EngineUnreachable, "", "the certificates for the Docker engine in "+short(folder), "Check DOCKER_CERT_PATH: the folder must hold ca.pem, cert.pem and key.pem, and the action must see it.", err)
+	}
+	authorities, err := os.ReadFile(filepath.Join(folder, "ca.pem"))
+	switch {
+	case err == nil:
+		config.RootCAs = x509.NewCertPool()
+		if !config.RootCAs.AppendCertsFromPEM(authorities) {
+			return nil, bad(errors.New("ca.pem holds no certificate"))
+		}
+	case !errors.Is(err, os.ErrNotExist):
+		return nil, bad(err)
+	}
+	pair, err := tls.LoadX509KeyPair(filepath.Join(folder, "cert.pem"), filepath.Join(folder, "key.pem"))
+	switch {
+	case err == nil:
+		config.Certificates = []tls.Certificate{pair}
+	case !errors.Is(err, os.ErrNotExist):
+		return nil, bad(err)
+	case config.RootCAs == nil:
+		return nil, bad(err)
+	}
+	return config, nil
+}
+
+func engineProblem(what, remedy string, args ...any) error {
+	return problem.New(problem.EngineUnreachable, "", fmt.Sprintf(what, args...), remedy, nil)
+}
+
+func (e *engine) close() error {
+	e.http.CloseIdleConnections()
+	return nil
+}
+
+// get sends a GET. An answer that is not 200 is an *engineError.
+func (e *engine) get(ctx context.Context, path string, query url.Values) (*http.Response, error) {
+	u := e.base
+	u.Path, u.RawQuery = path, query.Encode()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+	response, err := e.http.Do(request)
+	if err != nil {
+		if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.DeadlineExceeded) {
+			return nil, cause
+		}
+		return nil, e.unreachable(err)
+	}
+	if response.StatusCode != http.StatusOK {
+		defer func() { _ = response.Body.Close() }()
+		return nil, newEngineError(response)
+	}
+	return response, nil
+}
+
+// ask sends a GET and decodes the answer.
+func (e *engine) ask(ctx context.Context, path string, into any) error {
+	ctx, cancel := context.WithTimeout(ctx, enginePatience)
+	defer cancel()
+	response, err := e.get(ctx, path, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = response.Body.Close() }()
+	const most = 32 << 20
+	if err := json.NewDecoder(io.LimitReader(response.Body, most)).Decode(into); err != nil {
+		return problem.New(problem.EngineUnreachable, "", fmt.Sprintf("what answers at %s is not a Docker engine", e.where), "Check DOCKER_HOST.", err)
+	}
+	return nil
+}
+
+// engineError is an answer of the engine that is not 200.
+type engineError struct {
+	status  int
+	message string
+}
+
+func (e *engineError) Error() string {
+	return fmt.Sprintf("the engine answers %d: %s", e.status, e.message)
+}
+
+func newEngineError(r *http.Response) *engineError {
+	raw, _ := io.ReadAll(io.LimitReader(r.Body, 4<<10))
+	var says struct{ Message string }
+	if json.Unmarshal(raw, &says) != nil || says.Message == "" {
+		says.Message = strings.TrimSpace(string(raw))
+	}
+	return &engineError{r.StatusCode, short(says.Message)}
+}
+
+func (e *engine) unreachable(err error) error {
+	remedy := fmt.Sprintf("Start the engine. A container action gets %s from the runner; in a container of your own mount it: -v %s:%s. An engine elsewhere goes into DOCKER_HOST.", engineSocket, engineSocket, engineSocket)
+	switch {
+	case errors.Is(err, os.ErrPermission):
+		remedy = "Give the user that runs this access to the engine's socket (group docker)."
+	case e.base.Host != "docker" && reference.Loopback(e.base.Host):
+		remedy = fmt.Sprintf("Start the engine. Inside a container action localhost is the container itself: use the engine's socket (mount %s and leave DOCKER_HOST out), or the label of a service.", engineSocket)
+	case e.base.Host != "docker":
+		remedy = "Check DOCKER_HOST, DOCKER_TLS_VERIFY and DOCKER_CERT_PATH, and that the engine runs; or leave them out and mount " + engineSocket + "."
+	}
+	var u *url.Error
+	if errors.As(err, &u) {
+		err = u.Err
+	}
+	return problem.New(problem.EngineUnreachable, "", "the Docker engine at "+short(e.where)+" does not answer", remedy, err)
+}
+
+// engineImage is what the engine says of an image (Engine API, ImageInspect).
+type engineImage struct {
+	ID           string `json:"Id"`
+	OS           string `json:"Os"`
+	Architecture string
+	Variant      string
+	RootFS       struct{ Layers []string }
+	// Descriptor comes from the containerd store only (since API 1.48).
+	Descriptor *v1.Descriptor
+}
+
+// inspect asks for an image.
+func (e *engine) inspect(ctx context.Context, name string) (engineImage, error) {
+	var i engineImage
+	err := e.ask(ctx, "/images/"+name+"/json", &i)
+	var answer *engineError
+	switch {
+	case errors.As(err, &answer) && (answer.status == http.StatusNotFound || answer.status == http.StatusBadRequest):
+		return i, e.missing(ctx, name, answer)
+	case errors.As(err, &answer):
+		return i, problem.New(problem.EngineUnreachable, "", "asking the Docker engine for "+short(name), "Look at the engine's log.", answer)
+	case err != nil:
+		return i, err
+	}
+	if i.ID == "" {
+		return i, engineProblem("what answers at %s is not a Docker engine", "Check DOCKER_HOST.", short(e.where))
+	}
+	return i, nil
+}
+
+// missing says which images there are.
+func (e *engine) missing(ctx context.Context, name string, answer error) error {
+	var all []struct{ RepoTags []string }
+	has := "" // the list is a courtesy: without it the error stands
+	if e.ask(ctx, "/images/json", &all) == nil {
+		var names []string
+		for _, i := range all {
+			for _, tag := range i.RepoTags {
+				if tag != "<none>:<none>" {
+					names = append(names, tag)
+				}
+			}
+		}
+		has = "; it has no image with a name"
+		if near := nearest(name, names, 5); len(near) > 0 {
+			has = "; nearest to that it has " + short(strings.Join(near, ", "))
+		}
+	}
+	return problem.New(problem.SourceNotFound, "", fmt.Sprintf("the Docker engine has no image %s%s", short(name), has),
+		"Check the name and tag; docker/build-push-action leaves its image in the engine only with `load: true`.", answer)
+}
+
+// usesContainerd reports whether the engine keeps images in containerd's store, where
+// layers stay as they were pushed.
+func (e *engine) usesContainerd(ctx context.Context, i engineImage) bool {
+	if i.Descriptor != nil {
+		return true
+	}
+	var info struct{ DriverStatus [][]string }
+	if e.ask(ctx, "/info", &info) != nil {
+		return false
+	}
+	for _, pair := range info.DriverStatus {
+		if len(pair) == 2 && pair[0] == "driver-type" && strings.HasPrefix(pair[1], "io.containerd.snapshotter.") {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,143 @@
+package source
+
+import (
+	"bufio"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"hash"
+	"io"
+	"os"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+)
+
+// press prepares layers for registries: plain ones are compressed, compressed ones stay
+// as they are. Both are hashed, and so is what they hold, for its diff id.
+type press struct {
+	temp  string // folder of temporary files
+	cores int
+}
+
+// fromFile prepares a layer in a file. A compressed one is read in place.
+func (p press) fromFile(ctx context.Context, f file) (layer, error) {
+	c, err := f.open()
+	if err != nil {
+		return layer{}, broken(err, "the layer cannot be read")
+	}
+	defer func() { _ = c.Close() }()
+	head := make([]byte, 6)
+	n, err := c.ReadAt(head[:min(6, f.size)], 0)
+	if err != nil && err != io.EOF {
+		return layer{}, broken(err, "the layer cannot be read")
+	}
+	r := io.NewSectionReader(c, 0, f.size)
+	how := sniff(head[:n])
+	if how == plain {
+		return p.compress(ctx, r)
+	}
+	l, err := p.inspect(ctx, r, how, io.Discard)
+	l.file = f
+	return l, err
+}
+
+// fromStream prepares a layer that can be read only once.
+func (p press) fromStream(ctx context.Context, r io.Reader) (layer, error) {
+	buffered := bufio.NewReaderSize(r, 64<<10)
+	head, err := buffered.Peek(6)
+	if err != nil && err != io.EOF {
+		return layer{}, err
+	}
+	how := sniff(head)
+	if how == plain {
+		return p.compress(ctx, buffered)
+	}
+	out, err := unnamed(p.temp)
+	if err != nil {
+		return layer{}, err
+	}
+	l, err := p.inspect(ctx, buffered, how, writeOnly{out})
+	if err != nil {
+		_ = out.Close()
+		return layer{}, err
+	}
+	return l.in(out), nil
+}
+
+// compress packs a plain layer into a temporary file.
+func (p press) compress(ctx context.Context, r io.Reader) (layer, error) {
+	out, err := unnamed(p.temp)
+	if err != nil {
+		return layer{}, err
+	}
+	diff, packed := sha256.New(), &digester{hash: sha256.New()}
+	err = pack(ctx, io.MultiWriter(writeOnly{out}, packed), io.TeeReader(readUnder{ctx, r}, diff), p.cores)
+	if err != nil {
+		_ = out.Close()
+		return layer{}, readError(ctx, err)
+	}
+	l := layer{descriptor: packed.descriptor(types.DockerLayer), diffID: sum(diff)}
+	return l.in(out), nil
+}
+
+// inspect reads a compressed layer to its end, and writes it to out as it is.
+func (p press) inspect(ctx context.Context, r io.Reader, how compression, out io.Writer) (layer, error) {
+	mediaType := types.DockerLayer
+	if how == zstandard {
+		mediaType = types.OCILayerZStd
+	}
+	packed, diff := &digester{hash: sha256.New()}, sha256.New()
+	tee := io.TeeReader(readUnder{ctx, r}, io.MultiWriter(packed, out))
+	z, err := decompress(tee, how)
+	if err != nil {
+		return layer{}, err
+	}
+	defer func() { _ = z.Close() }()
+	if _, err := io.Copy(diff, z); err != nil {
+		return layer{}, readError(ctx, err)
+	}
+	if _, err := io.Copy(io.Discard, tee); err != nil { // padding behind the data
+		return layer{}, readError(ctx, err)
+	}
+	return layer{descriptor: packed.descriptor(mediaType), diffID: sum(diff)}, nil
+}
+
+// readError says which side an error of copying came from.
+func readError(ctx context.Context, err error) error {
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case isTemporary(err):
+		return err
+	}
+	return broken(err, "a layer cannot be read to its end")
+}
+
+// in puts the layer's bytes into a temporary file that is its own.
+func (l layer) in(f *os.File) layer {
+	l.file = file{size: l.descriptor.Size, open: func() (content, error) {
+		return section{io.NewSectionReader(f, 0, l.descriptor.Size)}, nil
+	}}
+	l.release = f.Close
+	return l
+}
+
+// digester hashes and counts what is written to it.
+type digester struct {
+	hash hash.Hash
+	size int64
+}
+
+func (d *digester) Write(p []byte) (int, error) {
+	d.size += int64(len(p))
+	return d.hash.Write(p)
+}
+
+func (d *digester) descriptor(m types.MediaType) v1.Descriptor {
+	return v1.Descriptor{MediaType: m, Size: d.size, Digest: sum(d.hash)}
+}
+
+func sum(h hash.Hash) v1.Hash {
+	return v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(h.Sum(nil))}
+}

@@ -1,0 +1,155 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"io"
+	"sync"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+)
+
+// making turns layers into blobs in the background. It begins when somebody first asks
+// for one, or for the root: nothing of an image is read before that.
+type making struct {
+	ctx    context.Context
+	cancel context.CancelFunc
+	work   func(context.Context) (*Manifest, error)
+
+	once  sync.Once
+	done  chan struct{}
+	root  *Manifest
+	err   error
+	slots []*slot
+	next  int // the first slot that is free; only work and what runs it use it
+}
+
+// newMaking returns what will make layers layers. work calls finished for each.
+func newMaking(ctx context.Context, layers int) *making {
+	m := &making{done: make(chan struct{})}
+	m.ctx, m.cancel = context.WithCancel(ctx)
+	for range layers {
+		m.slots = append(m.slots, &slot{making: m, known: make(chan struct{})})
+	}
+	return m
+}
+
+func (m *making) start() {
+	m.once.Do(func() {
+		go func() {
+			defer close(m.done)
+			m.root, m.err = m.work(m.ctx)
+			if m.err == nil && m.next < len(m.slots) {
+				m.err = broken(nil, "%d of %d layers are not there", len(m.slots)-m.next, len(m.slots))
+			}
+			for _, s := range m.slots[m.next:] {
+				s.err = m.err
+				close(s.known)
+			}
+		}()
+	})
+}
+
+// finished gives the layer that is ready next the next slot: whoever waits for slots in
+// their order gets layers in the order in which they become ready.
+func (m *making) finished(l layer) (*slot, error) {
+	if m.next == len(m.slots) {
+		return nil, broken(nil, "there are more layers than the image's config names")
+	}
+	s := m.slots[m.next]
+	s.layer = l
+	m.next++
+	close(s.known)
+	return s, nil
+}
+
+func (m *making) wait(ctx context.Context) (*Manifest, error) {
+	m.start()
+	select {
+	case <-m.done:
+		return m.root, m.err
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+// close stops the work, waits for it and frees its files.
+func (m *making) close() error {
+	m.cancel()
+	m.once.Do(func() { close(m.done) }) // it never began
+	<-m.done
+	var errs []error
+	for _, s := range m.slots {
+		if s.layer.release != nil {
+			errs = append(errs, s.layer.release())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// ahead returns the slots as blobs.
+func (m *making) ahead() []Blob {
+	blobs := make([]Blob, len(m.slots))
+	for i, s := range m.slots {
+		blobs[i] = s
+	}
+	return blobs
+}
+
+// layer is a layer that is ready to be sent. Its bytes have been hashed when they were
+// made.
+type layer struct {
+	descriptor v1.Descriptor
+	diffID     v1.Hash
+	file       file
+	release    func() error // may be nil
+}
+
+// slot is a blob that becomes known when a layer is ready.
+type slot struct {
+	making *making
+	known  chan struct{}
+	layer  layer
+	err    error
+}
+
+func (s *slot) Descriptor(ctx context.Context) (v1.Descriptor, error) {
+	s.making.start()
+	select {
+	case <-s.known:
+		return s.layer.descriptor, s.err
+	case <-ctx.Done():
+		return v1.Descriptor{}, context.Cause(ctx)
+	}
+}
+
+func (s *slot) Open(ctx context.Context, offset int64) (io.ReadCloser, error) {
+	d, err := s.Descriptor(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if offset < 0 || offset > d.Size {
+		return nil, broken(nil, "blob %s has no byte %d", d.Digest, offset)
+	}
+	c, err := s.layer.file.open()
+	if err != nil {
+		return nil, broken(err, "blob %s cannot be read", d.Digest)
+	}
+	return &plainReader{ctx, io.NewSectionReader(c, offset, d.Size-offset), c}, nil
+}
+
+// plainReader reads what needs no check any more.
+type plainReader struct {
+	ctx context.Context
+	*io.SectionReader
+	content content
+}
+
+func (r *plainReader) Read(p []byte) (int, error) {
+	if r.ctx.Err() != nil {
+		return 0, context.Cause(r.ctx)
+	}
+	return r.SectionReader.Read(p)
+}
+
+func (r *plainReader) Close() error { return r.content.Close() }

@@ -1,0 +1,131 @@
+package source
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"testing"
+	"testing/iotest"
+)
+
+// sample returns bytes that compress somewhat, the same on every machine.
+func sample(n int) []byte {
+	r := rand.New(rand.NewPCG(1, 2))
+	words := make([][]byte, 500)
+	for i := range words {
+		w := make([]byte, 3+r.IntN(12))
+		for j := range w {
+			w[j] = byte(r.IntN(256))
+		}
+		words[i] = w
+	}
+	var b bytes.Buffer
+	for b.Len() < n {
+		b.Write(words[r.IntN(len(words))])
+	}
+	return b.Bytes()[:n]
+}
+
+func packed(t testing.TB, r io.Reader, cores int) []byte {
+	var b bytes.Buffer
+	must(t, pack(t.Context(), &b, r, cores))
+	return b.Bytes()
+}
+
+// The digests of layers that are compressed here must never change by accident: the same
+// image would get another digest, and immutable tags would be refused.
+func TestPackGolden(t *testing.T) {
+	for _, c := range []struct {
+		size int
+		want string
+	}{
+		{0, "ac73670af3abed54ac6fb4695131f4099be9fbe39d6076c5d0264a6bbdae9d83"},
+		{1, "7655c240ca72e6696a69844060f5c01f1f2992ff773f930887f069658aa4ac8d"},
+		{1024, "652cb57f2b0645d7a5d64a969a51872a1332821c382ac5275c0c22c1c871162b"},
+		{5<<20 + 12345, "72d20e02eb72e3f7509f432c953e6b9cdaaa68cff0ab6f9561044cfd2a496294"},
+	} {
+		sum := sha256.Sum256(packed(t, bytes.NewReader(sample(c.size)), 2))
+		if got := hex.EncodeToString(sum[:]); got != c.want {
+			t.Errorf("%d bytes are packed to %s, not %s", c.size, got, c.want)
+		}
+	}
+}
+
+func TestPackIsReproducible(t *testing.T) {
+	for _, size := range []int{0, 1, 511, packBlock - 1, packBlock, packBlock + 1, 2 * packBlock, 7*packBlock + 77} {
+		raw := sample(size)
+		want := packed(t, bytes.NewReader(raw), 1)
+		for _, cores := range []int{2, 3, 7, 100} {
+			if !bytes.Equal(packed(t, bytes.NewReader(raw), cores), want) {
+				t.Errorf("%d bytes: %d cores write other bytes than 1", size, cores)
+			}
+		}
+		if !bytes.Equal(packed(t, iotest.HalfReader(bytes.NewReader(raw)), 2), want) {
+			t.Errorf("%d bytes: reading in pieces changes them", size)
+		}
+		if !bytes.Equal(packed(t, iotest.DataErrReader(bytes.NewReader(raw)), 2), want) {
+			t.Errorf("%d bytes: an EOF with the data changes them", size)
+		}
+		z, err := gzip.NewReader(bytes.NewReader(want))
+		must(t, err)
+		z.Multistream(false)
+		got, err := io.ReadAll(z)
+		must(t, err)
+		if !bytes.Equal(got, raw) {
+			t.Errorf("%d bytes come back as %d others", size, len(got))
+		}
+	}
+}
+
+func TestPackReportsErrors(t *testing.T) {
+	raw := sample(5 * packBlock)
+	boom := errors.New("boom")
+	for name, err := range map[string]error{
+		"reading":    pack(t.Context(), io.Discard, io.MultiReader(bytes.NewReader(raw), iotest.ErrReader(boom)), 2),
+		"breaks off": pack(t.Context(), io.Discard, io.MultiReader(bytes.NewReader(raw), iotest.ErrReader(io.ErrUnexpectedEOF)), 2),
+		"writing":    pack(t.Context(), failingWriter{boom}, bytes.NewReader(raw), 2),
+		"late":       pack(t.Context(), &limitedWriter{100, boom}, bytes.NewReader(raw), 2),
+	} {
+		if name == "breaks off" && errors.Is(err, io.ErrUnexpectedEOF) {
+			continue
+		}
+		if !errors.Is(err, boom) {
+			t.Errorf("%s: error %v", name, err)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := pack(ctx, io.Discard, bytes.NewReader(raw), 2); !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled: error %v", err)
+	}
+}
+
+type failingWriter struct{ err error }
+
+func (w failingWriter) Write([]byte) (int, error) { return 0, w.err }
+
+type limitedWriter struct {
+	left int
+	err  error
+}
+
+func (w *limitedWriter) Write(p []byte) (int, error) {
+	if w.left -= len(p); w.left < 0 {
+		return 0, w.err
+	}
+	return len(p), nil
+}
+
+func BenchmarkPack(b *testing.B) {
+	raw := sample(32 << 20)
+	b.SetBytes(int64(len(raw)))
+	b.ReportAllocs()
+	for b.Loop() {
+		must(b, pack(b.Context(), io.Discard, bytes.NewReader(raw), 0))
+	}
+}
