@@ -1,0 +1,100 @@
+// Package container runs the action as GitHub's runner and act run it: as a container,
+// built from the Dockerfile, with the runner's volumes, variables and files; and
+// publishes images as real builders and engines leave them.
+package container
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/multi-registry-push/multi-registry-push/test/servers"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const (
+	image = "multi-registry-push:test"
+	base  = "golang:1.26" // the Dockerfile's default
+)
+
+// build builds the action's image, once for all tests.
+var build = sync.OnceValues(func() (string, error) {
+	return command(exec.Command("docker", "build", "-q", "-t", image, "-f", "../../Dockerfile", "../.."), "DOCKER_BUILDKIT=0")
+})
+
+// actionImage returns the action's image. The test is skipped where there is no engine, or
+// where the base image would have to be pulled.
+func actionImage(t *testing.T) string {
+	t.Helper()
+	engine(t)
+	if _, err := docker("image", "inspect", base); err != nil {
+		servers.Missing(t, "needs the image "+base+" in the engine (docker pull, or .ci/base-image)")
+	}
+	if out, err := build(); err != nil {
+		t.Fatalf("docker build: %v\n%s", err, out)
+	}
+	return image
+}
+
+// engine skips the test where no engine runs on this machine.
+func engine(t *testing.T) {
+	t.Helper()
+	servers.Require(t, "docker")
+	if out, err := docker("version"); err != nil {
+		servers.Missing(t, "needs a running Docker engine: "+strings.TrimSpace(out))
+	}
+	socket(t)
+}
+
+// socket returns the engine's socket on the host.
+func socket(t *testing.T) string {
+	t.Helper()
+	host := os.Getenv("DOCKER_HOST")
+	if host == "" {
+		return "/var/run/docker.sock"
+	}
+	path, ok := strings.CutPrefix(host, "unix://")
+	if !ok {
+		servers.Missing(t, "needs a Docker engine at a local socket, not "+host)
+	}
+	return path
+}
+
+func docker(args ...string) (string, error) { return command(exec.Command("docker", args...)) }
+
+func mustDocker(t *testing.T, args ...string) string {
+	t.Helper()
+	out, err := docker(args...)
+	if err != nil {
+		t.Fatalf("docker %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return out
+}
+
+// command runs cmd and returns what it prints: standard output, or both streams when it fails.
+func command(cmd *exec.Cmd, env ...string) (string, error) {
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	cmd.Env = append(os.Environ(), env...)
+	if err := cmd.Run(); err != nil {
+		return stdout.String() + stderr.String(), err
+	}
+	return stdout.String(), nil
+}
+
+// fixture returns the path of a file in the project's testdata.
+func fixture(t *testing.T, name string) string {
+	t.Helper()
+	path, err := filepath.Abs("../../testdata/" + name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
