@@ -229,6 +229,8 @@ func (e *engine) inspect(ctx context.Context, name string) (engineImage, error) 
 	err := e.ask(ctx, "/images/"+name+"/json", &i)
 	var answer *engineError
 	switch {
+	case errors.As(err, &answer) && strings.Contains(answer.message, "HTTP request to an HTTPS server"):
+		return i, engineProblem("the Docker engine at %s speaks TLS only", "Set DOCKER_TLS_VERIFY=1 and DOCKER_CERT_PATH.", short(e.where))
 	case errors.As(err, &answer) && (answer.status == http.StatusNotFound || answer.status == http.StatusBadRequest):
 		return i, e.missing(ctx, name, answer)
 	case errors.As(err, &answer):

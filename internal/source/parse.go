@@ -64,6 +64,9 @@ func Parse(value string, paths Paths) (Spec, error) {
 	if prefixed {
 		return parsePrefixed(spec, kind, rest, paths)
 	}
+	if scheme, rest, ok := cutScheme(text); ok {
+		return spec, invalid(fmt.Sprintf("source %q begins with %s, which names no kind of image", short(text), short(scheme)), fmt.Sprintf("Write docker://%s for an image in a registry.", short(rest)))
+	}
 	switch {
 	case isPath(text):
 		spec.Kind, spec.Path = BarePath, paths.Map(text)
@@ -163,6 +166,15 @@ func cutPrefix(text string) (Kind, string, bool) {
 		}
 	}
 	return "", "", false
+}
+
+// cutScheme finds schemes that we do not know, and docker: without its slashes.
+func cutScheme(text string) (scheme, rest string, ok bool) {
+	if rest, ok = strings.CutPrefix(text, "docker:"); ok {
+		return "docker:", strings.TrimLeft(rest, "/"), true
+	}
+	scheme, rest, ok = strings.Cut(text, "://")
+	return scheme + "://", rest, ok
 }
 
 func isPath(s string) bool {
