@@ -1,0 +1,159 @@
+package auth
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/v1/random"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"go.uber.org/goleak"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/auth"
+	"github.com/multi-registry-push/multi-registry-push/internal/reference"
+	"github.com/multi-registry-push/multi-registry-push/internal/secret"
+	"github.com/multi-registry-push/multi-registry-push/test/standins"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// clock is time that moves when somebody sleeps, or is told to.
+type clock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+func newClock() *clock { return &clock{now: time.Now()} }
+
+func (c *clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *clock) Sleep(ctx context.Context, d time.Duration) error {
+	c.advance(d)
+	return ctx.Err()
+}
+
+func (c *clock) advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+}
+
+// job is a job of a workflow, and the internet that it sees.
+type job struct {
+	t      *testing.T
+	net    *standins.Internet
+	github *standins.GitHub
+	clock  *clock
+	vault  *secret.Vault
+	env    map[string]string
+	o      auth.Options
+}
+
+// newJob returns a job that may ask for OIDC tokens.
+func newJob(t *testing.T) *job {
+	n := standins.NewInternet(t)
+	j := &job{t: t, net: n, github: standins.NewGitHub(t, n), clock: newClock(), vault: secret.NewVault(nil), env: map[string]string{}}
+	j.github.Now = j.clock.Now
+	j.set(j.github.Env()...)
+	j.o = auth.Options{
+		Vault: j.vault, Clock: j.clock, Transport: n.Transport(t),
+		Getenv: func(name string) string { return j.env[name] },
+	}
+	t.Cleanup(func() {
+		if hosts := n.Strangers(); len(hosts) > 0 {
+			t.Errorf("strangers were asked: %v", hosts)
+		}
+	})
+	return j
+}
+
+func (j *job) set(variables ...string) {
+	for _, v := range variables {
+		name, value, _ := strings.Cut(v, "=")
+		j.env[name] = value
+	}
+}
+
+// resolver returns the resolver of the job with these items.
+func (j *job) resolver(items ...auth.Item) *auth.Resolver {
+	j.t.Helper()
+	j.o.Items = items
+	r, warnings := auth.NewResolver(j.o)
+	if len(warnings) > 0 {
+		j.t.Errorf("warnings: %v", warnings)
+	}
+	return r
+}
+
+// choose returns the choice for a repository, which must not be a skip.
+func (j *job) choose(r *auth.Resolver, host, path string) auth.Choice {
+	j.t.Helper()
+	c := r.For(reference.Repository{Host: host, Path: path})
+	if c.Skip != "" {
+		j.t.Fatalf("%s/%s is skipped: %s", host, path, c.Skip)
+	}
+	return c
+}
+
+// push pushes an image with a credential, to the registry behind the stand-in.
+func (j *job) push(a authn.Authenticator, host, path string) error {
+	j.t.Helper()
+	image, err := random.Image(64, 1)
+	if err != nil {
+		j.t.Fatal(err)
+	}
+	ref, err := name.ParseReference(reference.APIHost(host) + "/" + path + ":1")
+	if err != nil {
+		j.t.Fatal(err)
+	}
+	return remote.Write(ref, image, remote.WithAuth(a), remote.WithTransport(j.o.Transport), remote.WithContext(j.t.Context()),
+		remote.WithRetryStatusCodes(http.StatusTeapot))
+}
+
+// times returns how often a host was asked so far.
+func (j *job) times(host string) int {
+	n := 0
+	for _, request := range j.net.Asked() {
+		if strings.Contains(request, " "+host+"/") {
+			n++
+		}
+	}
+	return n
+}
+
+// hides checks that text holds none of the secrets, in no form that the vault knows and in
+// no part that would be of use.
+func hides(t *testing.T, text string, secrets ...string) {
+	t.Helper()
+	for _, s := range secrets {
+		if strings.Contains(text, s) || len(s) > 40 && strings.Contains(text, s[:40]) {
+			t.Errorf("a secret is shown: %s", text)
+		}
+	}
+}
+
+func value(s string) auth.Value { return auth.Value{Set: true, Text: s} }
+
+func withKey(i auth.Item, user, password string) auth.Item {
+	i.Username, i.Password, i.PasswordSet = value(user), secret.New(password), true
+	return i
+}
+
+func sorted(m map[string]standins.Repository) []string {
+	var out []string
+	for name := range m {
+		out = append(out, name)
+	}
+	slices.Sort(out)
+	return out
+}

@@ -1,0 +1,9 @@
+// Package standins starts stand-ins of the services that logins need: GitHub's
+// endpoint for OIDC tokens, AWS (STS, ECR, ECR Public), Google (STS, IAM), Microsoft
+// (Entra, ACR) and Docker Hub. Each checks what the real one checks and refuses what
+// the real one refuses.
+//
+// They live in an [Internet] of their own on loopback, which programs reach under the
+// services' real names, through a proxy and an authority that the test trusts. Hosts
+// that nobody plays do not exist there, so that a test notices a request to a stranger.
+package standins

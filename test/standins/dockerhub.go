@@ -1,0 +1,100 @@
+package standins
+
+import (
+	"net/http"
+	"strconv"
+	"testing"
+	"time"
+)
+
+// DockerHub is Docker Hub: the exchange of OIDC tokens, the token server and the
+// registry.
+type DockerHub struct {
+	// Organization and Connection are what is configured at Docker Hub; Subject is what
+	// the connection's ruleset trusts.
+	Organization string
+	Connection   string
+	Subject      string
+	// Passwords are static tokens, by user name.
+	Passwords map[string]string
+	// Now is the clock; nil means [time.Now].
+	Now func() time.Time
+
+	github *GitHub
+	tokens sold
+}
+
+// Hosts of Docker Hub.
+const (
+	DockerHubIdentity = "identity.docker.com"
+	DockerHubRegistry = "index.docker.io"
+)
+
+// NewDockerHub puts Docker Hub on the internet.
+func NewDockerHub(t testing.TB, n *Internet, g *GitHub) *DockerHub {
+	t.Helper()
+	d := &DockerHub{
+		Organization: "acme", Connection: "7f1b9c3e-51c2-4d0e-9f6e-2f3b1c0d4e5f", Subject: mainSubject,
+		Passwords: map[string]string{}, github: g,
+	}
+	n.Handle(DockerHubIdentity, http.HandlerFunc(d.exchange))
+	newTokenFront(t, n, DockerHubRegistry, d.now, d.accepts)
+	return d
+}
+
+// Sold returns the access tokens given out so far.
+func (d *DockerHub) Sold() []string { return d.tokens.all() }
+
+func (d *DockerHub) now() time.Time {
+	if d.Now != nil {
+		return d.Now()
+	}
+	return time.Now()
+}
+
+func (d *DockerHub) exchange(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path != "/oauth/token" {
+		http.NotFound(w, r)
+		return
+	}
+	f, err := form(r, "grant_type", "subject_token_type", "subject_token", "connection_id", "expires_in")
+	if err != nil {
+		oauthError(w, http.StatusBadRequest, "invalid_request", err.Error())
+		return
+	}
+	seconds, err := strconv.Atoi(f["expires_in"])
+	switch {
+	case f["grant_type"] != "urn:ietf:params:oauth:grant-type:token-exchange":
+		oauthError(w, http.StatusBadRequest, "unsupported_grant_type", f["grant_type"])
+		return
+	case f["subject_token_type"] != "urn:ietf:params:oauth:token-type:id_token":
+		oauthError(w, http.StatusBadRequest, "invalid_request", "subject_token_type")
+		return
+	case err != nil || seconds < 300 || seconds > 3600:
+		oauthError(w, http.StatusBadRequest, "invalid_request", "expires_in must be 300 to 3600")
+		return
+	case f["connection_id"] != d.Connection:
+		oauthError(w, http.StatusForbidden, "access_denied", "no such connection")
+		return
+	}
+	if err := d.github.Verify(f["subject_token"], "https://identity.docker.com", d.Subject); err != nil {
+		// The real one quotes what it was given more often than one would like.
+		oauthError(w, http.StatusForbidden, "access_denied", err.Error()+" (token "+f["subject_token"]+")")
+		return
+	}
+	life := time.Duration(seconds) * time.Second
+	answer(w, http.StatusOK, map[string]any{
+		"access_token": d.tokens.sell("dckr_oat_", d.now().Add(life)), "token_type": "Bearer", "expires_in": seconds,
+		"issued_token_type": "urn:ietf:params:oauth:token-type:access_token",
+	})
+}
+
+func (d *DockerHub) accepts(user, password string) error {
+	if known, ok := d.Passwords[user]; ok && known == password {
+		return nil
+	}
+	if user != d.Organization {
+		return errIncorrect
+	}
+	return d.tokens.check(password, d.now())
+}
