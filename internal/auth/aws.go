@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/feature/ec2/imds"
@@ -173,7 +174,7 @@ func (r *Resolver) defaultChain(registry string, h ecrHost, metadata bool) awsKe
 		}
 		c, err := config.LoadDefaultConfig(ctx,
 			config.WithRegion(cmp.Or(r.region(h), "us-east-1")),
-			config.WithHTTPClient(&http.Client{Transport: r.o.Transport, Timeout: r.o.Timeout}),
+			config.WithHTTPClient(r.chainClient()),
 			config.WithEC2IMDSClientEnableState(state))
 		if err != nil {
 			return aws.Credentials{}, missing(err)
@@ -193,6 +194,19 @@ func (r *Resolver) defaultChain(registry string, h ecrHost, metadata bool) awsKe
 		return got, nil
 	}))
 	return cache.Retrieve
+}
+
+// chainClient returns the client of the SDK's own chain. It is of the SDK's kind, since
+// any other is refused when AWS_CA_BUNDLE is set, and uses our way into the network.
+func (r *Resolver) chainClient() aws.HTTPClient {
+	base, ok := r.o.Transport.(*http.Transport)
+	if !ok {
+		return &http.Client{Transport: r.o.Transport, Timeout: r.o.Timeout}
+	}
+	return awshttp.NewBuildableClient().WithTimeout(r.o.Timeout).WithTransportOptions(func(t *http.Transport) {
+		t.Proxy, t.DialContext, t.TLSClientConfig = base.Proxy, base.DialContext, base.TLSClientConfig.Clone()
+		t.DisableKeepAlives = true // it is used once
+	})
 }
 
 func (r *Resolver) learnKeys(c aws.Credentials) {

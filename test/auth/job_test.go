@@ -3,6 +3,8 @@ package auth
 import (
 	"context"
 	"net/http"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -157,3 +159,32 @@ func sorted(m map[string]standins.Repository) []string {
 	slices.Sort(out)
 	return out
 }
+
+func repository(host, path string) reference.Repository {
+	return reference.Repository{Host: host, Path: path}
+}
+
+// tokenFile writes an OIDC token of the job to a file, as Kubernetes does for its pods.
+func tokenFile(t *testing.T, j *job, audience string) string {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, j.env["ACTIONS_ID_TOKEN_REQUEST_URL"]+"&audience="+audience, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+j.env["ACTIONS_ID_TOKEN_REQUEST_TOKEN"])
+	resp, err := j.o.Transport.RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	issued := j.github.Issued()
+	file := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(file, []byte(issued[len(issued)-1]), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+type notFound struct{}
+
+func (notFound) ServeHTTP(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) }
