@@ -29,6 +29,7 @@ type Options struct {
 	Layers         int      // of each platform, the shared ones included; 0 means 3
 	Shared         int      // layers that all platforms have; 0 means 1, negative none
 	LayerBytes     int      // of each layer, about; 0 means 32 KiB
+	LayerSizes     []int    // of each of Layers, in place of LayerBytes
 	NoAttestations bool
 	Seed           uint64 // another seed, other content
 	SharedSeed     uint64 // seed of the shared layers, for images that have them in common
@@ -128,7 +129,11 @@ func (b *builder) platform(o Options, p int, platform v1.Platform) v1.Descriptor
 		if l < o.Shared {
 			seed = [3]uint64{o.SharedSeed, 0, uint64(l)}
 		}
-		diff, packed := layer(seed, o.LayerBytes)
+		size := o.LayerBytes
+		if l < len(o.LayerSizes) {
+			size = o.LayerSizes[l]
+		}
+		diff, packed := layer(seed, size)
 		config.RootFS.DiffIDs = append(config.RootFS.DiffIDs, diff)
 		config.History = append(config.History, v1.History{Created: v1.Time{Time: created()}, CreatedBy: fmt.Sprintf("COPY file%d /", l)})
 		m.Layers = append(m.Layers, b.blob(types.OCILayer, packed, nil))
