@@ -88,3 +88,13 @@ func unmarshal(t *testing.T, file string, to any) {
 		t.Fatalf("%s: %v", file, err)
 	}
 }
+
+// TestDefinition: the runner refuses an action whose definition holds an expression
+// anywhere but in the default of an input, descriptions included.
+func TestDefinition(t *testing.T) {
+	for line := range strings.Lines(read(t, "../../action.yml")) {
+		if strings.Contains(line, "${{") && !strings.HasPrefix(strings.TrimSpace(line), "default:") {
+			t.Errorf("an expression outside of a default: %s", line)
+		}
+	}
+}
