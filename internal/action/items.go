@@ -136,6 +136,11 @@ func (l *itemList) item(n *yaml.Node) (auth.Item, bool) {
 	l.credentials(&item, entries)
 	l.options(&item, entries)
 	l.agree(&item, entries)
+	if len(*l.bad) == before {
+		if key, what := item.Wrong(); key != "" {
+			l.wrong(problem.InvalidAuth, entries[key].key, what, "An item has one way to log in, with all its keys: docs/registries shows one for each registry.")
+		}
+	}
 	l.once(&item, n)
 	return item, len(*l.bad) == before
 }

@@ -1,11 +1,10 @@
 package auth
 
 import (
+	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
-	"github.com/multi-registry-push/multi-registry-push/internal/problem"
 	"github.com/multi-registry-push/multi-registry-push/internal/reference"
 )
 
@@ -106,20 +105,20 @@ func (i *Item) kind(connection bool) (kind, error) {
 			continue
 		}
 		if !way.hosts {
-			return none, fmt.Errorf("%s is for %s only, not for %s", way.mark, way.forHosts, i.Registry)
+			return none, wrong(way.mark, "is for %s only, not for %s", way.forHosts, i.Registry)
 		}
 		for _, need := range way.needs {
 			if !has(need) {
-				return none, fmt.Errorf("%s needs %s beside it", way.mark, need)
+				return none, wrong(way.mark, "needs %s beside it", need)
 			}
 		}
 		for _, name := range names {
 			if name != way.mark && !slices.Contains(way.needs, name) && !slices.Contains(way.may, name) {
-				return none, fmt.Errorf("%s and %s do not go together: an item has one way to log in", way.mark, name)
+				return none, wrong(way.mark, "and %s do not go together: an item has one way to log in", name)
 			}
 		}
 		if i.Anonymous {
-			return none, fmt.Errorf("anonymous: true and %s do not go together", way.mark)
+			return none, wrong(way.mark, "and anonymous: true exclude each other")
 		}
 		if way.kind == static && ecr && i.Username.Text != "AWS" {
 			// AWS is the user name of ECR's own passwords, and no access key.
@@ -129,7 +128,7 @@ func (i *Item) kind(connection bool) (kind, error) {
 	}
 	switch {
 	case i.Anonymous && (len(names) > 0 || i.ECR == "true"):
-		return none, fmt.Errorf("anonymous: true does not go together with a credential")
+		return none, wrong("anonymous", "and a way to log in exclude each other")
 	case i.Anonymous:
 		return anonymous, nil
 	case has("username") && i.Registry == reference.DockerHub:
@@ -140,29 +139,32 @@ func (i *Item) kind(connection bool) (kind, error) {
 		}
 		return static, nil
 	case has("username"):
-		return none, fmt.Errorf("username needs password beside it")
+		return none, wrong("username", "needs password beside it")
 	case i.ECR == "true":
 		return chain, nil
 	}
 	return none, nil
 }
 
-// Check returns what is wrong with the keys of the items, each as a problem with
-// the code InvalidAuth that names the line. An item with an empty key is skipped, not
-// wrong.
-func Check(items []Item) []error {
-	var errs []error
-	for n := range items {
-		i := &items[n]
-		if i.Registry == "" || i.Skip != "" || i.empty() != "" {
-			continue
-		}
-		if _, err := i.kind(true); err != nil {
-			errs = append(errs, problem.New(problem.InvalidAuth, i.Registry,
-				fmt.Sprintf("registry-auth, line %d: %s", i.Line, err), "Correct the item: "+strings.TrimSpace(goesTogether), nil))
-		}
+// Wrong returns what is wrong with the item's keys, and the key at fault, "" if
+// nothing is: a key that lacks another, that is for other hosts, or that does not go with
+// another. An item with an empty key is skipped, not wrong.
+func (i *Item) Wrong() (key, what string) {
+	if i.Registry == "" || i.Skip != "" || i.empty() != "" {
+		return "", ""
 	}
-	return errs
+	var wrong *wrongKey
+	if _, err := i.kind(true); errors.As(err, &wrong) {
+		return wrong.key, wrong.what
+	}
+	return "", ""
 }
 
-const goesTogether = "`username` with `password`, `username` with `dockerhub-connection`, `aws-role`, `gcp-provider` with or without `gcp-service-account`, `azure-client` with `azure-tenant`, or `anonymous: true`."
+// wrongKey is a key that cannot be used the way it is written.
+type wrongKey struct{ key, what string }
+
+func (w *wrongKey) Error() string { return w.what }
+
+func wrong(key, format string, args ...any) error {
+	return &wrongKey{key, key + " " + fmt.Sprintf(format, args...)}
+}
