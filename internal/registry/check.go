@@ -1,0 +1,96 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/problem"
+)
+
+// Login finds scheme and challenge, and proves the credentials: by a token for
+// pulling and pushing, or, where the registry takes user name and password as they
+// are, by asking with them. Repositories that are only read need no Login. A refusal
+// is problem.WrongCredentials, or problem.NoPushPermission where the credentials are
+// right and only the scope was refused.
+func (r *Repository) Login(ctx context.Context) error {
+	return r.login(ctx, access{write: true})
+}
+
+// CheckPull is Login for reading only: what a dry run may ask.
+func (r *Repository) CheckPull(ctx context.Context) error {
+	return r.login(ctx, access{})
+}
+
+func (r *Repository) login(ctx context.Context, need access) error {
+	const doing = "logging in"
+	if err := r.c.probe(ctx); err != nil {
+		return r.explain(ctx, doing, need.write, err)
+	}
+	ch := r.tokens.currentChallenge()
+	if ch == nil {
+		return nil
+	}
+	if ch.Scheme == "bearer" {
+		_, err := r.tokens.bearer(ctx, need, ch)
+		var answer *Error
+		if errors.As(err, &answer) && answer.token && answer.Status == http.StatusForbidden {
+			// Is it the credentials, or this repository? Without a scope, a token
+			// server judges the credentials alone.
+			if _, _, plain := r.tokens.buy(ctx, ch, nil); plain != nil {
+				return r.wrong(err)
+			}
+		}
+		return r.explain(ctx, doing, need.write, err)
+	}
+	resp, err := r.do(ctx, func() call {
+		u := r.c.base()
+		return call{doing: doing, method: http.MethodGet, url: &u, need: need}
+	})
+	if err != nil {
+		var answer *Error
+		if errors.As(err, &answer) {
+			switch answer.Status {
+			case http.StatusUnauthorized, http.StatusForbidden:
+				return r.wrong(err)
+			case http.StatusNotFound: // /v2/ itself is not served
+				return nil
+			}
+		}
+		return r.explain(ctx, doing, need.write, err)
+	}
+	drain(resp)
+	return nil
+}
+
+func (r *Repository) wrong(err error) error {
+	return problem.New(problem.WrongCredentials, r.c.o.Host, r.String()+": logging in", "", err)
+}
+
+// CheckPush proves the permission to push: it opens an upload, cancels it and waits
+// for both. Registries that do not cancel are fine. A refusal is
+// problem.NoPushPermission, a repository that has to be created first
+// problem.RepositoryMissing.
+func (r *Repository) CheckPush(ctx context.Context) error {
+	const doing = "checking the permission to push"
+	s, err := r.begin(ctx, doing)
+	if err != nil {
+		var answer *Error
+		if errors.As(err, &answer) && !missing(answer) {
+			switch answer.Status {
+			case http.StatusMethodNotAllowed, http.StatusNotFound:
+				// A mirror, or a registry that hides what we may not see.
+				return problem.New(problem.NoPushPermission, r.c.o.Host, r.String()+": "+doing, "", err)
+			}
+		}
+		return r.explain(ctx, doing, true, err)
+	}
+	if s == nil {
+		return nil
+	}
+	r.cancel(ctx, s)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return nil
+}

@@ -1,0 +1,115 @@
+package registry
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"net"
+	"net/http"
+	"strings"
+	"syscall"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/problem"
+)
+
+// explain turns err into a problem that names registry, repository and what was
+// being done. Cancellation stays what it is, and so does what is a problem already.
+func (r *Repository) explain(ctx context.Context, doing string, write bool, err error) error {
+	if err == nil {
+		return nil
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	var p *problem.Problem
+	if errors.As(err, &p) {
+		return err
+	}
+	var content *contentError
+	if errors.As(err, &content) {
+		return content.err
+	}
+	code, remedy := r.c.diagnose(err, write)
+	return problem.New(code, r.c.o.Host, r.String()+": "+doing, remedy, err)
+}
+
+// diagnose finds the code for an error, and the remedy where that of the code is not
+// the best.
+func (c *Client) diagnose(err error, write bool) (code problem.Code, remedy string) {
+	var unsafe *unsafeError
+	var gaveUp *gaveUpError
+	var answer *Error
+	var dns *net.DNSError
+	var authority x509.UnknownAuthorityError
+	var host x509.HostnameError
+	var invalid x509.CertificateInvalidError
+	var verify *tls.CertificateVerificationError
+	var account *accountError
+	switch {
+	case errors.As(err, &unsafe):
+		return problem.UnsafeRedirect, ""
+	case errors.As(err, &account):
+		return problem.WrongCredentials, ""
+	case errors.As(err, &answer):
+		return c.diagnoseAnswer(answer, write)
+	case errors.As(err, &dns):
+		if dns.IsNotFound {
+			return problem.UnknownHost, ""
+		}
+		return problem.Unreachable, "The name server did not answer; run the job again."
+	case errors.As(err, &authority):
+		return problem.UnknownAuthority, ""
+	case errors.As(err, &host), errors.As(err, &invalid), errors.As(err, &verify):
+		return problem.CertificateInvalid, ""
+	case answeredInPlain(err):
+		return problem.TLSMismatch, ""
+	case errors.Is(err, syscall.ECONNREFUSED):
+		if c.loopback && c.o.InContainer {
+			return problem.Unreachable, "Inside a container action " + hostname(c.apiHost) + " is the container itself: reach a service of the job by its label, such as `registry:5000`, with `insecure: true`."
+		}
+		return problem.Unreachable, ""
+	case errors.As(err, &gaveUp):
+		if !c.hasAnswered() {
+			return problem.Unreachable, ""
+		}
+		return problem.RegistryGaveUp, ""
+	}
+	return problem.RegistryRefused, ""
+}
+
+func (c *Client) diagnoseAnswer(e *Error, write bool) (problem.Code, string) {
+	switch {
+	case e.Status == http.StatusTooManyRequests:
+		return problem.RateLimited, ""
+	case passing(e.Status):
+		return problem.RegistryGaveUp, ""
+	case e.token && e.Status != http.StatusForbidden && e.Status < 500:
+		return problem.WrongCredentials, ""
+	case e.Status == http.StatusUnauthorized && !write && !e.token:
+		return problem.NoPullPermission, ""
+	case e.Status == http.StatusUnauthorized, e.Status == http.StatusForbidden:
+		if !write {
+			return problem.NoPullPermission, ""
+		}
+		remedy := ""
+		switch {
+		case c.o.Host == "ghcr.io" || strings.HasPrefix(c.o.Host, "containers."):
+			remedy = "Give the job `permissions: packages: write`; a package that another repository created must also grant this repository write access in its settings."
+		case strings.Contains(c.o.Host, "amazonaws.") || strings.Contains(c.o.Host, ".on.aws"):
+			remedy = "Allow ecr:InitiateLayerUpload, ecr:UploadLayerPart, ecr:CompleteLayerUpload, ecr:BatchCheckLayerAvailability, ecr:BatchGetImage and ecr:PutImage on this repository."
+		}
+		return problem.NoPushPermission, remedy
+	case missing(e):
+		return problem.RepositoryMissing, ""
+	}
+	return problem.RegistryRefused, ""
+}
+
+// missing reports whether an answer says that the repository is not there: NAME_UNKNOWN,
+// or what ECR says under other codes.
+func missing(e *Error) bool {
+	return e.Status == http.StatusNotFound && e.Code == codeNameUnknown ||
+		strings.Contains(e.Message, "RepositoryNotFoundException") || e.Code == "RepositoryNotFoundException" ||
+		e.Status == http.StatusNotFound && strings.Contains(strings.ToLower(e.Message), "repository") && strings.Contains(strings.ToLower(e.Message), "does not exist")
+}

@@ -1,0 +1,126 @@
+package registry
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"strings"
+	"syscall"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/reference"
+)
+
+// unsafeError says that a registry sent us to where it must not.
+type unsafeError struct{ what string }
+
+func (e *unsafeError) Error() string { return e.what }
+
+// learnHome notes whether the registry's own address is a private one. Such a
+// registry may name its neighbours; a public one may not.
+func (w *wire) learnHome(_, address string, _ syscall.RawConn) error {
+	if host, _, err := net.SplitHostPort(address); err == nil {
+		if ip := net.ParseIP(host); ip != nil {
+			w.private.Store(private(ip))
+		}
+	}
+	return nil
+}
+
+// checkAway refuses connections to addresses that a registry must not send us to.
+// It sees the resolved address, after DNS and right before connect.
+func (w *wire) checkAway(_, address string, _ syscall.RawConn) error {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return &unsafeError{fmt.Sprintf("address %q", address)}
+	}
+	ip := net.ParseIP(strings.SplitN(host, "%", 2)[0])
+	if ip == nil {
+		return &unsafeError{fmt.Sprintf("address %q", address)}
+	}
+	return w.checkIP(ip)
+}
+
+func (w *wire) checkIP(ip net.IP) error {
+	switch {
+	case never(ip):
+		return &unsafeError{fmt.Sprintf("%s is an address that no registry may name", ip)}
+	case private(ip) && !w.private.Load():
+		return &unsafeError{fmt.Sprintf("%s is a private address, and the registry is a public one", ip)}
+	}
+	return nil
+}
+
+// checkURL judges a URL that came from the registry: a redirect, a Location or a
+// realm on another host. Host names are judged again when they are dialled.
+func (w *wire) checkURL(u *url.URL) error {
+	plain := w.c.o.Insecure || w.c.loopback && reference.Loopback(u.Host)
+	switch {
+	case u.Scheme != "https" && u.Scheme != "http":
+		return &unsafeError{fmt.Sprintf("a URL with the scheme %q", u.Scheme)}
+	case u.Scheme == "http" && !plain:
+		return &unsafeError{fmt.Sprintf("plain HTTP at %s", u.Host)}
+	case u.Hostname() == "":
+		return &unsafeError{"a URL without a host"}
+	}
+	if ip := literal(u.Hostname()); ip != nil {
+		return w.checkIP(ip)
+	}
+	if reference.Loopback(u.Host) && !w.private.Load() {
+		return &unsafeError{fmt.Sprintf("%s is this machine, and the registry is a public one", u.Host)}
+	}
+	return nil
+}
+
+func hostname(hostport string) string {
+	u := url.URL{Host: hostport}
+	return u.Hostname()
+}
+
+// literal returns the address that a host name spells, nil if it has to be resolved.
+func literal(host string) net.IP {
+	return net.ParseIP(strings.SplitN(host, "%", 2)[0])
+}
+
+// prefixes that net.IP has no predicate for.
+func in(ip net.IP, prefixes ...string) bool {
+	addr, ok := netip.AddrFromSlice(ip)
+	if !ok {
+		return false
+	}
+	addr = addr.Unmap()
+	for _, p := range prefixes {
+		if netip.MustParsePrefix(p).Contains(addr) {
+			return true
+		}
+	}
+	return false
+}
+
+// embedded returns the IPv4 address inside a NAT64 or 6to4 address, else ip.
+func embedded(ip net.IP) net.IP {
+	if ip.To4() != nil {
+		return ip
+	}
+	switch {
+	case in(ip, "64:ff9b::/96"):
+		return net.IP(ip[12:16])
+	case in(ip, "2002::/16"):
+		return net.IP(ip[2:6])
+	}
+	return ip
+}
+
+// never: link-local (where cloud metadata services are), multicast, unspecified, and
+// the metadata services that live elsewhere.
+func never(ip net.IP) bool {
+	ip = embedded(ip)
+	return ip.IsLinkLocalUnicast() || ip.IsMulticast() || ip.IsUnspecified() || ip.Equal(net.IPv4bcast) ||
+		in(ip, "0.0.0.0/8", "fd00:ec2::/32", "100.100.100.200/32")
+}
+
+// private: this machine and networks that are not the Internet (RFC 1918, 4193, 6598).
+func private(ip net.IP) bool {
+	ip = embedded(ip)
+	return ip.IsLoopback() || ip.IsPrivate() || in(ip, "100.64.0.0/10")
+}

@@ -1,0 +1,141 @@
+package registry
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+)
+
+// Bounds of lists: pages of at most maxManifest bytes each.
+const maxPages = 200
+
+// Referrers lists what refers to a digest: by the referrers API, or, where the
+// registry does not have it (api is false), what the fallback tag's index lists
+// (distribution spec, "Referrers Tag Schema"). None is no error.
+func (r *Repository) Referrers(ctx context.Context, digest string) (ds []v1.Descriptor, api bool, err error) {
+	doing := "listing referrers of " + short(digest)
+	err = r.pages(ctx, doing, func() *url.URL { return r.at("/referrers/"+digest, nil) },
+		http.Header{"Accept": {string(types.OCIImageIndex)}},
+		func(page []byte) error {
+			var index v1.IndexManifest
+			if err := json.Unmarshal(page, &index); err != nil || !index.MediaType.IsIndex() && index.SchemaVersion != 2 {
+				return errNoReferrers
+			}
+			ds = append(ds, index.Manifests...)
+			return nil
+		})
+	var answer *Error
+	switch {
+	case err == nil:
+		return ds, true, nil
+	case errors.Is(err, errNoReferrers):
+	case errors.As(err, &answer) && (answer.Status >= 400 && answer.Status < 500 || answer.Status == http.StatusNotImplemented) &&
+		answer.Status != http.StatusUnauthorized && answer.Status != http.StatusForbidden && !passing(answer.Status):
+	default:
+		return nil, false, r.explain(ctx, doing, false, err)
+	}
+	raw, d, err := r.Manifest(ctx, FallbackTag(digest))
+	if errors.Is(err, ErrNotFound) {
+		return nil, false, nil
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	var index v1.IndexManifest
+	if !d.MediaType.IsIndex() || json.Unmarshal(raw, &index) != nil {
+		return nil, false, nil // somebody else's tag
+	}
+	return index.Manifests, false, nil
+}
+
+var errNoReferrers = errors.New("not an answer of the referrers API")
+
+// FallbackTag returns the tag under which referrers of digest are listed where there
+// is no referrers API.
+func FallbackTag(digest string) string {
+	algorithm, hex, _ := strings.Cut(digest, ":")
+	return algorithm + "-" + hex[:min(len(hex), 64)]
+}
+
+// Tags lists the repository's tags; none if the repository is not there.
+func (r *Repository) Tags(ctx context.Context) ([]string, error) {
+	const doing = "listing tags"
+	var tags []string
+	err := r.pages(ctx, doing, func() *url.URL { return r.at("/tags/list", url.Values{"n": {"1000"}}) }, nil,
+		func(page []byte) error {
+			var list struct {
+				Tags []string `json:"tags"`
+			}
+			if err := json.Unmarshal(page, &list); err != nil {
+				return fmt.Errorf("not a list of tags: %w", err)
+			}
+			tags = append(tags, list.Tags...)
+			return nil
+		})
+	if errors.Is(err, ErrNotFound) {
+		return nil, nil
+	}
+	return tags, r.explain(ctx, doing, false, err)
+}
+
+// pages reads a list page by page, following Link: <…>; rel="next" within the registry.
+func (r *Repository) pages(ctx context.Context, doing string, first func() *url.URL, header http.Header, take func([]byte) error) error {
+	if err := r.c.probe(ctx); err != nil {
+		return err
+	}
+	u := first()
+	for range maxPages {
+		var page []byte
+		var next string
+		err := r.reading(ctx, doing, func(ctx context.Context) error {
+			resp, err := r.once(ctx, call{doing: doing, method: http.MethodGet, url: u, header: header, want: []int{http.StatusOK}})
+			if err != nil {
+				return err
+			}
+			defer resp.Body.Close()
+			next = nextLink(resp.Header.Get("Link"))
+			page, err = io.ReadAll(io.LimitReader(resp.Body, maxManifest+1))
+			if err == nil && len(page) > maxManifest {
+				err = errors.New("a page of more than 4 MiB")
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		if err := take(page); err != nil {
+			return err
+		}
+		if next == "" {
+			return nil
+		}
+		if u, err = r.c.target(u, next); err != nil {
+			return err
+		}
+		if !r.c.owns(u) {
+			return &unsafeError{fmt.Sprintf("the list's next page is on %s", u.Host)}
+		}
+	}
+	return fmt.Errorf("a list of more than %d pages", maxPages)
+}
+
+// nextLink reads the target of a Link header with rel="next" (RFC 8288).
+func nextLink(value string) string {
+	start := strings.IndexByte(value, '<')
+	if start < 0 {
+		return ""
+	}
+	target, rest, ok := strings.Cut(value[start+1:], ">")
+	if !ok || !strings.Contains(rest, "next") {
+		return ""
+	}
+	return target
+}

@@ -1,0 +1,297 @@
+package registry
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"strconv"
+	"strings"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/problem"
+)
+
+// accept lists every kind of manifest: a registry converts, or says 404, when the
+// kind it has is missing. The last is for kinds to come.
+var accept = strings.Join([]string{
+	string(types.OCIImageIndex),
+	string(types.OCIManifestSchema1),
+	string(types.DockerManifestList),
+	string(types.DockerManifestSchema2),
+	"application/vnd.oci.artifact.manifest.v1+json",
+	string(types.DockerManifestSchema1Signed),
+	"*/*;q=0.1",
+}, ", ")
+
+const digestHeader = "Docker-Content-Digest"
+
+// Manifest reads a manifest by tag or digest: its bytes as they are, and their
+// descriptor. The digest is computed, and compared with ref if that is one and with
+// what the registry announced: problem.DigestMismatch. ErrNotFound if there is none;
+// problem.ManifestTooLarge above 4 MiB.
+func (r *Repository) Manifest(ctx context.Context, ref string) (raw []byte, d v1.Descriptor, err error) {
+	doing := "reading manifest " + short(ref)
+	err = r.reading(ctx, doing, func(ctx context.Context) error {
+		resp, err := r.once(ctx, call{
+			doing: doing, method: http.MethodGet, url: r.at("/manifests/"+ref, nil),
+			header: http.Header{"Accept": {accept}}, count: true,
+		})
+		if err != nil {
+			return err
+		}
+		defer resp.Body.Close()
+		if resp.ContentLength > maxManifest {
+			return r.tooLarge(ref)
+		}
+		raw, err = io.ReadAll(io.LimitReader(resp.Body, maxManifest+1))
+		if err != nil {
+			return err
+		}
+		if len(raw) > maxManifest {
+			return r.tooLarge(ref)
+		}
+		d, err = r.describe(ref, raw, resp.Header)
+		return err
+	})
+	if err != nil {
+		return nil, v1.Descriptor{}, r.explain(ctx, doing, false, err)
+	}
+	return raw, d, nil
+}
+
+func (r *Repository) tooLarge(ref string) error {
+	return problem.New(problem.ManifestTooLarge, r.c.o.Host, fmt.Sprintf("%s: manifest %s is larger than 4 MiB", r, short(ref)), "", nil)
+}
+
+// describe checks a manifest's bytes against ref and headers.
+func (r *Repository) describe(ref string, raw []byte, h http.Header) (v1.Descriptor, error) {
+	announced := h.Get(digestHeader)
+	algorithm := "sha256"
+	if want, err := v1.NewHash(ref); err == nil {
+		algorithm = want.Algorithm
+	} else if want, err := v1.NewHash(announced); err == nil {
+		algorithm = want.Algorithm
+	}
+	hasher, err := v1.Hasher(algorithm)
+	if err != nil {
+		return v1.Descriptor{}, err
+	}
+	_, _ = hasher.Write(raw) // never fails: hash.Hash
+	digest := v1.Hash{Algorithm: algorithm, Hex: fmt.Sprintf("%x", hasher.Sum(nil))}
+	expected := announced
+	if strings.Contains(ref, ":") {
+		expected = ref
+	}
+	// An announced digest of another algorithm than ours cannot be compared.
+	if expected != "" && expected != digest.String() && (expected == ref || strings.HasPrefix(expected, algorithm+":")) {
+		return v1.Descriptor{}, problem.New(problem.DigestMismatch, r.c.o.Host,
+			fmt.Sprintf("%s: manifest %s has the digest %s, not %s", r, short(ref), digest, bound(expected)), "", nil)
+	}
+	var head struct {
+		MediaType string          `json:"mediaType"`
+		Manifests json.RawMessage `json:"manifests"`
+	}
+	_ = json.Unmarshal(raw, &head) // whoever reads the manifest says what is wrong with it
+	mediaType := mediaTypeOf(h)
+	switch {
+	case strings.Contains(mediaType, "vnd."):
+	case head.MediaType != "":
+		mediaType = head.MediaType
+	case head.Manifests != nil:
+		mediaType = string(types.OCIImageIndex)
+	default:
+		mediaType = string(types.OCIManifestSchema1)
+	}
+	return v1.Descriptor{MediaType: types.MediaType(bound(mediaType)), Digest: digest, Size: int64(len(raw))}, nil
+}
+
+func mediaTypeOf(h http.Header) string {
+	mediaType, _, err := mime.ParseMediaType(h.Get("Content-Type"))
+	if err != nil {
+		return ""
+	}
+	return mediaType
+}
+
+// Stat returns a manifest's descriptor, by tag or digest, without its bytes where
+// the registry tells the digest. ErrNotFound if there is none.
+func (r *Repository) Stat(ctx context.Context, ref string) (v1.Descriptor, error) {
+	doing := "asking for manifest " + short(ref)
+	var d v1.Descriptor
+	err := r.reading(ctx, doing, func(ctx context.Context) error {
+		resp, err := r.once(ctx, call{
+			doing: doing, method: http.MethodHead, url: r.at("/manifests/"+ref, nil),
+			header: http.Header{"Accept": {accept}},
+			want:   []int{http.StatusOK},
+		})
+		if err != nil {
+			return err
+		}
+		defer drain(resp)
+		digest := resp.Header.Get(digestHeader)
+		if digest == "" && strings.Contains(ref, ":") {
+			digest = ref
+		}
+		hash, err := v1.NewHash(digest)
+		if err != nil || resp.ContentLength <= 0 {
+			return errIncomplete
+		}
+		if strings.Contains(ref, ":") && digest != ref {
+			return problem.New(problem.DigestMismatch, r.c.o.Host, fmt.Sprintf("%s: asked for manifest %s, the registry answers for %s", r, short(ref), hash), "", nil)
+		}
+		d = v1.Descriptor{MediaType: types.MediaType(bound(mediaTypeOf(resp.Header))), Digest: hash, Size: resp.ContentLength}
+		return nil
+	})
+	var answer *Error
+	if errors.Is(err, errIncomplete) || errors.As(err, &answer) && answer.Status == http.StatusMethodNotAllowed {
+		_, d, err = r.Manifest(ctx, ref)
+		return d, err
+	}
+	if err != nil {
+		return v1.Descriptor{}, r.explain(ctx, doing, false, err)
+	}
+	return d, nil
+}
+
+var errIncomplete = errors.New("the answer lacks what was asked for")
+
+// reading is retry for calls whose answer's body is part of the attempt.
+func (r *Repository) reading(ctx context.Context, doing string, attempt func(context.Context) error) error {
+	if err := r.c.probe(ctx); err != nil {
+		return err
+	}
+	return r.c.retry(ctx, r.path+": "+doing, attempt)
+}
+
+// StatBlob returns a blob's size, -1 if the registry has it but does not tell.
+// ErrNotFound if there is none.
+func (r *Repository) StatBlob(ctx context.Context, digest string) (int64, error) {
+	doing := "asking for blob " + short(digest)
+	size, err := r.statBlob(ctx, doing, digest)
+	return size, r.explain(ctx, doing, false, err)
+}
+
+func (r *Repository) statBlob(ctx context.Context, doing, digest string) (int64, error) {
+	resp, err := r.do(ctx, func() call {
+		return call{
+			doing: doing, method: http.MethodHead, url: r.at("/blobs/"+digest, nil),
+			// A redirect to storage says that the blob is there; what is signed
+			// there is a GET.
+			want: []int{http.StatusOK, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect, http.StatusMovedPermanently},
+		}
+	})
+	if err != nil {
+		return 0, err
+	}
+	drain(resp)
+	if resp.StatusCode != http.StatusOK {
+		return -1, nil
+	}
+	return resp.ContentLength, nil
+}
+
+// OpenBlob reads a blob from offset on, in one go: whoever reads goes on from where
+// a break left off by opening again (Retryable tells whether that makes sense). The
+// digest is not checked; more bytes than d.Size are not read. ErrNotFound if there
+// is none.
+func (r *Repository) OpenBlob(ctx context.Context, d v1.Descriptor, offset int64) (io.ReadCloser, error) {
+	doing := "reading blob " + short(d.Digest.String())
+	if offset >= d.Size && d.Size > 0 {
+		return io.NopCloser(bytes.NewReader(nil)), nil
+	}
+	resp, err := r.do(ctx, func() call {
+		k := call{
+			doing: doing, method: http.MethodGet, url: r.at("/blobs/"+d.Digest.String(), nil),
+			header: http.Header{}, bulk: d.Size >= largest, count: true,
+			want: []int{http.StatusOK, http.StatusPartialContent},
+		}
+		if offset > 0 {
+			k.header.Set("Range", fmt.Sprintf("bytes=%d-", offset))
+		}
+		return k
+	})
+	if err != nil {
+		return nil, r.explain(ctx, doing, false, err)
+	}
+	start := int64(0)
+	if resp.StatusCode == http.StatusPartialContent {
+		var ok bool
+		if start, ok = contentRangeStart(resp.Header.Get("Content-Range")); !ok || start > offset {
+			_ = resp.Body.Close()
+			return nil, r.explain(ctx, doing, false, fmt.Errorf("asked for bytes from %d on, got %q", offset, bound(resp.Header.Get("Content-Range"))))
+		}
+	}
+	body := &blobBody{ReadCloser: resp.Body, r: r, ctx: ctx, doing: doing, left: d.Size - start}
+	// A server that does not know ranges sends everything: skip what is known.
+	if skip := offset - start; skip > 0 {
+		if _, err := io.CopyN(io.Discard, body, skip); err != nil {
+			_ = body.Close()
+			return nil, r.explain(ctx, doing, false, err)
+		}
+	}
+	return body, nil
+}
+
+// blobBody ends where the descriptor says that the blob does.
+type blobBody struct {
+	io.ReadCloser
+	r     *Repository
+	ctx   context.Context
+	doing string
+	left  int64
+}
+
+func (b *blobBody) Read(p []byte) (int, error) {
+	if b.left <= 0 {
+		// One byte more than announced is one too many: it is not the blob.
+		var one [1]byte
+		if n, _ := io.ReadFull(b.ReadCloser, one[:]); n > 0 {
+			return 0, problem.New(problem.DigestMismatch, b.r.c.o.Host, b.r.String()+": "+b.doing+": longer than its descriptor says", "", nil)
+		}
+		return 0, io.EOF
+	}
+	if int64(len(p)) > b.left {
+		p = p[:b.left]
+	}
+	n, err := b.ReadCloser.Read(p)
+	b.left -= int64(n)
+	if err == io.EOF && b.left > 0 {
+		err = io.ErrUnexpectedEOF
+	}
+	if err == io.EOF && n > 0 {
+		err = nil
+	}
+	if err != nil && err != io.EOF && b.ctx.Err() != nil {
+		err = context.Cause(b.ctx)
+	}
+	return n, err
+}
+
+// contentRangeStart reads "bytes 5-9/10" (RFC 9110, 14.4).
+func contentRangeStart(value string) (int64, bool) {
+	rest, ok := strings.CutPrefix(strings.TrimSpace(value), "bytes ")
+	if !ok {
+		return 0, false
+	}
+	first, _, ok := strings.Cut(rest, "-")
+	if !ok {
+		return 0, false
+	}
+	n, err := strconv.ParseInt(strings.TrimSpace(first), 10, 64)
+	return n, err == nil && n >= 0
+}
+
+// short cuts a digest to what people recognise it by; tags stay whole.
+func short(ref string) string {
+	if algorithm, hex, ok := strings.Cut(ref, ":"); ok && len(hex) > 12 {
+		return algorithm + ":" + hex[:12]
+	}
+	return ref
+}

@@ -1,0 +1,184 @@
+package registry
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// call is one request to a repository, as its methods put it.
+type call struct {
+	doing  string // "reading manifest latest", for people
+	method string
+	url    *url.URL // as at returns it, or what the registry gave us
+	header http.Header
+	body   *outgoing
+	need   access
+	want   []int // statuses that are a success; none means any 2xx
+	bulk   bool
+	count  bool
+	commit bool
+}
+
+// at returns the URL of an endpoint below the repository.
+func (r *Repository) at(endpoint string, query url.Values) *url.URL {
+	u := r.c.base()
+	u.Path += r.path + endpoint
+	u.RawQuery = query.Encode()
+	return &u
+}
+
+// do makes a call, again while it fails in passing. The response's body must be
+// closed. An answer that is not wanted is an *Error.
+func (r *Repository) do(ctx context.Context, k func() call) (*http.Response, error) {
+	if err := r.c.probe(ctx); err != nil {
+		return nil, err
+	}
+	var resp *http.Response
+	one := k()
+	err := r.c.retry(ctx, r.path+": "+one.doing, func(ctx context.Context) error {
+		var err error
+		resp, err = r.once(ctx, one)
+		return err
+	})
+	return resp, err
+}
+
+// once makes a call one time. It keeps a place among the requests until the answer's
+// headers are there; blobs being sent do not, since they may wait for a blob that is
+// read from this same host.
+func (r *Repository) once(ctx context.Context, k call) (*http.Response, error) {
+	if k.body == nil || k.body.progress == nil {
+		if err := r.c.throttle.requests.acquire(ctx); err != nil {
+			return nil, err
+		}
+		defer r.c.throttle.requests.release()
+	}
+	resp, err := r.follow(ctx, k)
+	if err != nil {
+		return nil, err
+	}
+	if slices.Contains(k.want, resp.StatusCode) || len(k.want) == 0 && resp.StatusCode >= 200 && resp.StatusCode < 300 {
+		return resp, nil
+	}
+	return nil, r.c.answer(resp)
+}
+
+// follow sends a request and goes after its redirects. The Authorization header goes
+// to the registry itself and to nobody else.
+func (r *Repository) follow(ctx context.Context, k call) (*http.Response, error) {
+	u := k.url
+	for range maxRedirects + 1 {
+		resp, err := r.authorized(ctx, k, u)
+		if err != nil {
+			return nil, err
+		}
+		next, err := r.redirect(k, u, resp)
+		if err != nil {
+			drain(resp)
+			return nil, err
+		}
+		if next == nil {
+			return resp, nil
+		}
+		drain(resp)
+		u = next
+	}
+	return nil, &unsafeError{fmt.Sprintf("%s %s: more than %d redirects", k.method, bound(k.url.Path), maxRedirects)}
+}
+
+// redirect returns where resp sends us, nil if it does not.
+func (r *Repository) redirect(k call, from *url.URL, resp *http.Response) (*url.URL, error) {
+	switch resp.StatusCode {
+	case http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
+	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther:
+		if k.method != http.MethodGet && k.method != http.MethodHead {
+			return nil, nil // a write that would turn into a read
+		}
+	default:
+		return nil, nil
+	}
+	if resp.Header.Get("Location") == "" || slices.Contains(k.want, resp.StatusCode) {
+		return nil, nil
+	}
+	return r.c.target(from, resp.Header.Get("Location"))
+}
+
+// target resolves a URL that the registry gave us, and judges it.
+func (c *Client) target(from *url.URL, location string) (*url.URL, error) {
+	if len(location) > 16<<10 {
+		return nil, &unsafeError{"a URL of more than 16 KiB"}
+	}
+	u, err := from.Parse(strings.TrimSpace(location))
+	if err != nil {
+		return nil, &unsafeError{"a URL that is none"}
+	}
+	u.Fragment, u.User = "", nil
+	base := c.base()
+	// A registry behind a proxy that ends TLS often calls itself http://.
+	if base.Scheme == "https" && u.Scheme == "http" && u.Hostname() == base.Hostname() {
+		u.Scheme, u.Host = base.Scheme, base.Host
+	}
+	if c.owns(u) {
+		return u, nil
+	}
+	if from.Scheme == "https" && u.Scheme == "http" && !c.o.Insecure {
+		return nil, &unsafeError{fmt.Sprintf("from TLS to plain HTTP at %s", u.Host)}
+	}
+	return u, c.wire.checkURL(u)
+}
+
+// authorized sends a request to u, with credentials if u is the registry's. A 401
+// means a new token and the same request once more, its body from where it stands.
+func (r *Repository) authorized(ctx context.Context, k call, u *url.URL) (*http.Response, error) {
+	own := r.c.owns(u)
+	for try := 0; ; try++ {
+		req, err := http.NewRequestWithContext(ctx, k.method, u.String(), nil)
+		if err != nil {
+			return nil, err
+		}
+		for name, values := range k.header {
+			req.Header[name] = values
+		}
+		header := ""
+		if own {
+			if header, err = r.tokens.header(ctx, k.need); err != nil {
+				return nil, err
+			}
+			if header != "" {
+				req.Header.Set("Authorization", header)
+			}
+		}
+		resp, err := r.c.wire.send(req, sending{foreign: !own, bulk: k.bulk, count: k.count, body: k.body, commit: k.commit})
+		if err != nil {
+			return nil, err
+		}
+		if !own || try > 0 || !expired(resp) {
+			return resp, nil
+		}
+		again, err := r.tokens.refused(ctx, k.need, header, resp)
+		if err != nil || !again {
+			if err != nil {
+				drain(resp)
+				return nil, err
+			}
+			return resp, nil
+		}
+		drain(resp)
+	}
+}
+
+// expired reports whether an answer may be due to a token that has expired or lacks
+// a scope: 401, or ECR's 403 "Your authorization token has expired".
+func expired(resp *http.Response) bool {
+	switch resp.StatusCode {
+	case http.StatusUnauthorized:
+		return true
+	case http.StatusForbidden:
+		return strings.Contains(strings.ToLower(string(peek(resp))), "token has expired")
+	}
+	return false
+}

@@ -1,0 +1,146 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// session is an upload that the registry has opened.
+type session struct {
+	url    *url.URL // moves with each answer
+	offset int64    // what the registry is known to have
+}
+
+// errCreated says that the registry had the blob already.
+var errCreated = errors.New("the registry has it already")
+
+// begin opens an upload, with retries. A nil session without an error: the registry
+// opens none because there is nothing to do.
+func (r *Repository) begin(ctx context.Context, doing string) (*session, error) {
+	if err := r.c.probe(ctx); err != nil {
+		return nil, err
+	}
+	var s *session
+	err := r.reading(ctx, doing, func(ctx context.Context) error {
+		var err error
+		s, err = r.post(ctx, doing, nil, "")
+		return err
+	})
+	if errors.Is(err, errCreated) {
+		return nil, nil
+	}
+	return s, err
+}
+
+// post opens an upload, once. With a mount query it may be over at once: errCreated.
+func (r *Repository) post(ctx context.Context, doing string, query url.Values, from string) (*session, error) {
+	u := r.at("/blobs/uploads/", query)
+	resp, err := r.once(ctx, call{
+		doing: doing, method: http.MethodPost, url: u, need: access{write: true, from: from},
+		want: []int{http.StatusAccepted, http.StatusCreated},
+	})
+	if err != nil {
+		return nil, err
+	}
+	defer drain(resp)
+	if resp.StatusCode == http.StatusCreated {
+		return nil, errCreated
+	}
+	s := &session{url: u}
+	if err := r.move(s, resp); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// move takes the Location of an answer, if it has one.
+func (r *Repository) move(s *session, resp *http.Response) error {
+	location := resp.Header.Get("Location")
+	if location == "" {
+		if strings.HasSuffix(s.url.Path, "/blobs/uploads/") {
+			return errors.New("the registry opened an upload without saying where")
+		}
+		return nil
+	}
+	from := s.url
+	if resp.Request != nil {
+		from = resp.Request.URL
+	}
+	u, err := r.c.target(from, location)
+	if err != nil {
+		return err
+	}
+	s.url = u
+	return nil
+}
+
+// ask returns how far the upload got. known is false if the registry has lost it.
+func (r *Repository) ask(ctx context.Context, doing string, s *session) (known bool, err error) {
+	resp, err := r.once(ctx, call{doing: doing, method: http.MethodGet, url: s.url, need: access{write: true}})
+	var answer *Error
+	if errors.As(err, &answer) && !passing(answer.Status) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	defer drain(resp)
+	if err := r.move(s, resp); err != nil {
+		return false, err
+	}
+	s.offset = received(resp.Header.Get("Range"))
+	return true, nil
+}
+
+// received reads how many bytes a Range header says that the registry has: "0-41" is
+// 42. "0-0" may be one byte or none (Distribution): none, since sending a byte that
+// is there is found out, and a gap would not be. olareg says "0--1" for none.
+func received(value string) int64 {
+	value = strings.TrimSpace(value)
+	if rest, ok := strings.CutPrefix(value, "bytes"); ok {
+		value = strings.TrimLeft(rest, "= ")
+	}
+	last, ok := strings.CutPrefix(value, "0-")
+	if !ok {
+		return 0
+	}
+	n, err := strconv.ParseInt(last, 10, 64)
+	if err != nil || n <= 0 || n == 1<<63-1 {
+		return 0
+	}
+	return n + 1
+}
+
+// cancelWithin bounds how long an upload that is given up may take to cancel: a run
+// that is cancelled ends within seconds.
+const cancelWithin = 2 * time.Second
+
+// cancel gives an upload up, politely: the registry need not keep its bytes until
+// they expire. It works after ctx is cancelled. A refusal is noted, not reported:
+// some registries do not cancel, or need the right to delete for it.
+func (r *Repository) cancel(ctx context.Context, s *session) {
+	r.mu.Lock()
+	skip := r.cannotCancel
+	r.mu.Unlock()
+	if s == nil || skip {
+		return
+	}
+	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), cancelWithin)
+	defer stop()
+	resp, err := r.authorized(ctx, call{doing: "cancelling an upload", method: http.MethodDelete, url: s.url, need: access{write: true, remove: true}}, s.url)
+	if err != nil {
+		return
+	}
+	drain(resp)
+	switch resp.StatusCode {
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusMethodNotAllowed, http.StatusNotImplemented:
+		r.mu.Lock()
+		r.cannotCancel = true
+		r.mu.Unlock()
+	}
+}

@@ -1,0 +1,257 @@
+package registry
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/problem"
+)
+
+func TestUpload(t *testing.T) {
+	for name, size := range map[string]int{"empty": 0, "small": 1000, "large": 3 << 20} {
+		t.Run(name, func(t *testing.T) {
+			f := newFake(t)
+			c, clock := f.client(nil)
+			data, d := blobOf(size)
+			var p sum
+			how, err := c.Repository("me/app").Upload(t.Context(), d, nil, &bytesContent{data: data}, &p)
+			if err != nil || how != Uploaded {
+				t.Fatalf("Upload: %v, %v", how, err)
+			}
+			if !bytes.Equal(f.blobs["me/app@"+d.Digest.String()], data) {
+				t.Error("the registry has something else")
+			}
+			if p.n.Load() != d.Size {
+				t.Errorf("progress adds up to %d of %d", p.n.Load(), d.Size)
+			}
+			if got := c.Stats(); got.BytesSent != d.Size || got.Retries != 0 || got.Requests != 4 { // TLS tried, /v2/, POST, PUT
+				t.Errorf("Stats() = %+v", got)
+			}
+			if clock.slept() != 0 {
+				t.Errorf("slept %v", clock.sleeps)
+			}
+		})
+	}
+}
+
+func TestUploadMounts(t *testing.T) {
+	f := newFake(t)
+	c, _ := f.client(nil)
+	data, d := blobOf(5000)
+	f.blobs["other/two@"+d.Digest.String()] = data
+	how, err := c.Repository("me/app").Upload(t.Context(), d, []string{"other/one", "other/two"}, &bytesContent{data: data}, nil)
+	if err != nil || how != Mounted {
+		t.Fatalf("Upload: %v, %v", how, err)
+	}
+	if len(f.sessions) != 0 {
+		t.Error("an upload that the first try opened was left open")
+	}
+	_, d = blobOf(5001)
+	data, _ = blobOf(5001)
+	posts := f.requests("POST")
+	how, err = c.Repository("me/app").Upload(t.Context(), d, []string{"other/one"}, &bytesContent{data: data}, nil)
+	if err != nil || how != Uploaded || f.requests("POST") != posts+1 {
+		t.Errorf("Upload: %v, %v, with %d POSTs: the upload opened instead of the mount is to be used", how, err, f.requests("POST")-posts)
+	}
+}
+
+// breaks returns a limitBody that breaks the first bodies after the given bytes.
+func breaks(after ...int64) func(*http.Request) int64 {
+	return func(*http.Request) int64 {
+		if len(after) == 0 {
+			return -1
+		}
+		n := after[0]
+		after = after[1:]
+		return n
+	}
+}
+
+func TestUploadGoesOnWhereItBroke(t *testing.T) {
+	const size = 8 << 20
+	for name, test := range map[string]struct {
+		change func(*fake)
+		after  []int64
+		most   float64 // bytes at the server, as a multiple of the size
+	}{
+		"at the start":      {after: []int64{0}, most: 1},
+		"after one byte":    {after: []int64{1}, most: 1.01},
+		"in the middle":     {after: []int64{size / 2}, most: 1.01},
+		"at the end":        {after: []int64{size - 1}, most: 1.01},
+		"with all bytes":    {after: []int64{size}, most: 1.01},
+		"five times":        {after: []int64{size / 5, size / 5, size / 5, size / 5, size / 10}, most: 1.01},
+		"sessions are lost": {change: func(f *fake) { f.forget = true }, after: []int64{size / 2, size / 4}, most: 1.8},
+		"no body in a PUT":  {change: func(f *fake) { f.noPutBody = true }, after: []int64{size / 2, size / 4}, most: 1.01},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFake(t)
+			if test.change != nil {
+				test.change(f)
+			}
+			f.limitBody = breaks(test.after...)
+			c, _ := f.client(nil)
+			data, d := blobOf(size)
+			var p sum
+			how, err := c.Repository("me/app").Upload(t.Context(), d, nil, &bytesContent{data: data}, &p)
+			if err != nil || how != Uploaded {
+				t.Fatalf("Upload: %v, %v", how, err)
+			}
+			if !bytes.Equal(f.blobs["me/app@"+d.Digest.String()], data) {
+				t.Error("the registry has something else")
+			}
+			if p.n.Load() != d.Size {
+				t.Errorf("progress adds up to %d of %d", p.n.Load(), d.Size)
+			}
+			if got := float64(f.bodyBytes) / size; got > test.most {
+				t.Errorf("the registry got %.2f times the blob", got)
+			}
+		})
+	}
+}
+
+func TestUploadAnswerLost(t *testing.T) {
+	f := newFake(t)
+	c, _ := f.client(nil)
+	data, d := blobOf(1 << 20)
+	lost := false
+	f.hook = func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Method != http.MethodPut || lost {
+			return false
+		}
+		lost = true
+		f.hook = nil
+		inner := discardResponse{http.Header{}}
+		f.upload(inner, r, "me/app", strings.TrimPrefix(r.URL.Path, "/v2/me/app/blobs/uploads/"))
+		panic(http.ErrAbortHandler)
+	}
+	how, err := c.Repository("me/app").Upload(t.Context(), d, nil, &bytesContent{data: data}, nil)
+	if err != nil || how != Uploaded {
+		t.Fatalf("Upload: %v, %v", how, err)
+	}
+	if f.bodyBytes != d.Size {
+		t.Errorf("%d bytes were sent for a blob of %d that had arrived", f.bodyBytes, d.Size)
+	}
+}
+
+type discardResponse struct{ h http.Header }
+
+func (d discardResponse) Header() http.Header         { return d.h }
+func (d discardResponse) Write(p []byte) (int, error) { return len(p), nil }
+func (d discardResponse) WriteHeader(int)             {}
+
+func TestUploadInPieces(t *testing.T) {
+	const most = 3 << 20
+	f := newFake(t)
+	f.hook = func(w http.ResponseWriter, r *http.Request) bool {
+		if r.ContentLength > most {
+			w.WriteHeader(http.StatusRequestEntityTooLarge)
+			return true
+		}
+		return false
+	}
+	c, _ := f.client(nil)
+	data, d := blobOf(9 << 20)
+	var p sum
+	how, err := c.Repository("me/app").Upload(t.Context(), d, nil, &bytesContent{data: data}, &p)
+	if err != nil || how != Uploaded || !bytes.Equal(f.blobs["me/app@"+d.Digest.String()], data) || p.n.Load() != d.Size {
+		t.Fatalf("Upload: %v, %v, progress %d", how, err, p.n.Load())
+	}
+}
+
+func TestUploadWrongBytes(t *testing.T) {
+	f := newFake(t)
+	c, _ := f.client(nil)
+	data, d := blobOf(1000)
+	data[17]++
+	_, err := c.Repository("me/app").Upload(t.Context(), d, nil, &bytesContent{data: data}, nil)
+	if !problem.Is(err, problem.DigestMismatch) {
+		t.Fatalf("Upload: %v", err)
+	}
+	if n := f.requests("PUT"); n != 2 {
+		t.Errorf("%d tries, want 2", n)
+	}
+	if len(f.sessions) != 0 {
+		t.Error("an upload was left open")
+	}
+}
+
+func TestUploadGivesUp(t *testing.T) {
+	f := newFake(t)
+	f.hook = func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Method == http.MethodPut {
+			refuse(w, http.StatusServiceUnavailable, "UNAVAILABLE", "come back later")
+			return true
+		}
+		return false
+	}
+	c, clock := f.client(nil)
+	data, d := blobOf(1000)
+	_, err := c.Repository("me/app").Upload(t.Context(), d, nil, &bytesContent{data: data}, nil)
+	if !problem.Is(err, problem.RegistryGaveUp) || !strings.Contains(err.Error(), "come back later") || !strings.Contains(err.Error(), f.host()+"/me/app") {
+		t.Fatalf("Upload: %v", err)
+	}
+	if slept := clock.slept(); slept > defaultRetryBudget || slept < defaultRetryBudget/2 {
+		t.Errorf("given up after %v", slept)
+	}
+	if len(f.sessions) != 0 {
+		t.Error("an upload was left open")
+	}
+}
+
+type brokenContent struct {
+	data []byte
+	err  error
+}
+
+func (b brokenContent) Open(context.Context, int64) (io.ReadCloser, error) {
+	return io.NopCloser(io.MultiReader(bytes.NewReader(b.data), errReader{b.err})), nil
+}
+
+type errReader struct{ err error }
+
+func (e errReader) Read([]byte) (int, error) { return 0, e.err }
+
+func TestUploadOfABrokenSource(t *testing.T) {
+	f := newFake(t)
+	c, clock := f.client(nil)
+	_, d := blobOf(1 << 20)
+	want := errors.New("the disk is gone")
+	_, err := c.Repository("me/app").Upload(t.Context(), d, nil, brokenContent{make([]byte, 5000), want}, nil)
+	if !errors.Is(err, want) || err.Error() != want.Error() {
+		t.Fatalf("Upload: %v", err)
+	}
+	if clock.slept() != 0 {
+		t.Error("it was tried again")
+	}
+	if len(f.sessions) != 0 {
+		t.Error("an upload was left open")
+	}
+}
+
+func TestUploadCancelled(t *testing.T) {
+	f := newFake(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	f.hook = func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Method == http.MethodPut {
+			cancel()
+			_, _ = io.Copy(io.Discard, r.Body)
+			<-r.Context().Done()
+			return true
+		}
+		return false
+	}
+	c, _ := f.client(nil)
+	data, d := blobOf(1 << 20)
+	_, err := c.Repository("me/app").Upload(ctx, d, nil, &bytesContent{data: data}, nil)
+	if !errors.Is(err, context.Canceled) {
+		t.Fatalf("Upload: %v", err)
+	}
+	if f.requests("DELETE") != 1 || len(f.sessions) != 0 {
+		t.Error("the upload was left open")
+	}
+}

@@ -1,0 +1,92 @@
+package registry
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// watch breaks a request that rests: no byte in either direction for the time of a
+// stall, no answer for longer once the registry has everything, and, for requests
+// that are not blobs, an end to all patience (a manifest must not drip for hours).
+type watch struct {
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	stall  time.Duration
+	answer time.Duration
+	whole  *time.Timer
+
+	mu      sync.Mutex
+	timer   *time.Timer
+	allowed time.Duration
+	paused  bool
+}
+
+func newWatch(parent context.Context, stall, answer time.Duration, unbounded bool) (context.Context, *watch) {
+	ctx, cancel := context.WithCancelCause(parent)
+	w := &watch{ctx: ctx, cancel: cancel, stall: stall, answer: answer, allowed: stall}
+	w.timer = time.AfterFunc(stall, func() { cancel(errStalled) })
+	if !unbounded {
+		w.whole = time.AfterFunc(stall+answer, func() { cancel(errStalled) })
+	}
+	return ctx, w
+}
+
+// touch says that a byte moved.
+func (w *watch) touch() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.allowed = w.stall
+	if !w.paused {
+		w.timer.Reset(w.allowed)
+	}
+}
+
+// awaitAnswer says that the registry has the whole request.
+func (w *watch) awaitAnswer() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.allowed = w.answer
+	if !w.paused {
+		w.timer.Reset(w.allowed)
+	}
+}
+
+// pause stops the time while we ourselves wait for the source.
+func (w *watch) pause() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.paused = true
+	w.timer.Stop()
+}
+
+func (w *watch) resume() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.paused = false
+	w.timer.Reset(w.allowed)
+}
+
+// end frees the watch; the request's context is over.
+func (w *watch) end() {
+	w.mu.Lock()
+	w.paused = true
+	w.timer.Stop()
+	if w.whole != nil {
+		w.whole.Stop()
+	}
+	w.mu.Unlock()
+	w.cancel(nil)
+}
+
+// reason returns why a request broke: our caller's reason if it was the caller,
+// errStalled if it was the watch, else err as a break.
+func (w *watch) reason(parent context.Context, err error) error {
+	if parent.Err() != nil {
+		return context.Cause(parent)
+	}
+	if context.Cause(w.ctx) == errStalled {
+		return errStalled
+	}
+	return &brokenError{err}
+}
