@@ -52,7 +52,7 @@ func (p *Printer) annotations() []Line {
 		warned = append(warned, Line{Kind: WarningLine, Title: title, Text: n.Text})
 	}
 	for _, l := range r.lines {
-		noticed = append(noticed, Line{Kind: NoticeLine, Title: "Not configured, skipped", Text: lineSkipped(l)})
+		noticed = append(noticed, Line{Kind: NoticeLine, Title: "Destination not configured", Text: lineSkipped(l)})
 	}
 	if enabled == 0 && len(r.registries)+len(r.lines) > 0 && len(r.errs) == 0 && !r.cancelled {
 		warned = append(warned, Line{Kind: WarningLine, Title: "Nothing was published", Text: "Every registry was skipped; the notices say why."})

@@ -95,7 +95,9 @@ func (p *Printer) Print(e Event) {
 	case RegistryFailed:
 		p.problem(e.Registry, e.Err)
 	case RunFailed:
-		p.problem("", e.Err)
+		if p.group != "" { // else nothing stands between here and the annotation
+			p.problem("", e.Err)
+		}
 	case DryRunPlan:
 		p.dryRun(e)
 	case Notice:
@@ -314,7 +316,7 @@ func (p *Printer) close() {
 }
 
 func lineSkipped(e LineSkipped) string {
-	return fmt.Sprintf("%s  skipped %q: %s", e.Input, bounded(e.Line, 200), e.Reason)
+	return fmt.Sprintf("%s: %q skipped: %s", e.Input, bounded(e.Line, 200), e.Reason)
 }
 
 func sourceLine(e SourceKnown) string {

@@ -32,12 +32,6 @@ func (r *Record) tableLines(width int) []Line {
 	if len(r.registries) > 0 {
 		lines = r.rows(width)
 	}
-	for _, l := range r.lines {
-		lines = append(lines, wrapped(lineSkipped(l), 0, width, Faint)...)
-	}
-	for _, err := range r.errs {
-		lines = append(lines, wrapped(Advised(err), 0, width, Bad)...)
-	}
 	if text := r.closing(); text != "" {
 		lines = append(lines, wrapped(text, 0, width, Plain)...)
 	}

@@ -1,0 +1,374 @@
+// Package docs checks what people copy and read: workflows, recipes, tables, links.
+package docs
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/goccy/go-yaml"
+	"github.com/rhysd/actionlint"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/action"
+)
+
+const root = "../.."
+
+// workflow is a workflow in the repository: a file, or a block in a page.
+type workflow struct {
+	name string // path, and the block's line in a page
+	text []byte
+}
+
+// workflows returns every workflow: our own, the recipes, those of tests, and whole ones
+// in pages.
+func workflows(t *testing.T) []workflow {
+	t.Helper()
+	var all []workflow
+	for _, pattern := range []string{".github/workflows/*.yml", "docs/recipes/*.yml", "testdata/workflows/*.yml"} {
+		paths, err := filepath.Glob(filepath.Join(root, pattern))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range paths {
+			if filepath.Base(path) != "gitlab-ci.yml" {
+				all = append(all, workflow{path, read(t, path)})
+			}
+		}
+	}
+	for _, page := range pages(t) {
+		for _, block := range blocks(page, string(read(t, page)), "yaml", "yml") {
+			if regexp.MustCompile(`(?m)^on:`).Match(block.text) {
+				all = append(all, block)
+			}
+		}
+	}
+	if len(all) < 10 {
+		t.Fatalf("only %d workflows found", len(all))
+	}
+	return all
+}
+
+// pages returns the repository's Markdown, golden files aside.
+func pages(t *testing.T) []string {
+	t.Helper()
+	var all []string
+	for _, pattern := range []string{"*.md", "docs/*.md", "docs/*/*.md", ".github/*.md"} {
+		paths, err := filepath.Glob(filepath.Join(root, pattern))
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, paths...)
+	}
+	return all
+}
+
+// blocks returns the fenced blocks of the languages.
+func blocks(name, text string, languages ...string) []workflow {
+	var all []workflow
+	var open *workflow
+	for i, line := range strings.Split(text, "\n") {
+		language, fence := strings.CutPrefix(strings.TrimSpace(line), "```")
+		switch {
+		case open != nil && fence:
+			all = append(all, *open)
+			open = nil
+		case open != nil:
+			open.text = append(open.text, line+"\n"...)
+		case fence && slices.Contains(languages, language):
+			open = &workflow{name: fmt.Sprintf("%s:%d", name, i+1)}
+		}
+	}
+	return all
+}
+
+func read(t *testing.T, path string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// TestActionlint: actionlint accepts every workflow.
+func TestActionlint(t *testing.T) {
+	linter, err := actionlint.NewLinter(io.Discard, &actionlint.LinterOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	project, err := actionlint.NewProject(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, w := range workflows(t) {
+		found, err := linter.Lint(w.name, w.text, project)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range found {
+			t.Errorf("%s:%d:%d: %s [%s]", w.name, e.Line, e.Column, e.Message, e.Kind)
+		}
+	}
+}
+
+// parsed is what the tests below look at in a workflow.
+type parsed struct {
+	Permissions any
+	Env         map[string]string
+	Jobs        map[string]struct {
+		Permissions any
+		Env         map[string]string
+		Uses        string
+		Steps       []struct {
+			Uses string
+			With map[string]any
+		}
+	}
+}
+
+func parse(t *testing.T, w workflow) parsed {
+	t.Helper()
+	var p parsed
+	if err := yaml.Unmarshal(w.text, &p); err != nil {
+		t.Fatalf("%s: %v", w.name, err)
+	}
+	return p
+}
+
+func ours(uses string) bool {
+	return uses == "./" || strings.HasPrefix(uses, "multi-registry-push/multi-registry-push@")
+}
+
+var expression = regexp.MustCompile(`(?s)\$\{\{.*?\}\}`)
+
+// TestStepsOnAFork runs our step of every workflow as a pull request from a fork has it:
+// every secret and variable empty, no OIDC token. The inputs must be right, and since
+// nothing has credentials, nothing is sent and the step is green.
+func TestStepsOnAFork(t *testing.T) {
+	definition := read(t, filepath.Join(root, "action.yml"))
+	steps := 0
+	for _, w := range workflows(t) {
+		if strings.Contains(w.name, "testdata/workflows") || strings.Contains(w.name, ".github/workflows/ci.yml") {
+			continue // they publish to registries that need no credentials
+		}
+		for name, job := range parse(t, w).Jobs {
+			for i, step := range job.Steps {
+				if !ours(step.Uses) {
+					continue
+				}
+				steps++
+				t.Run(fmt.Sprintf("%s/%s/%d", strings.TrimPrefix(w.name, root+"/"), name, i), func(t *testing.T) {
+					temp := t.TempDir()
+					event := filepath.Join(temp, "event.json")
+					if err := os.WriteFile(event, []byte(`{"pull_request":{"head":{"repo":{"id":2,"full_name":"fork/app"}},"base":{"repo":{"id":1,"full_name":"acme/app"}}}}`), 0o600); err != nil {
+						t.Fatal(err)
+					}
+					environ := []string{
+						"GITHUB_ACTIONS=true", "GITHUB_SERVER_URL=https://github.com", "GITHUB_ACTOR=stranger", "GITHUB_REPOSITORY=acme/app",
+						"GITHUB_EVENT_NAME=pull_request", "GITHUB_EVENT_PATH=" + event, "HOME=" + temp, "INPUT_GITHUB-TOKEN=",
+					}
+					for key, value := range step.With {
+						environ = append(environ, "INPUT_"+strings.ToUpper(key)+"="+onAFork(fmt.Sprint(value)))
+					}
+					var out bytes.Buffer
+					status := action.Main(context.Background(), action.Env{Environ: environ, Stdin: strings.NewReader(""), Stdout: &out, Stderr: &out, Definition: definition})
+					if status != 0 || !strings.Contains(out.String(), "Nothing was published") {
+						t.Errorf("exit status %d:\n%s", status, out.String())
+					}
+				})
+			}
+		}
+	}
+	if steps < 10 {
+		t.Errorf("only %d steps of ours found", steps)
+	}
+}
+
+// onAFork fills in what the runner would. Tags computed by docker/metadata-action are
+// there on a fork, too.
+func onAFork(value string) string {
+	return expression.ReplaceAllStringFunc(value, func(e string) string {
+		switch {
+		case strings.Contains(e, "outputs.tags"):
+			return "ghcr.io/acme/app:pr-7\ndocker.io/acme/app:pr-7"
+		case strings.Contains(e, "env.TAGS"):
+			return "docker.io/acme/app:latest"
+		case strings.Contains(e, "toJSON("):
+			return "null"
+		case strings.Contains(e, "inputs."), strings.Contains(e, "github.ref_name"), strings.Contains(e, "matrix."), strings.Contains(e, "github.sha"):
+			return "value"
+		}
+		return ""
+	})
+}
+
+// TestPinnedAndMinimal: our own workflows name actions by commit, with the version behind
+// it, and give a token nothing that no job asked for.
+func TestPinnedAndMinimal(t *testing.T) {
+	pinned := regexp.MustCompile(`^\s*(- )?uses: ([\w.-]+/[\w./-]+)@[0-9a-f]{40} # v\d+\.\d+\.\d+$`)
+	for _, w := range workflows(t) {
+		if !strings.Contains(w.name, ".github/workflows") {
+			continue
+		}
+		for i, line := range strings.Split(string(w.text), "\n") {
+			if text := strings.TrimPrefix(strings.TrimSpace(line), "- "); strings.HasPrefix(text, "uses:") && !strings.HasPrefix(text, "uses: ./") && !pinned.MatchString(line) {
+				t.Errorf("%s:%d: %s is not pinned by commit with its version behind it", w.name, i+1, strings.TrimSpace(line))
+			}
+		}
+		p := parse(t, w)
+		if m, ok := p.Permissions.(map[string]any); !ok || len(m) != 0 {
+			t.Errorf("%s: permissions at the top are %v, not {}", w.name, p.Permissions)
+		}
+		for name, job := range p.Jobs {
+			if job.Permissions == nil {
+				t.Errorf("%s: job %s says no permissions", w.name, name)
+			}
+		}
+	}
+}
+
+// TestTables: the tables of the README have the inputs and outputs of action.yml, in its
+// order, with its defaults.
+func TestTables(t *testing.T) {
+	var definition struct {
+		Inputs yaml.MapSlice
+		// Outputs keep their order too.
+		Outputs yaml.MapSlice
+	}
+	if err := yaml.Unmarshal(read(t, filepath.Join(root, "action.yml")), &definition); err != nil {
+		t.Fatal(err)
+	}
+	var inputs, outputs []string
+	for _, item := range definition.Inputs {
+		inputs = append(inputs, fmt.Sprintf("%s=%s", item.Key, defaultOf(item.Value)))
+	}
+	for _, item := range definition.Outputs {
+		outputs = append(outputs, fmt.Sprint(item.Key))
+	}
+	text := string(read(t, filepath.Join(root, "README.md")))
+	var gotInputs, gotOutputs []string
+	for _, row := range table(text, "| Input | Default |") {
+		gotInputs = append(gotInputs, fmt.Sprintf("%s=%s", strings.Trim(row[0], "`"), strings.Trim(row[1], "`")))
+	}
+	for _, row := range table(text, "| Output |") {
+		gotOutputs = append(gotOutputs, strings.Trim(row[0], "`"))
+	}
+	if !slices.Equal(gotInputs, inputs) {
+		t.Errorf("inputs in the README:\n%v\nin action.yml:\n%v", gotInputs, inputs)
+	}
+	if !slices.Equal(gotOutputs, outputs) {
+		t.Errorf("outputs in the README:\n%v\nin action.yml:\n%v", gotOutputs, outputs)
+	}
+}
+
+// defaultOf is how the table shows an input's default.
+func defaultOf(value any) string {
+	input, _ := value.(map[string]any)
+	if input["required"] == true {
+		return "required"
+	}
+	if d := fmt.Sprint(input["default"]); input["default"] != nil {
+		return d
+	}
+	return ""
+}
+
+// table returns the cells of the rows below a heading.
+func table(text, heading string) [][]string {
+	_, rest, ok := strings.Cut(text, heading)
+	if !ok {
+		return nil
+	}
+	var rows [][]string
+	for i, line := range strings.Split(rest, "\n") {
+		if i < 2 {
+			continue // the heading's own line, and the one below
+		}
+		if !strings.HasPrefix(line, "|") {
+			break
+		}
+		cells := strings.Split(strings.ReplaceAll(strings.Trim(line, "|"), `\|`, "\x00"), "|")
+		for i := range cells {
+			cells[i] = strings.TrimSpace(strings.ReplaceAll(cells[i], "\x00", "|"))
+		}
+		rows = append(rows, cells)
+	}
+	return rows
+}
+
+var link = regexp.MustCompile(`\]\(([^)\s]+)\)|(?:src|href|srcset)="([^"]+)"`)
+
+// TestLinks: what a page links to within the repository is there, headings included.
+func TestLinks(t *testing.T) {
+	for _, page := range pages(t) {
+		text := string(read(t, page))
+		for _, m := range link.FindAllStringSubmatch(text, -1) {
+			target := m[1] + m[2]
+			if strings.Contains(target, "://") || strings.HasPrefix(target, "mailto:") {
+				continue
+			}
+			path, anchor, _ := strings.Cut(target, "#")
+			file := page
+			if path != "" {
+				file = filepath.Join(filepath.Dir(page), path)
+			}
+			if _, err := os.Stat(file); err != nil {
+				t.Errorf("%s links to %s, which is not there", page, target)
+				continue
+			}
+			if anchor != "" && strings.HasSuffix(file, ".md") && !slices.Contains(anchors(string(read(t, file))), anchor) {
+				t.Errorf("%s links to %s, which has no such heading", page, target)
+			}
+		}
+	}
+}
+
+// anchors are the names that GitHub gives the headings of a page.
+func anchors(text string) []string {
+	var all []string
+	for _, m := range regexp.MustCompile(`(?m)^#+ (.+)$`).FindAllStringSubmatch(text, -1) {
+		name := strings.ToLower(regexp.MustCompile(`[^\p{L}\p{N} _-]`).ReplaceAllString(m[1], ""))
+		all = append(all, strings.ReplaceAll(name, " ", "-"))
+	}
+	return all
+}
+
+// TestShell: the scripts are scripts.
+func TestShell(t *testing.T) {
+	paths, err := filepath.Glob(filepath.Join(root, "scripts/release-*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range append(paths, filepath.Join(root, "docs/recipes/shell.sh"), filepath.Join(root, "docs/summary/render")) {
+		if out, err := exec.CommandContext(t.Context(), "bash", "-n", path).CombinedOutput(); err != nil {
+			t.Errorf("%s: %s", path, out)
+		}
+	}
+	var gitlab map[string]any
+	if err := yaml.Unmarshal(read(t, filepath.Join(root, "docs/recipes/gitlab-ci.yml")), &gitlab); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestRecipesAreListed: every recipe has its line in the recipes' page.
+func TestRecipesAreListed(t *testing.T) {
+	page := string(read(t, filepath.Join(root, "docs/recipes/README.md")))
+	entries, err := os.ReadDir(filepath.Join(root, "docs/recipes"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if e.Name() != "README.md" && !strings.Contains(page, "("+e.Name()+")") {
+			t.Errorf("docs/recipes/README.md does not link to %s", e.Name())
+		}
+	}
+}
