@@ -372,3 +372,37 @@ func TestRecipesAreListed(t *testing.T) {
 		}
 	}
 }
+
+// TestArchitecturePicture: the arrows of docs/architecture.md are the imports of the code,
+// those of the three packages that all others share aside.
+func TestArchitecturePicture(t *testing.T) {
+	shared := []string{"problem", "reference", "secret"}
+	var drawn, real []string
+	for _, m := range regexp.MustCompile(`(?m)^  (\w+) --> (\w+)$`).FindAllStringSubmatch(string(read(t, filepath.Join(root, "docs/architecture.md"))), -1) {
+		drawn = append(drawn, m[1]+" --> "+m[2])
+	}
+	imports := regexp.MustCompile(`"github.com/multi-registry-push/multi-registry-push/internal/(\w+)"`)
+	files, err := filepath.Glob(filepath.Join(root, "internal/*/*.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range append(files, filepath.Join(root, "main.go")) {
+		from := filepath.Base(filepath.Dir(file))
+		if from == ".." {
+			from = "main"
+		}
+		if strings.HasSuffix(file, "_test.go") || slices.Contains(shared, from) {
+			continue
+		}
+		for _, m := range imports.FindAllStringSubmatch(string(read(t, file)), -1) {
+			if arrow := from + " --> " + m[1]; !slices.Contains(shared, m[1]) && !slices.Contains(real, arrow) {
+				real = append(real, arrow)
+			}
+		}
+	}
+	slices.Sort(drawn)
+	slices.Sort(real)
+	if !slices.Equal(drawn, real) {
+		t.Errorf("docs/architecture.md draws\n%s\nthe code imports\n%s", strings.Join(drawn, "\n"), strings.Join(real, "\n"))
+	}
+}
