@@ -57,10 +57,10 @@ func TestPackGolden(t *testing.T) {
 }
 
 func TestPackIsReproducible(t *testing.T) {
-	for _, size := range []int{0, 1, 511, packBlock - 1, packBlock, packBlock + 1, 2 * packBlock, 7*packBlock + 77} {
+	for _, size := range []int{0, 1, packBlock - 1, packBlock, packBlock + 1, 3*packBlock + 77} {
 		raw := sample(size)
 		want := packed(t, bytes.NewReader(raw), 1)
-		for _, cores := range []int{2, 3, 7, 100} {
+		for _, cores := range []int{2, 5, 100} {
 			if !bytes.Equal(packed(t, bytes.NewReader(raw), cores), want) {
 				t.Errorf("%d bytes: %d cores write other bytes than 1", size, cores)
 			}

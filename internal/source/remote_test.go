@@ -70,7 +70,9 @@ func (f *fakeRepository) Referrers(_ context.Context, digest string) ([]v1.Descr
 	return f.referrers[digest], true, nil
 }
 
-func (f *fakeRepository) Tags(context.Context) ([]string, error) { return nil, errors.New("not needed") }
+func (f *fakeRepository) Tags(context.Context) ([]string, error) {
+	return nil, errors.New("not needed")
+}
 
 func (f *fakeRepository) options() Options {
 	return Options{Repository: func(reference.Repository) RemoteRepository { return f }}
@@ -110,7 +112,11 @@ func TestTagThatMovesWhileItIsRead(t *testing.T) {
 	b := newBuilder(t)
 	one, two := b.twoPlatforms(), b.index(b.image("linux/s390x", b.layer("later")))
 	f := &fakeRepository{builder: b, tags: map[string]v1.Descriptor{"1": one}}
-	f.onRead = func(string) { f.tags = map[string]v1.Descriptor{"1": two} }
+	f.onRead = func(ref string) {
+		if ref == "1" {
+			f.tags = map[string]v1.Descriptor{"1": two}
+		}
+	}
 	_, got := mustOpen(t, "registry.example/app:1", f.options())
 	if got.Descriptor.Digest != one.Digest || len(got.Manifests) != 4 {
 		t.Errorf("%v", got.Descriptor)
