@@ -53,7 +53,7 @@ func Main(ctx context.Context, env Env) (status int) {
 	set := parseSettings(in, out.vault.Learn, vars.get("GITHUB_ACTOR"), &bad)
 
 	s := newStep(env, vars, out, set)
-	request, plan := s.prepare(in, &bad)
+	request, plan := s.prepare(ctx, in, &bad)
 	s.emit(report.Started{At: s.at(), DryRun: set.DryRun})
 	if len(bad) > 0 {
 		for _, err := range bad {
@@ -80,7 +80,7 @@ func learnEnvironment(vars variables, vault *secret.Vault) {
 
 // prepare makes the request and its plan. It sends nothing, and looks at the source only
 // if some registry is enabled, or if the run ends here anyway.
-func (s *step) prepare(in *inputs, bad *problems) (replicate.Request, replicate.Plan) {
+func (s *step) prepare(ctx context.Context, in *inputs, bad *problems) (replicate.Request, replicate.Plan) {
 	if s.set.TagsEmpty && s.set.FailOnMissing {
 		bad.add(problem.MissingCredentials, in.where("tags")+" is empty, and missing-credentials is fail", "Look at the step or variable that should have filled it.")
 	}
@@ -97,6 +97,9 @@ func (s *step) prepare(in *inputs, bad *problems) (replicate.Request, replicate.
 		*bad = append(*bad, err)
 	default:
 		s.open(&request, spec)
+		if err := source.Check(ctx, spec, s.sourceOptions(nil)); err != nil {
+			*bad = append(*bad, err)
+		}
 	}
 	return request, plan
 }

@@ -117,27 +117,33 @@ func (s *step) request() replicate.Request {
 
 // open puts the source into the request.
 func (s *step) open(q *replicate.Request, spec source.Spec) {
-	temp := cmp.Or(s.vars.get("TMPDIR"), "/tmp")
 	q.SourceRepository = spec.Repository()
 	q.Open = func(ctx context.Context, repository func(reference.Repository) source.RemoteRepository) (*source.Image, error) {
-		return source.Open(ctx, spec, source.Options{
-			Platforms:  s.set.Platforms,
-			Repository: repository,
-			Paths:      s.paths,
-			TempDir:    temp,
-			Docker: source.Docker{
-				Host:      s.vars.get("DOCKER_HOST"),
-				TLSVerify: s.vars.get("DOCKER_TLS_VERIFY") != "",
-				CertPath:  s.paths.Map(s.vars.get("DOCKER_CERT_PATH")),
-			},
-		})
+		return source.Open(ctx, spec, s.sourceOptions(repository))
 	}
 	q.Spool = func() (*spool.Spool, error) {
-		return spool.New(spool.Options{Dir: temp, RetryBudget: s.env.RetryBudget, Clock: s.env.Clock, Notify: func(n spool.Notice) {
+		return spool.New(spool.Options{Dir: s.temp(), Retryable: registry.Retryable, RetryBudget: s.env.RetryBudget, Clock: s.env.Clock, Notify: func(n spool.Notice) {
 			s.emit(report.Debug{At: s.at(), Text: n.Text})
 		}})
 	}
 }
+
+func (s *step) sourceOptions(repository func(reference.Repository) source.RemoteRepository) source.Options {
+	return source.Options{
+		Platforms:  s.set.Platforms,
+		Repository: repository,
+		Paths:      s.paths,
+		TempDir:    s.temp(),
+		Docker: source.Docker{
+			Host:      s.vars.get("DOCKER_HOST"),
+			TLSVerify: s.vars.get("DOCKER_TLS_VERIFY") != "",
+			CertPath:  s.paths.Map(s.vars.get("DOCKER_CERT_PATH")),
+		},
+	}
+}
+
+// temp is the folder of temporary files: the only place that is written to.
+func (s *step) temp() string { return cmp.Or(s.vars.get("TMPDIR"), "/tmp") }
 
 // connect makes the client of one host.
 func (s *step) connect(host string, insecure bool, account func(repository string) auth.Choice) replicate.Host {

@@ -26,7 +26,7 @@ type goods struct {
 	blobs  map[v1.Hash]*spool.Blob
 	count  *counter
 	report func()
-	known  sync.Once // SourceKnown is said once
+	known  func() error // says SourceKnown, once
 }
 
 // open opens the source. It is the first that reads anything of the image.
@@ -47,6 +47,7 @@ func (r *run) open(ctx context.Context, sites []*site, from *origin) (_ *goods, 
 	if err != nil {
 		return nil, err
 	}
+	g.known = r.sayKnown(ctx, g)
 	if len(g.image.Ahead()) > 0 {
 		return g, nil // the graph is known only when layers are compressed
 	}
@@ -71,18 +72,31 @@ func (r *run) root(ctx context.Context, g *goods) (*source.Manifest, error) {
 	if err != nil {
 		return nil, err
 	}
-	g.known.Do(func() {
-		size, sizeErr := totalSize(ctx, root)
-		if err = sizeErr; err != nil {
-			return
+	return root, g.known()
+}
+
+// sayKnown returns a function that says what is published, when that is known.
+func (r *run) sayKnown(ctx context.Context, g *goods) func() error {
+	return sync.OnceValue(func() error {
+		root, err := g.image.Root(ctx)
+		if err != nil {
+			return err
+		}
+		size, err := totalSize(ctx, root)
+		if err != nil {
+			return err
+		}
+		runsOn, err := g.image.Platforms(ctx)
+		if err != nil {
+			return err
 		}
 		r.emit(report.SourceKnown{
 			At: r.at(), Reference: g.image.Reference, Digest: root.Descriptor.Digest.String(),
-			MediaType: string(root.Descriptor.MediaType), Platforms: platforms(root), SizeBytes: size,
+			MediaType: string(root.Descriptor.MediaType), Platforms: runsOn, SizeBytes: size,
 		})
 		g.report()
+		return nil
 	})
-	return root, err
 }
 
 // roots returns the manifests that have to be everywhere: the image's and those that

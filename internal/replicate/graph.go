@@ -59,21 +59,3 @@ func totalSize(ctx context.Context, root *source.Manifest) (int64, error) {
 	}
 	return size, nil
 }
-
-// platforms lists what the image runs on, as linux/arm64/v8; attestations, whose
-// platform is unknown/unknown, are none.
-func platforms(root *source.Manifest) []string {
-	var out []string
-	for _, m := range manifests(root) {
-		p := m.Descriptor.Platform
-		if len(m.Manifests) > 0 || p == nil || p.OS == "" || p.OS == "unknown" {
-			continue
-		}
-		name := p.OS + "/" + p.Architecture
-		if p.Variant != "" {
-			name += "/" + p.Variant
-		}
-		out = append(out, name)
-	}
-	return out
-}

@@ -62,7 +62,7 @@ type Request struct {
 	// Dependabot: a push refused to the job's own token is a skip there.
 	Untrusted bool
 	// LoginGrace is how long registries that have logged in wait for those that do
-	// not answer before they start to copy (never with atomic); 0 means 5 s.
+	// not answer before they start to copy (never with atomic); 0 means 2 s.
 	LoginGrace time.Duration
 	// VerifyPauses are the waits between the questions after a tag that a registry
 	// does not serve yet; nil means 0.2, 0.5, 1 and 2 s.

@@ -83,7 +83,7 @@ func newRun(q Request, emit func(report.Event)) *run {
 		q.Concurrency = 4
 	}
 	if q.LoginGrace <= 0 {
-		q.LoginGrace = 5 * time.Second
+		q.LoginGrace = 2 * time.Second
 	}
 	if q.VerifyPauses == nil {
 		q.VerifyPauses = []time.Duration{200 * time.Millisecond, 500 * time.Millisecond, time.Second, 2 * time.Second}

@@ -1,0 +1,44 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+)
+
+// Check finds out what Open would refuse of a local source, so that it can be said
+// together with what is wrong with other inputs, before anything is sent: the path, the
+// form, the image that was picked, its manifests, the platforms. It asks no registry
+// and no engine, and does not unpack a compressed archive.
+func Check(ctx context.Context, spec Spec, o Options) error {
+	if err := CheckPlatforms(o.Platforms); err != nil {
+		return err
+	}
+	if spec.Kind == Registry || spec.Kind == DockerDaemon {
+		return nil
+	}
+	path, _, info, err := find(spec, o.Paths)
+	if err != nil {
+		return in("source "+short(spec.Text), err)
+	}
+	if info.Mode().IsRegular() && isCompressed(path) {
+		return nil
+	}
+	i, err := Open(ctx, spec, o)
+	if err != nil {
+		return err
+	}
+	return i.Close()
+}
+
+func isCompressed(path string) bool {
+	f, err := os.Open(path)
+	if err != nil {
+		return false // Open says why
+	}
+	defer func() { _ = f.Close() }()
+	head := make([]byte, 6)
+	n, err := f.ReadAt(head, 0)
+	return (err == nil || errors.Is(err, io.EOF)) && sniff(head[:n]) != plain
+}
