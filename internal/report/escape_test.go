@@ -52,7 +52,8 @@ func TestTickedKeepsQuotesAndEscapesThem(t *testing.T) {
 // TestHostileTextStaysText puts markup into everything that comes from outside.
 func TestHostileTextStaysText(t *testing.T) {
 	p := newPlay()
-	evil := "x|`</code><script>alert(1)</script>@everyone #1\n## heading\n::error::x ```mermaid"
+	evil := "x|`</code></details><script>alert(1)</script>@everyone #1 https://evil.example www.evil.example a@b.example " +
+		"[x](https://y.example) ![i](https://z.example/p.png) GH-26 :tada: $x^2$ <img src=x onerror=y>\n## heading\n- item\n::error::x ```mermaid"
 	p.tell(
 		SourceKnown{p.now(), evil, digest, evil, []string{evil}, 1},
 		RegistryPlanned{At: p.now(), Registry: evil, References: []string{evil + "/a:1"}, Skip: evil},
@@ -67,6 +68,7 @@ func TestHostileTextStaysText(t *testing.T) {
 		Finished{p.after(1e9)},
 	)
 	text := p.record.Markdown(MaxSummary)
+	golden(t, "hostile.summary.md", text) // test/docs has GitHub's parser read it
 	outside := text
 	for { // what is inside a fence is text whatever it says
 		start := strings.Index(outside, "````")

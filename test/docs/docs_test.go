@@ -18,6 +18,7 @@ import (
 	"github.com/rhysd/actionlint"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/action"
+	"github.com/multi-registry-push/multi-registry-push/test/servers"
 )
 
 const root = "../.."
@@ -404,5 +405,28 @@ func TestArchitecturePicture(t *testing.T) {
 	slices.Sort(real)
 	if !slices.Equal(drawn, real) {
 		t.Errorf("docs/architecture.md draws\n%s\nthe code imports\n%s", strings.Join(drawn, "\n"), strings.Join(real, "\n"))
+	}
+}
+
+// TestSummaryAsGitHubParsesIt: in a summary whose every outside text is markup, GitHub's
+// own parser finds no element but those that the summary is made of.
+func TestSummaryAsGitHubParsesIt(t *testing.T) {
+	servers.Require(t, "cmark-gfm")
+	path := filepath.Join(root, "internal/report/testdata/hostile.summary.md")
+	html, err := exec.CommandContext(t.Context(), "cmark-gfm", "--unsafe", "-e", "table", "-e", "strikethrough", "-e", "autolink", "-e", "tasklist", path).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ours := strings.Fields("h2 h3 p br code pre span table thead tbody tr th td ul li del details summary")
+	for _, m := range regexp.MustCompile(`<([a-zA-Z][a-zA-Z0-9]*)[^>]*>`).FindAllStringSubmatch(string(html), -1) {
+		if !slices.Contains(ours, m[1]) {
+			t.Errorf("%s got through", m[0])
+		}
+	}
+	if n := strings.Count(string(html), "<h2>"); n != 1 {
+		t.Errorf("%d headings of the first kind", n)
+	}
+	if strings.Count(string(html), "<script") > 0 || !strings.Contains(string(html), "&lt;script&gt;") {
+		t.Error("the script is not text")
 	}
 }
