@@ -19,11 +19,10 @@ var archived string
 
 // buildVersion returns the version and the commit of this binary: what the linker
 // set, what the archive of the sources said, or what the go command recorded, in
-// this order. Either may be "unknown".
+// this order. Either may be empty.
 func buildVersion() (v, c string) {
-	v, c = version, commit
-	first, second, _ := strings.Cut(strings.TrimSpace(archived), "\n")
-	v, c = cmp.Or(v, placed(first)), cmp.Or(c, placed(second))
+	v, c = fromArchive(archived)
+	v, c = cmp.Or(version, v), cmp.Or(commit, c)
 	if info, ok := debug.ReadBuildInfo(); ok {
 		if info.Main.Version != "(devel)" {
 			v = cmp.Or(v, info.Main.Version)
@@ -34,7 +33,14 @@ func buildVersion() (v, c string) {
 			}
 		}
 	}
-	return cmp.Or(v, "unknown"), cmp.Or(c, "unknown")
+	return v, c
+}
+
+// fromArchive returns the two lines of version.txt. The first is empty where the archive
+// is of a commit before the first tag.
+func fromArchive(text string) (v, c string) {
+	first, second, _ := strings.Cut(text, "\n")
+	return placed(first), placed(second)
 }
 
 // placed returns s unless git has put nothing in its place.
