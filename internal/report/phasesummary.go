@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -51,4 +52,16 @@ func (g *registry) copied(took time.Duration) string {
 		parts = append(parts, speed)
 	}
 	return strings.Join(parts, ", ")
+}
+
+// busyBefore reports whether some registry has not ended the phase before this one,
+// which is one after Copy.
+func (r *Record) busyBefore(phase Phase) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	before := phases[order(phase)-1]
+	return slices.ContainsFunc(r.registries, func(g *registry) bool {
+		return g.skip == "" && len(g.errs) == 0 && len(g.phases) > 0 &&
+			!slices.ContainsFunc(g.phases, func(s span) bool { return s.phase == before && !s.end.IsZero() })
+	})
 }

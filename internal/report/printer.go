@@ -43,6 +43,7 @@ type Printer struct {
 
 	mu        sync.Mutex
 	group     Phase // the group that is open, if any
+	wanted    Phase // the phase that the run has reached: some registry is in it
 	later     map[Phase][]Line
 	warnings  []Notice
 	nextTick  time.Time
@@ -75,7 +76,8 @@ func (p *Printer) Print(e Event) {
 	}
 	switch e := e.(type) {
 	case PhaseStarted:
-		p.open(e.Phase)
+		p.wanted = e.Phase
+		p.advance()
 	case RegistryPlanned:
 		p.planned(e)
 	case TagsSkipped:
@@ -92,8 +94,10 @@ func (p *Printer) Print(e Event) {
 		p.tag(e)
 	case RegistrySkipped:
 		p.say("", "%s  skipped: %s", e.Registry, e.Reason)
+		p.advance()
 	case RegistryFailed:
 		p.problem(e.Registry, e.Err)
+		p.advance()
 	case RunFailed:
 		if p.group != "" { // else nothing stands between here and the annotation
 			p.problem("", e.Err)
@@ -153,11 +157,26 @@ func heading(phase Phase) string {
 	return string(phase)
 }
 
+// advance opens the groups that it is time for. Registries go their own ways from copy
+// on, but a log has one group at a time: that of the copy stays open until the last
+// registry has its copy, and so on.
+func (p *Printer) advance() {
+	for _, phase := range phases {
+		if order(phase) <= order(p.group) || order(phase) > order(p.wanted) {
+			continue
+		}
+		if order(phase) > order(Copy) && p.record.busyBefore(phase) {
+			return
+		}
+		if order(phase) <= order(Copy) && phase != p.wanted {
+			continue
+		}
+		p.open(phase)
+	}
+}
+
 // open ends the group that is open and begins the next, with what was kept for it.
 func (p *Printer) open(phase Phase) {
-	if order(phase) <= order(p.group) {
-		return
-	}
 	p.end()
 	p.group = phase
 	p.sink(Line{Kind: GroupStart, Text: heading(phase)})
@@ -194,9 +213,13 @@ func (p *Printer) phase(e RegistryPhase) {
 	if !e.Done {
 		return
 	}
+	defer p.advance()
 	took, text, failed := p.record.phaseSummary(e)
 	if failed {
 		return
+	}
+	if e.Phase == Verify && order(p.group) < order(Tag) { // others are still being copied to
+		p.say("", "%s  done: tagged and verified", e.Registry)
 	}
 	switch e.Phase {
 	case Login:
@@ -271,7 +294,11 @@ func (p *Printer) notice(e Notice) {
 func (p *Printer) Tick(now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.o.Progress || p.group != Copy || p.closed {
+	if !p.o.Progress || p.closed {
+		return
+	}
+	under := p.record.Progress(now)
+	if len(under) == 0 {
 		return
 	}
 	if p.nextTick.IsZero() {
@@ -282,7 +309,7 @@ func (p *Printer) Tick(now time.Time) {
 		return
 	}
 	p.nextTick = now.Add(interval(now.Sub(p.started)))
-	for _, progress := range p.record.Progress(now) {
+	for _, progress := range under {
 		p.sink(Line{Kind: Text, Text: progress.String()})
 	}
 }
@@ -305,8 +332,8 @@ func (p *Printer) close() {
 	}
 	p.closed = true
 	for _, phase := range phases {
-		for _, line := range p.later[phase] {
-			p.sink(line)
+		if len(p.later[phase]) > 0 {
+			p.open(phase)
 		}
 	}
 	p.end()

@@ -42,20 +42,19 @@ type registry struct {
 	phase      Phase
 	phases     []span
 
-	expected, sent         int64 // bytes of blobs
-	reusedBytes            int64 // mounted and existing
-	mountedBytes           int64
-	uploaded, mounted      int
-	existing               int
-	missingBlobs           int
-	missingBytes           int64
-	uploadedBytes          int64 // as the client counted them
-	requests, retries      int64
-	rateLimit              *RateLimit
-	created                []string
-	samples                []sample // of sent, for the rate
-	counted                bool     // RegistryUse came
-	copyDone, verifyLogged bool
+	expected, sent    int64 // bytes of blobs
+	reusedBytes       int64 // mounted and existing
+	mountedBytes      int64
+	uploaded, mounted int
+	existing          int
+	missingBlobs      int
+	missingBytes      int64
+	uploadedBytes     int64 // as the client counted them
+	requests, retries int64
+	rateLimit         *RateLimit
+	created           []string
+	samples           []sample // of sent, for the rate
+	counted           bool     // RegistryUse came
 }
 
 // span is the time that a registry spent in a phase. end is zero while it is in it.
@@ -234,7 +233,6 @@ func (g *registry) enter(e RegistryPhase) {
 		if i := g.open(e.Phase); i >= 0 {
 			g.phases[i].end = e.Time
 		}
-		g.copyDone = g.copyDone || e.Phase == Copy
 		return
 	}
 	g.phase = e.Phase

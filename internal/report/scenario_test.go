@@ -98,6 +98,7 @@ func mixed() *play {
 	}
 	p.tell(
 		RegistryPhase{p.now(), "registry.gitlab.com", Copy, true},
+		PhaseStarted{p.now(), Tag},
 		RegistryPhase{p.now(), "registry.gitlab.com", Tag, false},
 		TagDone{p.after(40 * time.Millisecond), "registry.gitlab.com", "registry.gitlab.com/acme/app:1.2.0", Unchanged, digest, digest, ""},
 		RegistryPhase{p.now(), "registry.gitlab.com", Tag, true},
@@ -120,6 +121,7 @@ func mixed() *play {
 		TagDone{p.after(60 * time.Millisecond), "ghcr.io", "ghcr.io/acme/app:1.2.0", Pushed, "", digest, ""},
 		TagDone{p.after(30 * time.Millisecond), "ghcr.io", "ghcr.io/acme/app:latest", Pushed, older, digest, ""},
 		RegistryPhase{p.now(), "ghcr.io", Tag, true},
+		PhaseStarted{p.now(), Verify},
 		RegistryPhase{p.now(), "ghcr.io", Verify, false},
 		RegistryPhase{p.after(40 * time.Millisecond), "ghcr.io", Verify, true},
 		RegistryUse{At: p.now(), Registry: "ghcr.io", BytesUploaded: 314 * mb, Requests: 31},
@@ -136,12 +138,10 @@ func mixed() *play {
 		BlobDone{At: p.now(), Start: epoch, Registry: "docker.io", Repository: "acme/app", Digest: older, SizeBytes: 300 * mb, How: Uploaded},
 		BlobDone{At: p.now(), Start: epoch, Registry: "docker.io", Repository: "acme/app", Digest: digest, SizeBytes: 14 * mb, How: Mounted},
 		RegistryPhase{p.now(), "docker.io", Copy, true},
-		PhaseStarted{p.now(), Tag},
 		RegistryPhase{p.now(), "docker.io", Tag, false},
 		TagDone{p.after(120 * time.Millisecond), "docker.io", "docker.io/acme/app:1.2.0", Pushed, "", digest, ""},
 		TagDone{p.after(90 * time.Millisecond), "docker.io", "docker.io/acme/app:latest", Pushed, older, digest, ""},
 		RegistryPhase{p.now(), "docker.io", Tag, true},
-		PhaseStarted{p.now(), Verify},
 		RegistryPhase{p.now(), "docker.io", Verify, false},
 		RegistryPhase{p.after(90 * time.Millisecond), "docker.io", Verify, true},
 		RegistryUse{At: p.now(), Registry: "docker.io", BytesUploaded: 300 * mb, Requests: 40, Retries: 1, RateLimit: &RateLimit{Limit: 200, Remaining: 187, Window: 6 * time.Hour}},
