@@ -1,0 +1,183 @@
+package source
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/problem"
+)
+
+// expected is what testdata/fixtures.json, made by other tools, says of a fixture.
+type expected struct {
+	Images []struct {
+		Digest, MediaType string
+		Names, Platforms  []string
+	}
+	Docker []struct {
+		Tags    []string
+		Config  string
+		DiffIDs []string
+	}
+}
+
+const fixtures = "../../testdata"
+
+func readFixtures(t testing.TB) map[string]expected {
+	raw, err := os.ReadFile(filepath.Join(fixtures, "fixtures.json"))
+	must(t, err)
+	var all map[string]expected
+	must(t, json.Unmarshal(raw, &all))
+	return all
+}
+
+// isMixed reports whether a docker archive has an OCI layout with plain layers: the
+// classic form counts there.
+func isMixed(name string) bool { return name == "docker29-three-tags.tar" }
+
+func TestWhatBuildersWrite(t *testing.T) {
+	for name, want := range readFixtures(t) {
+		path := filepath.Join(fixtures, name)
+		t.Run(name, func(t *testing.T) {
+			if len(want.Images) > 0 && !isMixed(name) {
+				for _, image := range want.Images {
+					for _, pick := range append([]string{image.Digest}, image.Names...) {
+						i, root := mustOpen(t, path+":"+pick, Options{})
+						if root.Descriptor.Digest.String() != image.Digest || string(root.Descriptor.MediaType) != image.MediaType {
+							t.Errorf("%q is %v", pick, root.Descriptor)
+						}
+						everything(t, root)
+						platforms, err := i.Platforms(t.Context())
+						must(t, err)
+						if !slices.Equal(platforms, image.Platforms) {
+							t.Errorf("platforms are %v", platforms)
+						}
+						if len(i.Ahead()) != 0 {
+							t.Error("layers would be compressed again")
+						}
+					}
+				}
+			}
+			if len(want.Images) == 0 || isMixed(name) {
+				for _, image := range want.Docker {
+					for _, tag := range image.Tags {
+						_, root := mustOpen(t, "docker-archive:"+path+":"+tag, Options{})
+						wantLayers(t, root, image.Config, image.DiffIDs)
+					}
+				}
+			}
+			_, err := open(t, path, Options{})
+			if max(len(want.Images), len(want.Docker)) > 1 {
+				wantProblem(t, err, problem.SourceAmbiguous, "example.com/other:1", "example.com/app:1.0.0")
+			} else if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// wantLayers checks config and diff ids of what a classic archive became.
+func wantLayers(t *testing.T, root *Manifest, config string, diffIDs []string) {
+	t.Helper()
+	all := everything(t, root)
+	var m v1.Manifest
+	must(t, json.Unmarshal(root.Raw, &m))
+	if m.Config.Digest.String() != config {
+		t.Errorf("config is %s, want %s", m.Config.Digest, config)
+	}
+	var got []string
+	for _, l := range m.Layers {
+		z, err := gzip.NewReader(bytes.NewReader(all[l.Digest]))
+		must(t, err)
+		raw, err := io.ReadAll(z)
+		must(t, err)
+		got = append(got, digestOf(raw).String())
+	}
+	if !slices.Equal(got, diffIDs) {
+		t.Errorf("diff ids are %v, want %v", got, diffIDs)
+	}
+}
+
+// The same image, saved by tools that agree on its content, is one image here.
+func TestOneImageOfManySavers(t *testing.T) {
+	digests := map[string][]string{}
+	for name, pick := range map[string]string{"docker20.tar": "", "docker20-three-tags.tar": ":latest", "docker29-three-tags.tar": ":latest", "skopeo-docker.tar": ""} {
+		_, root := mustOpen(t, "docker-archive:"+filepath.Join(fixtures, name)+pick, Options{})
+		digests[root.Descriptor.Digest.String()] = append(digests[root.Descriptor.Digest.String()], name)
+	}
+	if len(digests) != 1 {
+		t.Errorf("one image has the digests %v", digests)
+	}
+}
+
+// What real builders write, cut short or with a byte changed anywhere, is an error or
+// still the right image: never another one, and never a panic.
+func TestDamagedFixtures(t *testing.T) {
+	for name := range readFixtures(t) {
+		if !strings.HasSuffix(name, ".tar") {
+			continue
+		}
+		raw, err := os.ReadFile(filepath.Join(fixtures, name))
+		must(t, err)
+		for n := range 40 {
+			at := (n*7919 + 13) % len(raw)
+			for _, damaged := range [][]byte{raw[:at], append(append(bytes.Clone(raw[:at]), raw[at]^0x55), raw[at+1:]...)} {
+				a, err := indexTar(bytes.NewReader(damaged), int64(len(damaged)), nil)
+				if err != nil {
+					continue
+				}
+				publishable(t, a)
+			}
+		}
+	}
+}
+
+// publishable opens every image in a tree and reads all of it. Each byte that comes
+// out has its digest.
+func publishable(t testing.TB, tr tree) {
+	ctx := t.Context()
+	i, err := openTreeAs(ctx, Spec{Kind: BarePath}, tr, "", Options{TempDir: os.TempDir(), Workers: 1})
+	if err != nil {
+		return
+	}
+	defer func() { _ = i.Close() }()
+	root, err := i.Root(ctx)
+	if err != nil {
+		return
+	}
+	seen := map[*Manifest]bool{}
+	var walk func(*Manifest)
+	walk = func(m *Manifest) {
+		if seen[m] {
+			return
+		}
+		seen[m] = true
+		if m.Descriptor.Digest.Algorithm == "sha256" && digestOf(m.Raw) != m.Descriptor.Digest {
+			t.Errorf("manifest %s has the digest %s", m.Descriptor.Digest, digestOf(m.Raw))
+		}
+		for _, b := range m.Blobs {
+			d, err := b.Descriptor(ctx)
+			if err != nil {
+				t.Errorf("a blob of a known root is not known: %v", err)
+				continue
+			}
+			raw, err := read(ctx, b, 0)
+			if err == nil && d.Digest.Algorithm == "sha256" && (digestOf(raw) != d.Digest || int64(len(raw)) != d.Size) {
+				t.Errorf("blob %s has the digest %s", d.Digest, digestOf(raw))
+			}
+		}
+		for _, c := range m.Manifests {
+			walk(c)
+		}
+	}
+	walk(root)
+	_, _ = i.Referrers(ctx, root) // must not panic
+}
