@@ -1,9 +1,15 @@
 package action
 
-import "github.com/multi-registry-push/multi-registry-push/internal/report"
+import (
+	"strings"
 
-// redacted returns an event with the secrets in texts from the outside replaced.
-func redacted(e report.Event, redact func(string) string) report.Event {
+	"github.com/multi-registry-push/multi-registry-push/internal/report"
+)
+
+// redacted returns an event with the secrets in texts from the outside replaced, and each
+// of these texts in one line: no registry can write lines of the log that look like ours.
+func redacted(e report.Event, hide func(string) string) report.Event {
+	redact := func(text string) string { return oneLine(hide(text)) }
 	switch e := e.(type) {
 	case report.RegistryFailed:
 		e.Err = redactedError(e.Err, redact)
@@ -40,6 +46,15 @@ func redacted(e report.Event, redact func(string) string) report.Event {
 		return e
 	}
 	return e
+}
+
+// oneLine puts spaces where a text has line breaks.
+func oneLine(text string) string {
+	if !strings.ContainsAny(text, "\r\n") {
+		return text
+	}
+	lines := strings.FieldsFunc(text, func(r rune) bool { return r == '\r' || r == '\n' })
+	return strings.Join(lines, " ")
 }
 
 // redactedError returns err with another text, and the same chain behind it. Errors that

@@ -77,6 +77,7 @@ func (r *run) announce(plan Plan) bool {
 			said.References = g.asked()
 		}
 		r.emit(said)
+		r.choiceWarnings(g, plan)
 		if err := missing[g.Host]; err != nil {
 			r.emit(report.RegistryFailed{At: r.at(), Registry: g.Host, Err: err})
 			for _, ref := range g.asked() {
@@ -84,7 +85,6 @@ func (r *run) announce(plan Plan) bool {
 			}
 			continue
 		}
-		r.choiceWarnings(g)
 		if said.Skip != "" {
 			continue
 		}
@@ -95,15 +95,18 @@ func (r *run) announce(plan Plan) bool {
 	return plan.Enabled() && len(missing) == 0 && !unconfigured
 }
 
-func (r *run) choiceWarnings(g Registry) {
+// choiceWarnings says what came up when the credentials of g were chosen: above all
+// where that is why there are none.
+func (r *run) choiceWarnings(g Registry, plan Plan) {
 	var said []string
-	for _, t := range g.Repositories {
-		for _, w := range t.Choice.Warnings {
-			if !slices.Contains(said, w) {
-				said = append(said, w)
-				r.emit(report.Notice{At: r.at(), Warning: true, Registry: g.Host, Text: w})
-			}
+	for repository, c := range plan.choices {
+		if repository.Host == g.Host {
+			said = append(said, c.Warnings...)
 		}
+	}
+	slices.Sort(said)
+	for _, w := range slices.Compact(said) {
+		r.emit(report.Notice{At: r.at(), Warning: true, Registry: g.Host, Text: w})
 	}
 }
 
