@@ -40,16 +40,22 @@ func backend(t testing.TB) http.Handler {
 type tokenFront struct {
 	host     string
 	accepts  func(user, password string) error
+	reader   func(password string) bool // whether the password may only read; nil: none
 	now      func() time.Time
 	registry http.Handler
 
 	mu     sync.Mutex
-	tokens map[string]time.Time // and when they end
+	tokens map[string]grant
+}
+
+type grant struct {
+	ends     time.Time
+	readOnly bool
 }
 
 func newTokenFront(t testing.TB, n *Internet, host string, now func() time.Time, accepts func(user, password string) error) *tokenFront {
 	t.Helper()
-	f := &tokenFront{host: host, accepts: accepts, now: now, registry: backend(t), tokens: map[string]time.Time{}}
+	f := &tokenFront{host: host, accepts: accepts, now: now, registry: backend(t), tokens: map[string]grant{}}
 	n.Handle(host, f)
 	return f
 }
@@ -61,11 +67,15 @@ func (f *tokenFront) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	f.mu.Lock()
-	end, known := f.tokens[token]
+	g, known := f.tokens[token]
 	f.mu.Unlock()
-	if !ok || !known || !f.now().Before(end) {
+	if !ok || !known || !f.now().Before(g.ends) {
 		w.Header().Set("WWW-Authenticate", fmt.Sprintf("Bearer realm=%q,service=%q", "https://"+f.host+"/v2/token", f.host))
 		registryError(w, http.StatusUnauthorized, "UNAUTHORIZED", "authentication required")
+		return
+	}
+	if g.readOnly && r.Method != http.MethodGet && r.Method != http.MethodHead {
+		registryError(w, http.StatusForbidden, "DENIED", "permission_denied: The token provided does not match expected scopes.")
 		return
 	}
 	f.registry.ServeHTTP(w, r)
@@ -79,7 +89,7 @@ func (f *tokenFront) sell(w http.ResponseWriter, r *http.Request) {
 	}
 	token := "front-" + rand.Text()
 	f.mu.Lock()
-	f.tokens[token] = f.now().Add(5 * time.Minute)
+	f.tokens[token] = grant{f.now().Add(5 * time.Minute), f.reader != nil && f.reader(password)}
 	f.mu.Unlock()
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(map[string]any{"token": token, "expires_in": 300})
