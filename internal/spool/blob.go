@@ -64,14 +64,6 @@ func (b *Blob) Claim() *Claim {
 	return c
 }
 
-// front returns the first byte that is still held.
-func (b *Blob) front() int64 {
-	if len(b.segments) == 0 {
-		return b.written
-	}
-	return b.segments[0].start
-}
-
 // at returns the segment that holds the byte at offset, nil if none does.
 func (b *Blob) at(offset int64) *segment {
 	// The wanted one is the last for most readers, and there are few.

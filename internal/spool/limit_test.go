@@ -8,7 +8,9 @@ import (
 	"io"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/problem"
 )
@@ -199,57 +201,75 @@ func (endless) Close() error { return nil }
 
 func TestFetchesAreBounded(t *testing.T) {
 	const fetches = 3
-	s := newSpool(t, Options{Fetches: fetches, MemoryBelow: -1})
-	gate := &gated{}
-	var wg sync.WaitGroup
-	for i := range 20 {
-		content := random(uint64(i), 3<<20)
-		c := s.Blob(descriptor(content), &counted{&origin{content: content}, gate}, 1).Claim()
-		wg.Go(func() {
-			if got, err := readAll(c, 0); err != nil || !bytes.Equal(got, content) {
-				t.Errorf("%d bytes, %v", len(got), err)
-			}
-			c.Release()
+	for name, o := range map[string]Options{"large": {Fetches: fetches, MemoryBelow: -1}, "small": {Fetches: fetches}} {
+		t.Run(name, func(t *testing.T) {
+			o.Dir = t.TempDir()
+			synctest.Test(t, func(t *testing.T) {
+				s := newSpool(t, o)
+				g := &gate{open: make(chan struct{})}
+				var wg sync.WaitGroup
+				for i := range 20 {
+					content := random(uint64(i), 300<<10)
+					c := s.Blob(descriptor(content), &gated{&origin{content: content}, g}, 1).Claim()
+					wg.Go(func() {
+						if got, err := readAll(c, 0); err != nil || !bytes.Equal(got, content) {
+							t.Errorf("%d bytes, %v", len(got), err)
+						}
+						c.Release()
+					})
+				}
+				synctest.Wait() // until nothing goes on any more
+				if n := g.now.Load(); n != fetches {
+					t.Errorf("%d reads at a time", n)
+				}
+				close(g.open)
+				wg.Wait()
+			})
 		})
 	}
-	wg.Wait()
-	if gate.most > fetches {
-		t.Errorf("%d reads at a time", gate.most)
-	}
 }
 
-// gated counts the reads that run at a time over several sources.
+// gate holds back the reads of several sources, and counts those that it holds.
+type gate struct {
+	now  atomic.Int64
+	open chan struct{}
+}
+
 type gated struct {
-	mu        sync.Mutex
-	now, most int
-}
-
-type counted struct {
 	*origin
-	g *gated
+	g *gate
 }
 
-func (c *counted) Open(ctx context.Context, offset int64) (io.ReadCloser, error) {
+func (c *gated) Open(ctx context.Context, offset int64) (io.ReadCloser, error) {
 	b, err := c.origin.Open(ctx, offset)
-	return &countedBody{b, c.g}, err
+	return &gatedBody{b, c.g}, err
 }
 
-type countedBody struct {
+type gatedBody struct {
 	io.ReadCloser
-	g *gated
+	g *gate
 }
 
-func (b *countedBody) Read(p []byte) (int, error) {
-	b.g.mu.Lock()
-	b.g.now++
-	b.g.most = max(b.g.most, b.g.now)
-	b.g.mu.Unlock()
-	defer func() {
-		b.g.mu.Lock()
-		b.g.now--
-		b.g.mu.Unlock()
-	}()
+func (b *gatedBody) Read(p []byte) (int, error) {
+	b.g.now.Add(1)
+	<-b.g.open
 	return b.ReadCloser.Read(p)
+}
+
+// A claim that has caught up is no longer the slow one.
+func TestCatchingUp(t *testing.T) {
+	s := newSpool(t, Options{})
+	src := &origin{content: random(11, 4<<20)}
+	c := s.Blob(descriptor(src.content), src, 1).Claim()
+	r := open(t, c, 0)
+	take(t, r, src.content[:1])
+	s.mu.Lock()
+	c.detached = true
+	s.mu.Unlock()
+	finish(t, r, src.content[1:])
+	if c.detached {
+		t.Error("it is still detached")
+	}
 }
 
 // TestRandomSchedules runs readers that start, stop, go back, lag and give up at

@@ -75,7 +75,7 @@ func (r *reader) failed() error {
 	case r.claim.released:
 		return errReleased
 	}
-	return r.ctx.Err()
+	return context.Cause(r.ctx)
 }
 
 // readSegment reads from g, which holds the reader's offset. The mutex is held, and not any more when it returns.
