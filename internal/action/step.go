@@ -123,7 +123,7 @@ func (s *step) open(q *replicate.Request, spec source.Spec) {
 	}
 	q.Spool = func() (*spool.Spool, error) {
 		return spool.New(spool.Options{Dir: s.temp(), Retryable: registry.Retryable, RetryBudget: s.env.RetryBudget, Clock: s.env.Clock, Notify: func(n spool.Notice) {
-			s.emit(report.Debug{At: s.at(), Text: n.Text})
+			s.emit(report.Notice{At: s.at(), Text: n.Text})
 		}})
 	}
 }
@@ -161,10 +161,10 @@ func (s *step) connect(host string, insecure bool, account func(repository strin
 		UserAgent:   "multi-registry-push/" + cmp.Or(s.env.Version, "devel"),
 		Base:        s.env.Transport,
 		Notify: func(n registry.Notice) {
-			if n.Warning {
-				s.emit(report.Notice{At: s.at(), Warning: true, Registry: n.Registry, Text: n.Text})
-			} else {
+			if n.Routine {
 				s.emit(report.Debug{At: s.at(), Registry: n.Registry, Text: n.Text})
+			} else {
+				s.emit(report.Notice{At: s.at(), Warning: n.Warning, Registry: n.Registry, Text: n.Text})
 			}
 		},
 	}))

@@ -71,9 +71,11 @@ type Clock interface {
 // holds a secret. Text can hold words of the registry's: it is not escaped.
 type Notice struct {
 	Registry string
-	// Warning is false for what goes on by itself and is worth a line only when
-	// somebody looks for it.
+	// Warning is for what a person should do something about.
 	Warning bool
+	// Routine is for what belongs to any long run, such as a token that is renewed:
+	// worth a line only when somebody looks for it.
+	Routine bool
 	Text    string
 }
 

@@ -239,7 +239,7 @@ func (t *tokens) bearer(ctx context.Context, need access, ch *transport.Challeng
 		e.renewAt = t.c.o.Clock.Now().Add(life - min(life/4, 30*time.Second))
 	}
 	if renewed {
-		t.c.o.Notify(Notice{Registry: t.c.o.Host, Text: fmt.Sprintf("%s/%s: token renewed", t.c.o.Host, t.repo)})
+		t.c.o.Notify(Notice{Registry: t.c.o.Host, Routine: true, Text: fmt.Sprintf("%s/%s: token renewed", t.c.o.Host, t.repo)})
 	}
 	return value, nil
 }

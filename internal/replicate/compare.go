@@ -14,7 +14,7 @@ func (r *run) compare(ctx context.Context, s *site, g *goods) {
 	if !s.waitForLogin(ctx) {
 		return
 	}
-	defer r.enter(s, report.Copy)()
+	defer r.enter(ctx, s, report.Copy)()
 	roots, err := r.roots(ctx, g)
 	if err != nil {
 		r.failAll(ctx, s, markSource(err))

@@ -15,7 +15,7 @@ import (
 // copy brings every blob and manifest to every target of s, by digest: what a manifest
 // points at is there before the manifest is written.
 func (r *run) copy(ctx context.Context, s *site, g *goods, sh *shelf) {
-	defer r.enter(s, report.Copy)()
+	defer r.enter(ctx, s, report.Copy)()
 	had := &holdings{}
 	r.copyAhead(ctx, s, g, sh, had)
 	roots, err := r.roots(ctx, g)

@@ -26,7 +26,7 @@ func (r *run) login(ctx context.Context, sites []*site, source *origin) (ended <
 	for _, s := range sites {
 		wg.Go(func() {
 			defer func() { close(s.in); done <- s }()
-			defer r.enter(s, report.Login)()
+			defer r.enter(ctx, s, report.Login)()
 			atOnce(s.targets, func(t *target) { r.loginTarget(ctx, s, t) })
 			r.sayIfSkipped(s)
 		})

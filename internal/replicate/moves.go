@@ -146,7 +146,7 @@ func (r *run) write(ctx context.Context, s *site, moves []*move, stop *atomic.Bo
 	if len(moves) == 0 {
 		return
 	}
-	defer r.enter(s, report.Tag)()
+	defer r.enter(ctx, s, report.Tag)()
 	for _, asked := range []bool{false, true} {
 		few(tagsAtOnce, moves, func(m *move) {
 			if m.asked != asked || ctx.Err() != nil || stop != nil && stop.Load() {

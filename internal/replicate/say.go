@@ -35,11 +35,11 @@ func (r *run) phase(p report.Phase) {
 }
 
 // enter says that s is in phase p, until the function that it returns is called.
-func (r *run) enter(s *site, p report.Phase) (leave func()) {
+func (r *run) enter(ctx context.Context, s *site, p report.Phase) (leave func()) {
 	r.phase(p)
 	r.emit(report.RegistryPhase{At: r.at(), Registry: s.Host, Phase: p})
 	return func() {
-		r.emit(report.RegistryPhase{At: r.at(), Registry: s.Host, Phase: p, Done: true})
+		r.emit(report.RegistryPhase{At: r.at(), Registry: s.Host, Phase: p, Done: true, Failed: ctx.Err() != nil || len(s.alive()) == 0})
 		r.use(s)
 	}
 }

@@ -22,7 +22,7 @@ func (r *run) verify(ctx context.Context, s *site, moves []*move) {
 	if len(written) == 0 {
 		return
 	}
-	defer r.enter(s, report.Verify)()
+	defer r.enter(ctx, s, report.Verify)()
 	few(tagsAtOnce, written, func(m *move) {
 		serves, err := r.serves(ctx, m)
 		switch {

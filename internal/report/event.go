@@ -48,12 +48,14 @@ type (
 		At
 		Phase Phase
 	}
-	// RegistryPhase says that one registry entered (Done false) or finished a phase.
+	// RegistryPhase says that one registry entered (Done false) or ended a phase, the
+	// latter with Failed if nothing of what was asked for is left to go on.
 	RegistryPhase struct {
 		At
 		Registry string
 		Phase    Phase
 		Done     bool
+		Failed   bool
 	}
 	// RegistryPlanned says what a registry was asked for, and with which account.
 	// Skip is why it is left out; then nothing else is said of it.

@@ -50,6 +50,7 @@ type Printer struct {
 	started   time.Time
 	closed    bool
 	announced map[string]bool // registries whose copy has been summed up
+	said      map[string]bool // failures, in full
 }
 
 // PrinterOptions change how a log looks.
@@ -64,7 +65,7 @@ func NewPrinter(record *Record, sink func(Line), o PrinterOptions) *Printer {
 	if o.Width == 0 {
 		o.Width = 120
 	}
-	return &Printer{record: record, sink: sink, o: o, later: map[Phase][]Line{}, announced: map[string]bool{}}
+	return &Printer{record: record, sink: sink, o: o, later: map[Phase][]Line{}, announced: map[string]bool{}, said: map[string]bool{}}
 }
 
 // Print shows one event. Call it after Record.Apply with the same event.
@@ -210,7 +211,7 @@ func (p *Printer) planned(e RegistryPlanned) {
 }
 
 func (p *Printer) phase(e RegistryPhase) {
-	if !e.Done {
+	if !e.Done || e.Failed {
 		return
 	}
 	defer p.advance()
@@ -252,6 +253,9 @@ func (p *Printer) tag(e TagDone) {
 	case Skipped:
 		p.say(Tag, "%s  left out: %s", e.Reference, e.Reason)
 	case Failed:
+		if p.said[e.Reason] {
+			return // the registry failed for this very reason, which was said of it
+		}
 		text := e.Reference + "  not tagged"
 		if e.Reason != "" {
 			text += ": " + e.Reason
@@ -264,6 +268,7 @@ func (p *Printer) tag(e TagDone) {
 }
 
 func (p *Printer) problem(registry string, err error) {
+	p.said[err.Error()] = true
 	p.sink(Line{Text: prefixed(registry, "failed: "+err.Error()), Style: Bad})
 	if advice := problem.Advice(err); advice != "" {
 		p.sink(Line{Text: "  " + advice, Style: Bad})

@@ -146,11 +146,11 @@ func TestMarkdownStaysBelow(t *testing.T) {
 	p.tell(SourceKnown{p.now(), "x", digest, "", nil, 1})
 	for i := range 1000 {
 		host := fmt.Sprintf("registry-%d.%s.example.com", i, strings.Repeat("very-long-", 20))
-		p.tell(RegistryPlanned{At: p.now(), Registry: host}, RegistryPhase{p.now(), host, Copy, false})
+		p.tell(RegistryPlanned{At: p.now(), Registry: host}, RegistryPhase{p.now(), host, Copy, false, false})
 		for j := range 10 {
 			p.tell(TagDone{p.now(), host, fmt.Sprintf("%s/a:%d", host, j), Pushed, older, digest, ""})
 		}
-		p.tell(RegistryFailed{At: p.now(), Registry: host, Err: errors.New(strings.Repeat("| `<img>` ", 100))}, RegistryPhase{p.after(time.Second), host, Copy, true})
+		p.tell(RegistryFailed{At: p.now(), Registry: host, Err: errors.New(strings.Repeat("| `<img>` ", 100))}, RegistryPhase{p.after(time.Second), host, Copy, true, false})
 	}
 	p.tell(Finished{p.now()})
 	text := p.record.Markdown(MaxSummary)
@@ -191,7 +191,7 @@ func TestTableKeepsItsWidth(t *testing.T) {
 // show the rate of the last seconds, not of the whole run.
 func TestProgressFollowsTheClock(t *testing.T) {
 	p := newPlay()
-	p.tell(PhaseStarted{p.now(), Copy}, RegistryPhase{p.now(), "r", Copy, false}, Expected{p.now(), "r", 1000 * mb})
+	p.tell(PhaseStarted{p.now(), Copy}, RegistryPhase{p.now(), "r", Copy, false, false}, Expected{p.now(), "r", 1000 * mb})
 	lines := func() (n int) {
 		for _, l := range p.lines {
 			if strings.Contains(l.Text, " %, ") {
@@ -224,13 +224,13 @@ func TestLiveBars(t *testing.T) {
 	p := newPlay()
 	var out bytes.Buffer
 	live := NewLive(&out, p.record, 100)
-	p.tell(PhaseStarted{p.now(), Copy}, RegistryPhase{p.now(), "ghcr.io", Copy, false}, Expected{p.now(), "ghcr.io", 100 * mb},
+	p.tell(PhaseStarted{p.now(), Copy}, RegistryPhase{p.now(), "ghcr.io", Copy, false, false}, Expected{p.now(), "ghcr.io", 100 * mb},
 		Sent{p.after(2 * time.Second), "ghcr.io", 50 * mb})
 	live.Tick(epoch.Add(p.at))
 	if _, err := live.Write([]byte("a line above\n")); err != nil {
 		t.Fatal(err)
 	}
-	p.tell(RegistryPhase{p.after(time.Second), "ghcr.io", Copy, true})
+	p.tell(RegistryPhase{p.after(time.Second), "ghcr.io", Copy, true, false})
 	live.Tick(epoch.Add(p.at))
 	live.Close()
 	live.Close()

@@ -81,27 +81,27 @@ func mixed() *play {
 		PhaseStarted{p.after(10 * time.Millisecond), Login},
 	)
 	for _, host := range []string{"ghcr.io", "docker.io", "quay.io", "registry.gitlab.com", "mirror.example.com:5000"} {
-		p.tell(RegistryPhase{p.now(), host, Login, false})
+		p.tell(RegistryPhase{p.now(), host, Login, false, false})
 	}
 	p.tell(
-		RegistryPhase{p.after(310 * time.Millisecond), "ghcr.io", Login, true},
-		RegistryPhase{p.after(20 * time.Millisecond), "mirror.example.com:5000", Login, true},
+		RegistryPhase{p.after(310 * time.Millisecond), "ghcr.io", Login, true, false},
+		RegistryPhase{p.after(20 * time.Millisecond), "mirror.example.com:5000", Login, true, false},
 		RegistryFailed{At: p.after(50 * time.Millisecond), Registry: "quay.io", Err: problem.New(problem.WrongCredentials, "quay.io", "logging in to quay.io", "", errors.New("401 UNAUTHORIZED: could not find robot"))},
-		RegistryPhase{p.now(), "quay.io", Login, true},
-		RegistryPhase{p.after(80 * time.Millisecond), "registry.gitlab.com", Login, true},
-		RegistryPhase{p.after(90 * time.Millisecond), "docker.io", Login, true},
+		RegistryPhase{p.now(), "quay.io", Login, true, false},
+		RegistryPhase{p.after(80 * time.Millisecond), "registry.gitlab.com", Login, true, false},
+		RegistryPhase{p.after(90 * time.Millisecond), "docker.io", Login, true, false},
 		SourceKnown{p.now(), "oci-archive:image.tar", digest, "application/vnd.oci.image.index.v1+json", []string{"linux/amd64", "linux/arm64"}, 314_572_800},
 		PhaseStarted{p.now(), Copy},
 	)
 	for _, host := range []string{"ghcr.io", "docker.io", "registry.gitlab.com", "mirror.example.com:5000"} {
-		p.tell(RegistryPhase{p.now(), host, Copy, false})
+		p.tell(RegistryPhase{p.now(), host, Copy, false, false})
 	}
 	p.tell(
-		RegistryPhase{p.now(), "registry.gitlab.com", Copy, true},
+		RegistryPhase{p.now(), "registry.gitlab.com", Copy, true, false},
 		PhaseStarted{p.now(), Tag},
-		RegistryPhase{p.now(), "registry.gitlab.com", Tag, false},
+		RegistryPhase{p.now(), "registry.gitlab.com", Tag, false, false},
 		TagDone{p.after(40 * time.Millisecond), "registry.gitlab.com", "registry.gitlab.com/acme/app:1.2.0", Unchanged, digest, digest, ""},
-		RegistryPhase{p.now(), "registry.gitlab.com", Tag, true},
+		RegistryPhase{p.now(), "registry.gitlab.com", Tag, true, false},
 		RegistryUse{At: p.now(), Registry: "registry.gitlab.com", Requests: 6},
 		Expected{p.now(), "ghcr.io", 314 * mb}, Expected{p.now(), "docker.io", 314 * mb}, Expected{p.now(), "mirror.example.com:5000", 314 * mb},
 	)
@@ -116,18 +116,18 @@ func mixed() *play {
 		Sent{p.after(500 * time.Millisecond), "ghcr.io", 14 * mb},
 		BlobDone{At: p.now(), Start: epoch, Registry: "ghcr.io", Repository: "acme/app", Digest: older, SizeBytes: 314 * mb, How: Uploaded},
 		ManifestDone{p.now(), "ghcr.io", "acme/app", digest, true},
-		RegistryPhase{p.now(), "ghcr.io", Copy, true},
-		RegistryPhase{p.now(), "ghcr.io", Tag, false},
+		RegistryPhase{p.now(), "ghcr.io", Copy, true, false},
+		RegistryPhase{p.now(), "ghcr.io", Tag, false, false},
 		TagDone{p.after(60 * time.Millisecond), "ghcr.io", "ghcr.io/acme/app:1.2.0", Pushed, "", digest, ""},
 		TagDone{p.after(30 * time.Millisecond), "ghcr.io", "ghcr.io/acme/app:latest", Pushed, older, digest, ""},
-		RegistryPhase{p.now(), "ghcr.io", Tag, true},
+		RegistryPhase{p.now(), "ghcr.io", Tag, true, false},
 		PhaseStarted{p.now(), Verify},
-		RegistryPhase{p.now(), "ghcr.io", Verify, false},
-		RegistryPhase{p.after(40 * time.Millisecond), "ghcr.io", Verify, true},
+		RegistryPhase{p.now(), "ghcr.io", Verify, false, false},
+		RegistryPhase{p.after(40 * time.Millisecond), "ghcr.io", Verify, true, false},
 		RegistryUse{At: p.now(), Registry: "ghcr.io", BytesUploaded: 314 * mb, Requests: 31},
 		Notice{At: p.now(), Registry: "mirror.example.com:5000", Text: "PATCH of a blob: connection reset by peer; trying again in 2 s"},
 		RegistryFailed{At: p.after(500 * time.Millisecond), Registry: "mirror.example.com:5000", Optional: true, Err: problem.New(problem.RegistryGaveUp, "mirror.example.com:5000", "uploading a blob to mirror.example.com:5000/app", "", errors.New("connection reset by peer"))},
-		RegistryPhase{p.now(), "mirror.example.com:5000", Copy, true},
+		RegistryPhase{p.now(), "mirror.example.com:5000", Copy, true, false},
 		RegistryUse{At: p.now(), Registry: "mirror.example.com:5000", BytesUploaded: 5 * mb, Requests: 22, Retries: 7},
 	)
 	for range 3 {
@@ -137,13 +137,13 @@ func mixed() *play {
 	p.tell(
 		BlobDone{At: p.now(), Start: epoch, Registry: "docker.io", Repository: "acme/app", Digest: older, SizeBytes: 300 * mb, How: Uploaded},
 		BlobDone{At: p.now(), Start: epoch, Registry: "docker.io", Repository: "acme/app", Digest: digest, SizeBytes: 14 * mb, How: Mounted},
-		RegistryPhase{p.now(), "docker.io", Copy, true},
-		RegistryPhase{p.now(), "docker.io", Tag, false},
+		RegistryPhase{p.now(), "docker.io", Copy, true, false},
+		RegistryPhase{p.now(), "docker.io", Tag, false, false},
 		TagDone{p.after(120 * time.Millisecond), "docker.io", "docker.io/acme/app:1.2.0", Pushed, "", digest, ""},
 		TagDone{p.after(90 * time.Millisecond), "docker.io", "docker.io/acme/app:latest", Pushed, older, digest, ""},
-		RegistryPhase{p.now(), "docker.io", Tag, true},
-		RegistryPhase{p.now(), "docker.io", Verify, false},
-		RegistryPhase{p.after(90 * time.Millisecond), "docker.io", Verify, true},
+		RegistryPhase{p.now(), "docker.io", Tag, true, false},
+		RegistryPhase{p.now(), "docker.io", Verify, false, false},
+		RegistryPhase{p.after(90 * time.Millisecond), "docker.io", Verify, true, false},
 		RegistryUse{At: p.now(), Registry: "docker.io", BytesUploaded: 300 * mb, Requests: 40, Retries: 1, RateLimit: &RateLimit{Limit: 200, Remaining: 187, Window: 6 * time.Hour}},
 		Finished{p.now()},
 	)
@@ -160,25 +160,25 @@ func well() *play {
 	}
 	p.tell(PhaseStarted{p.now(), Login})
 	for _, host := range hosts {
-		p.tell(RegistryPhase{p.now(), host, Login, false}, RegistryPhase{p.after(100 * time.Millisecond), host, Login, true})
+		p.tell(RegistryPhase{p.now(), host, Login, false, false}, RegistryPhase{p.after(100 * time.Millisecond), host, Login, true, false})
 	}
 	p.tell(SourceKnown{p.now(), "docker://ghcr.io/acme/build@" + digest, digest, "application/vnd.oci.image.index.v1+json", []string{"linux/amd64"}, 30 * mb},
 		PhaseStarted{p.now(), Copy})
 	for _, host := range hosts {
-		p.tell(RegistryPhase{p.now(), host, Copy, false}, Expected{p.now(), host, 30 * mb})
+		p.tell(RegistryPhase{p.now(), host, Copy, false, false}, Expected{p.now(), host, 30 * mb})
 	}
 	for _, host := range hosts {
 		p.tell(Sent{p.after(time.Second), host, 30 * mb},
 			BlobDone{At: p.now(), Start: epoch, Registry: host, Repository: "acme/app", Digest: older, SizeBytes: 30 * mb, How: Uploaded},
-			RegistryPhase{p.now(), host, Copy, true})
+			RegistryPhase{p.now(), host, Copy, true, false})
 	}
 	p.tell(SourceRead{p.now(), 30*mb + 4000, 9}, PhaseStarted{p.now(), Tag})
 	for _, host := range hosts {
-		p.tell(RegistryPhase{p.now(), host, Tag, false}, TagDone{p.after(50 * time.Millisecond), host, host + "/acme/app:1.2.0", Pushed, "", digest, ""}, RegistryPhase{p.now(), host, Tag, true})
+		p.tell(RegistryPhase{p.now(), host, Tag, false, false}, TagDone{p.after(50 * time.Millisecond), host, host + "/acme/app:1.2.0", Pushed, "", digest, ""}, RegistryPhase{p.now(), host, Tag, true, false})
 	}
 	p.tell(PhaseStarted{p.now(), Verify})
 	for _, host := range hosts {
-		p.tell(RegistryPhase{p.now(), host, Verify, false}, RegistryPhase{p.after(20 * time.Millisecond), host, Verify, true},
+		p.tell(RegistryPhase{p.now(), host, Verify, false, false}, RegistryPhase{p.after(20 * time.Millisecond), host, Verify, true, false},
 			RegistryUse{At: p.now(), Registry: host, BytesUploaded: 30 * mb, Requests: 12})
 	}
 	p.tell(Finished{p.now()})
@@ -194,8 +194,8 @@ func dry() *play {
 		RegistryPlanned{At: p.now(), Registry: "ghcr.io", References: []string{"ghcr.io/acme/app:1", "ghcr.io/acme/app:2", "ghcr.io/acme/app:3", "ghcr.io/acme/app:4", "ghcr.io/acme/app:5", "ghcr.io/acme/app:6"}},
 		RegistryPlanned{At: p.now(), Registry: "quay.io", References: []string{"quay.io/acme/app:1"}},
 		PhaseStarted{p.now(), Login},
-		RegistryPhase{p.now(), "ghcr.io", Login, false}, RegistryPhase{p.now(), "quay.io", Login, false},
-		RegistryPhase{p.after(time.Second), "ghcr.io", Login, true}, RegistryPhase{p.now(), "quay.io", Login, true},
+		RegistryPhase{p.now(), "ghcr.io", Login, false, false}, RegistryPhase{p.now(), "quay.io", Login, false, false},
+		RegistryPhase{p.after(time.Second), "ghcr.io", Login, true, false}, RegistryPhase{p.now(), "quay.io", Login, true, false},
 		SourceKnown{p.now(), "./image.tar", digest, "", nil, 30 * mb},
 		PhaseStarted{p.now(), Copy},
 		DryRunPlan{At: p.after(time.Second), Registry: "ghcr.io", MissingBlobs: 3, MissingBytes: 29 * mb, Note: "push permission is unproven: a dry run opens no upload"},
@@ -220,9 +220,9 @@ func nothing() *play {
 		Started{At: p.now()}, PhaseStarted{p.now(), Plan},
 		RegistryPlanned{At: p.now(), Registry: "docker.io", References: []string{"docker.io/acme/app:pr-7"}, Skip: "username is empty"},
 		RegistryPlanned{At: p.now(), Registry: "ghcr.io", References: []string{"ghcr.io/acme/app:pr-7"}, Accounts: []string{"github-token"}},
-		PhaseStarted{p.now(), Login}, RegistryPhase{p.now(), "ghcr.io", Login, false},
+		PhaseStarted{p.now(), Login}, RegistryPhase{p.now(), "ghcr.io", Login, false, false},
 		RegistrySkipped{p.after(time.Second), "ghcr.io", "the job's own token may not push from a pull request of a fork"},
-		RegistryPhase{p.now(), "ghcr.io", Login, true},
+		RegistryPhase{p.now(), "ghcr.io", Login, true, false},
 		Finished{p.now()},
 	)
 	return p
@@ -234,9 +234,9 @@ func broken() *play {
 	p.tell(
 		Started{At: p.now()}, PhaseStarted{p.now(), Plan},
 		RegistryPlanned{At: p.now(), Registry: "ghcr.io", References: []string{"ghcr.io/acme/app:1"}},
-		PhaseStarted{p.now(), Login}, RegistryPhase{p.now(), "ghcr.io", Login, false},
+		PhaseStarted{p.now(), Login}, RegistryPhase{p.now(), "ghcr.io", Login, false, false},
 		RunFailed{p.after(time.Second), problem.New(problem.SourceNotFound, "", "source ./image.tar: there is no such file", "", nil)},
-		RegistryPhase{p.now(), "ghcr.io", Login, true},
+		RegistryPhase{p.now(), "ghcr.io", Login, true, false},
 		Finished{p.now()},
 	)
 	return p
@@ -251,11 +251,11 @@ func stopped() *play {
 		RegistryPlanned{At: p.now(), Registry: "quay.io", References: []string{"quay.io/acme/app:1"}},
 		SourceKnown{p.now(), "./image.tar", digest, "", nil, 30 * mb},
 		PhaseStarted{p.now(), Copy},
-		RegistryPhase{p.now(), "ghcr.io", Copy, false}, RegistryPhase{p.now(), "quay.io", Copy, false},
+		RegistryPhase{p.now(), "ghcr.io", Copy, false, false}, RegistryPhase{p.now(), "quay.io", Copy, false, false},
 		Expected{p.now(), "ghcr.io", 1 * mb}, Expected{p.now(), "quay.io", 30 * mb},
 		Sent{p.after(time.Second), "ghcr.io", 1 * mb}, Sent{p.now(), "quay.io", 2 * mb},
 		TagDone{p.now(), "ghcr.io", "ghcr.io/acme/app:1", Pushed, "", digest, ""},
-		RegistryPhase{p.now(), "ghcr.io", Copy, true},
+		RegistryPhase{p.now(), "ghcr.io", Copy, true, false},
 		Cancelled{p.after(time.Second)},
 		Finished{p.after(time.Second)},
 	)
