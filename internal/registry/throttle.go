@@ -207,7 +207,7 @@ func (l *limiter) more() {
 	if l.limit == l.most {
 		return
 	}
-	if l.good++; l.good >= 2*l.limit {
+	if l.good++; l.good >= l.limit {
 		l.limit, l.good = l.limit+1, 0
 		l.admit()
 	}

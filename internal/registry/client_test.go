@@ -1,0 +1,238 @@
+package registry
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/problem"
+)
+
+// hosts is a Base that sends every host name to one address, so that loopback servers
+// can be public registries.
+func hosts(address string, roots *x509.CertPool) *http.Transport {
+	return &http.Transport{
+		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, network, address)
+		},
+		TLSClientConfig: &tls.Config{RootCAs: roots},
+	}
+}
+
+func newTLSFake(t *testing.T) *fake {
+	t.Helper()
+	f := newFakeHandler(t)
+	f.Server = httptest.NewUnstartedServer(f)
+	f.Config.ErrorLog = log.New(io.Discard, "", 0)
+	f.StartTLS()
+	t.Cleanup(f.Close)
+	return f
+}
+
+func (f *fake) roots() *x509.CertPool {
+	pool := x509.NewCertPool()
+	pool.AddCert(f.Certificate())
+	return pool
+}
+
+func TestScheme(t *testing.T) {
+	plain, secure := newFake(t), newTLSFake(t)
+	for name, test := range map[string]struct {
+		server *fake
+		host   string // "" is the server's own, which is on loopback
+		change func(*Options)
+		want   problem.Code // "" is success
+	}{
+		"plain on loopback":           {server: plain},
+		"TLS on loopback, trusted":    {server: secure, change: func(o *Options) { o.Roots = secure.roots() }},
+		"TLS on loopback, untrusted":  {server: secure, want: problem.UnknownAuthority},
+		"TLS, insecure":               {server: secure, change: func(o *Options) { o.Insecure = true }},
+		"plain elsewhere":             {server: plain, host: "registry.example", want: problem.TLSMismatch},
+		"plain at a private address":  {server: plain, host: "10.1.2.3:5000", want: problem.TLSMismatch},
+		"plain elsewhere, insecure":   {server: plain, host: "registry.example", change: func(o *Options) { o.Insecure = true }},
+		"certificate of another host": {server: secure, host: "registry.invalid", want: problem.CertificateInvalid},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, clock := test.server.client(func(o *Options) {
+				if test.change != nil {
+					test.change(o)
+				}
+				if test.host != "" {
+					o.Host = test.host
+					base := hosts(test.server.host(), secure.roots())
+					t.Cleanup(base.CloseIdleConnections)
+					o.Base = base
+				}
+			})
+			err := c.Repository("me/app").Login(t.Context())
+			if test.want == "" && err != nil || test.want != "" && !problem.Is(err, test.want) {
+				t.Errorf("Login: %v, want %q", err, test.want)
+			}
+			if clock.slept() != 0 {
+				t.Error("it was tried again")
+			}
+		})
+	}
+}
+
+// A server that does not get on with TLS, without an answer in plain HTTP, proves
+// nothing: no credential is sent in clear.
+func TestNoPlainHTTPAfterSilence(t *testing.T) {
+	for name, serve := range map[string]func(net.Conn){
+		"closes": func(conn net.Conn) {
+			var hello [5]byte
+			_, _ = io.ReadFull(conn, hello[:])
+			_ = conn.Close()
+		},
+		"rests": func(conn net.Conn) { // until the client has had enough
+			_, _ = io.Copy(io.Discard, conn)
+			_ = conn.Close()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			listener, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			var plain atomic.Int64
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				for {
+					conn, err := listener.Accept()
+					if err != nil {
+						return
+					}
+					first := make([]byte, 1)
+					if _, err := io.ReadFull(conn, first); err == nil && first[0] != 0x16 { // a TLS record is a handshake
+						plain.Add(1)
+					}
+					serve(conn)
+				}
+			}()
+			for _, insecure := range []bool{false, true} {
+				c := New(Options{Host: listener.Addr().String(), Insecure: insecure, Clock: newClock(), Stall: 50 * time.Millisecond, Auth: account("u", "p")})
+				err = c.Repository("me/app").Login(t.Context())
+				c.Close()
+				if !problem.Is(err, problem.Unreachable) {
+					t.Errorf("Login: %v", err)
+				}
+			}
+			_ = listener.Close()
+			<-done
+			if plain.Load() != 0 {
+				t.Error("plain HTTP was tried")
+			}
+		})
+	}
+}
+
+func TestUnreachable(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	host := listener.Addr().String()
+	_ = listener.Close()
+	clock := newClock()
+	c := New(Options{Host: host, Clock: clock, InContainer: true})
+	defer c.Close()
+	err = c.Repository("me/app").Login(t.Context())
+	if !problem.Is(err, problem.Unreachable) || !strings.Contains(problem.Advice(err), "by its label") {
+		t.Errorf("Login: %v\n%s", err, problem.Advice(err))
+	}
+	if slept := clock.slept(); slept < defaultFirstContact/3 || slept > defaultFirstContact {
+		t.Errorf("given up after %v, the budget is %v", slept, defaultFirstContact)
+	}
+
+	clock = newClock()
+	c = New(Options{Host: "registry.example", Clock: clock, Base: tripperFunc(func(*http.Request) (*http.Response, error) {
+		return nil, &net.OpError{Op: "dial", Err: &net.DNSError{Err: "no such host", Name: "registry.example", IsNotFound: true}}
+	})})
+	err = c.Repository("me/app").Login(t.Context())
+	if !problem.Is(err, problem.UnknownHost) || clock.slept() > unknownHostFor {
+		t.Errorf("Login: %v after %v", err, clock.slept())
+	}
+}
+
+// A registry that starts a little later than we do is waited for.
+func TestLateRegistry(t *testing.T) {
+	f := newFake(t)
+	down := 3
+	base := &http.Transport{}
+	defer base.CloseIdleConnections()
+	c, _ := f.client(func(o *Options) {
+		o.Base = tripperFunc(func(req *http.Request) (*http.Response, error) {
+			if down--; down >= 0 {
+				return nil, &net.OpError{Op: "dial", Err: errors.New("connection refused")}
+			}
+			return base.RoundTrip(req)
+		})
+	})
+	if err := c.Repository("me/app").Login(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestRootsAdd(t *testing.T) {
+	f := newTLSFake(t)
+	file := filepath.Join(t.TempDir(), "ca.pem")
+	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: f.Certificate().Raw})
+	if err := os.WriteFile(file, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	builtIn, err := Roots("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots, err := Roots(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if roots.Equal(builtIn) {
+		t.Error("nothing was added")
+	}
+	c, _ := f.client(func(o *Options) { o.Roots = roots })
+	if err := c.Repository("me/app").Login(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := os.WriteFile(file, []byte("nothing"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Roots(file); err == nil {
+		t.Error("a file without certificates was taken")
+	}
+}
+
+func TestProxy(t *testing.T) {
+	var asked atomic.Int64
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked.Add(1)
+		w.WriteHeader(http.StatusOK)
+	}))
+	defer proxy.Close()
+	clock := newClock()
+	c := New(Options{
+		Host: "registry.example", Insecure: true, Clock: clock,
+		Proxy: func(r *http.Request) (*url.URL, error) { return url.Parse(proxy.URL) },
+	})
+	defer c.Close()
+	_ = c.Repository("me/app").Login(t.Context()) // the proxy says 200 to CONNECT and then hangs up
+	if asked.Load() == 0 {
+		t.Error("the proxy was not asked")
+	}
+}

@@ -1,0 +1,559 @@
+package registry
+
+import (
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/problem"
+)
+
+func TestAddresses(t *testing.T) {
+	for address, want := range map[string]string{ // what a public registry, and one on a private network, may name
+		"93.184.216.34":            "public private",
+		"2606:2800:220:1::1":       "public private",
+		"10.1.2.3":                 "private",
+		"172.16.0.1":               "private",
+		"192.168.1.1":              "private",
+		"127.0.0.1":                "private",
+		"127.9.9.9":                "private",
+		"100.64.0.1":               "private",
+		"::1":                      "private",
+		"fd12:3456::1":             "private",
+		"::ffff:10.0.0.1":          "private",
+		"64:ff9b::10.0.0.1":        "private",
+		"2002:0a00:0001::":         "private",
+		"169.254.169.254":          "",
+		"::ffff:169.254.169.254":   "",
+		"64:ff9b::169.254.169.254": "",
+		"fe80::1":                  "",
+		"fd00:ec2::254":            "",
+		"100.100.100.200":          "",
+		"0.0.0.0":                  "",
+		"0.1.2.3":                  "",
+		"::":                       "",
+		"224.0.0.1":                "",
+		"255.255.255.255":          "",
+	} {
+		ip := net.ParseIP(address)
+		if ip == nil {
+			t.Fatal(address)
+		}
+		var got []string
+		for _, kind := range []string{"public", "private"} {
+			w := &wire{}
+			w.private.Store(kind == "private")
+			if w.checkIP(ip) == nil {
+				got = append(got, kind)
+			}
+			if err := w.checkAway("tcp", net.JoinHostPort(address, "443"), nil); (err == nil) != (w.checkIP(ip) == nil) {
+				t.Errorf("%s: dialling says %v", address, err)
+			}
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("%s may be named by %v, want %q", address, got, want)
+		}
+	}
+}
+
+func TestURLsFromAPublicRegistry(t *testing.T) {
+	for _, from := range []struct {
+		o    Options
+		safe string
+		bad  string
+	}{
+		{Options{Host: "registry.example"},
+			"https://storage.example/x https://93.184.216.34/x",
+			"http://storage.example/x http://registry.example:80x/ ftp://storage.example/ file:///etc/passwd https://10.0.0.1/ https://localhost/x https://169.254.169.254/latest https://[fe80::1%25eth0]/ https:///x gopher://x"},
+		{Options{Host: "registry.example", Insecure: true}, "http://storage.example/x https://storage.example/x", "https://10.0.0.1/ http://169.254.169.254/"},
+		{Options{Host: "localhost:5000"}, "http://localhost:5001/x http://127.0.0.1:9000/x https://storage.example/x", "http://storage.example/x http://169.254.169.254/ http://10.0.0.1/"},
+	} {
+		c := New(from.o)
+		c.scheme = "https"
+		if from.o.Host == "localhost:5000" {
+			c.scheme = "http"
+		}
+		base := c.base()
+		for _, location := range strings.Fields(from.safe) {
+			if _, err := c.target(&base, location); err != nil {
+				t.Errorf("%s names %s: %v", from.o.Host, location, err)
+			}
+		}
+		for _, location := range strings.Fields(from.bad) {
+			var unsafe *unsafeError
+			if u, err := c.target(&base, location); !errors.As(err, &unsafe) {
+				t.Errorf("%s names %s: taken as %v", from.o.Host, location, u)
+			}
+		}
+		c.Close()
+	}
+	// A registry behind a proxy that ends TLS calls itself http://.
+	c := New(Options{Host: "registry.example"})
+	c.scheme = "https"
+	base := c.base()
+	if u, err := c.target(&base, "http://registry.example/v2/x?_state=1"); err != nil || u.String() != "https://registry.example/v2/x?_state=1" {
+		t.Errorf("%v, %v", u, err)
+	}
+	hub := New(Options{Host: "docker.io"})
+	hub.scheme = "https"
+	base = hub.base()
+	if u, err := hub.target(&base, "https://registry-1.docker.io/v2/x"); err != nil || !hub.owns(u) {
+		t.Errorf("Docker Hub by another of its names: %v, %v", u, err)
+	}
+}
+
+func TestRedirects(t *testing.T) {
+	for name, test := range map[string]struct {
+		location string
+		want     problem.Code
+	}{
+		"in circles":    {"", problem.UnsafeRedirect},
+		"to link-local": {"http://169.254.169.254/latest/meta-data", problem.UnsafeRedirect},
+		"to nowhere":    {"http://[::1", problem.UnsafeRedirect},
+		"to a file":     {"file:///etc/passwd", problem.UnsafeRedirect},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFake(t)
+			f.hook = func(w http.ResponseWriter, r *http.Request) bool {
+				if r.URL.Path == "/v2/" {
+					return false
+				}
+				location := test.location
+				if location == "" {
+					location = r.URL.Path + "x"
+				}
+				w.Header()["Location"] = []string{location}
+				w.WriteHeader(http.StatusTemporaryRedirect)
+				return true
+			}
+			c, clock := f.client(nil)
+			_, d := blobOf(10)
+			_, _, err := c.Repository("a").Manifest(t.Context(), "latest")
+			_, err2 := c.Repository("a").OpenBlob(t.Context(), d, 0)
+			for _, err := range []error{err, err2} {
+				if !problem.Is(err, test.want) {
+					t.Errorf("%v, want %s", err, test.want)
+				}
+			}
+			if n := len(f.log); n > 2*(maxRedirects+2) || clock.slept() != 0 {
+				t.Errorf("%d requests", n)
+			}
+		})
+	}
+}
+
+// endless is a body that does not end, as far as the client lets it.
+func endless(w http.ResponseWriter) {
+	chunk := bytes.Repeat([]byte("endless "), 8<<10)
+	for {
+		if _, err := w.Write(chunk); err != nil {
+			return
+		}
+	}
+}
+
+func TestEndlessBodies(t *testing.T) {
+	for status, check := range map[int]func(error) bool{
+		http.StatusOK:         func(err error) bool { return problem.Is(err, problem.ManifestTooLarge) },
+		http.StatusBadRequest: func(err error) bool { return problem.Is(err, problem.RegistryRefused) && len(err.Error()) < 600 },
+	} {
+		f := newFake(t)
+		f.hook = func(w http.ResponseWriter, r *http.Request) bool {
+			if r.URL.Path == "/v2/" {
+				return false
+			}
+			w.WriteHeader(status)
+			endless(w)
+			return true
+		}
+		c, _ := f.client(nil)
+		if _, _, err := c.Repository("a").Manifest(t.Context(), "latest"); !check(err) {
+			t.Errorf("%d: %v", status, err)
+		}
+		if status == http.StatusOK {
+			_, d := blobOf(5000)
+			body, err := c.Repository("a").OpenBlob(t.Context(), d, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			n, err := io.Copy(io.Discard, body)
+			_ = body.Close()
+			if n != d.Size || !problem.Is(err, problem.DigestMismatch) {
+				t.Errorf("a blob of %d bytes: read %d, %v", d.Size, n, err)
+			}
+		}
+		if got := c.Stats().BytesReceived; got > maxManifest+1<<20 {
+			t.Errorf("%d: %d bytes were read", status, got)
+		}
+	}
+}
+
+// A manifest may not drip for ever, though it moves.
+func TestDrippingManifest(t *testing.T) {
+	f := newFake(t)
+	f.hook = func(w http.ResponseWriter, r *http.Request) bool {
+		if r.URL.Path == "/v2/" {
+			return false
+		}
+		for {
+			if _, err := w.Write([]byte("x")); err != nil {
+				return true
+			}
+			w.(http.Flusher).Flush()
+			if (realClock{}).Sleep(r.Context(), time.Millisecond) != nil {
+				return true
+			}
+		}
+	}
+	c, _ := f.client(func(o *Options) {
+		o.Stall = 20 * time.Millisecond
+		o.Answer = 30 * time.Millisecond
+		o.RetryBudget = time.Second
+	})
+	if _, _, err := c.Repository("a").Manifest(t.Context(), "latest"); !problem.Is(err, problem.RegistryGaveUp) {
+		t.Errorf("Manifest: %v", err)
+	}
+}
+
+func TestGzipBomb(t *testing.T) {
+	var bomb bytes.Buffer
+	z := gzip.NewWriter(&bomb)
+	_, _ = z.Write(make([]byte, 64<<20))
+	_ = z.Close()
+	f := newFake(t)
+	f.hook = func(w http.ResponseWriter, r *http.Request) bool {
+		if r.URL.Path == "/v2/" {
+			return false
+		}
+		if got := r.Header.Get("Accept-Encoding"); got != "" {
+			t.Errorf("asked for %s", got)
+		}
+		w.Header().Set("Content-Encoding", "gzip")
+		_, _ = w.Write(bomb.Bytes())
+		return true
+	}
+	c, _ := f.client(nil)
+	raw, _, err := c.Repository("a").Manifest(t.Context(), "latest")
+	if err == nil && len(raw) != bomb.Len() {
+		t.Errorf("%d bytes out of %d", len(raw), bomb.Len())
+	}
+}
+
+func TestAbsurdHeaders(t *testing.T) {
+	f := newFake(t)
+	f.hook = func(w http.ResponseWriter, r *http.Request) bool {
+		for i := range 2000 {
+			w.Header().Set(fmt.Sprintf("X-%d", i), strings.Repeat("x", 1000))
+		}
+		return false
+	}
+	c, clock := f.client(nil)
+	if err := c.Repository("a").Login(t.Context()); err == nil || clock.slept() != 0 {
+		t.Errorf("Login: %v, slept %v", err, clock.slept())
+	}
+}
+
+func TestLyingManifests(t *testing.T) {
+	raw := []byte(`{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json"}`)
+	right := digestOf("sha256", raw)
+	wrong := "sha256:" + strings.Repeat("0", 64)
+	for name, test := range map[string]struct {
+		ref, header string
+		want        problem.Code
+	}{
+		"by tag":                       {"v1", right, ""},
+		"by tag, nothing announced":    {"v1", "", ""},
+		"by tag, nonsense announced":   {"v1", "x", ""},
+		"by tag, another announced":    {"v1", wrong, problem.DigestMismatch},
+		"by digest":                    {right, right, ""},
+		"by digest, other bytes":       {wrong, wrong, problem.DigestMismatch},
+		"by digest, another announced": {right, wrong, ""},
+		"by sha512":                    {digestOf("sha512", raw), digestOf("sha512", raw), ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFake(t)
+			f.hook = func(w http.ResponseWriter, r *http.Request) bool {
+				if r.URL.Path == "/v2/" {
+					return false
+				}
+				w.Header().Set("Docker-Content-Digest", test.header)
+				_, _ = w.Write(raw)
+				return true
+			}
+			c, _ := f.client(nil)
+			got, d, err := c.Repository("a").Manifest(t.Context(), test.ref)
+			if test.want != "" {
+				if !problem.Is(err, test.want) {
+					t.Errorf("Manifest: %v, want %s", err, test.want)
+				}
+				return
+			}
+			if err != nil || !bytes.Equal(got, raw) || d.Size != int64(len(raw)) || d.MediaType != "application/vnd.oci.image.manifest.v1+json" {
+				t.Errorf("Manifest: %v, %v", d, err)
+			}
+		})
+	}
+}
+
+// A registry that claims more of an upload than it was sent is not believed.
+func TestLyingUploads(t *testing.T) {
+	for name, claim := range map[string]string{"too much": "0-99999999", "everything": "0-1048575", "nonsense": "0-99999999999999999999999", "negative": "0--5"} {
+		t.Run(name, func(t *testing.T) {
+			f := newFake(t)
+			f.limitBody = breaks(1000)
+			f.hook = func(w http.ResponseWriter, r *http.Request) bool {
+				if r.Method == http.MethodGet && strings.Contains(r.URL.Path, "/uploads/") {
+					w.Header().Set("Range", claim)
+					w.WriteHeader(http.StatusNoContent)
+					return true
+				}
+				return false
+			}
+			c, _ := f.client(nil)
+			data, d := blobOf(1 << 20)
+			var p sum
+			_, err := c.Repository("a").Upload(t.Context(), d, nil, &bytesContent{data: data}, &p)
+			if err != nil || p.n.Load() != d.Size || !bytes.Equal(f.blobs["a@"+d.Digest.String()], data) {
+				t.Errorf("Upload: %v, progress %d", err, p.n.Load())
+			}
+		})
+	}
+}
+
+func TestListsFromElsewhere(t *testing.T) {
+	f := newFake(t)
+	page := 0
+	f.hook = func(w http.ResponseWriter, r *http.Request) bool {
+		if !strings.HasSuffix(r.URL.Path, "/tags/list") {
+			return false
+		}
+		switch r.URL.Query().Get("last") {
+		case "":
+			w.Header().Set("Link", `</v2/a/tags/list?n=1&last=one>; rel="next"`)
+			_, _ = w.Write([]byte(`{"tags":["one"]}`))
+		case "one":
+			_, _ = w.Write([]byte(`{"tags":["two"]}`))
+		case "loop":
+			page++
+			w.Header().Set("Link", fmt.Sprintf(`</v2/a/tags/list?last=loop&page=%d>; rel="next"`, page))
+			_, _ = w.Write([]byte(`{"tags":["x"]}`))
+		}
+		return true
+	}
+	c, _ := f.client(nil)
+	tags, err := c.Repository("a").Tags(t.Context())
+	if err != nil || fmt.Sprint(tags) != "[one two]" {
+		t.Errorf("Tags: %v, %v", tags, err)
+	}
+	first := func() *url.URL { return c.Repository("a").at("/tags/list", url.Values{"last": {"loop"}}) }
+	if err := c.Repository("a").pages(t.Context(), "", first, nil, func([]byte) error { return nil }); err == nil || page > maxPages {
+		t.Errorf("an endless list: %v after %d pages", err, page)
+	}
+}
+
+func TestReferrers(t *testing.T) {
+	_, d := blobOf(3)
+	index := `{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"` + d.Digest.String() + `","size":3,"artifactType":"x/y"}]}`
+	subject := "sha256:" + strings.Repeat("a", 64)
+	for name, test := range map[string]struct {
+		status  int
+		body    string
+		tag     bool
+		api     bool
+		entries int
+	}{
+		"api":                  {200, index, false, true, 1},
+		"api, none":            {200, `{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}`, true, true, 0},
+		"no api":               {404, "404 page not found", false, false, 0},
+		"no api, fallback tag": {404, "404 page not found", true, false, 1},
+		"no api, says 200":     {200, "<html>", true, false, 1},
+		"no api, says 405":     {405, "", true, false, 1},
+		"no api, says 400":     {400, "", true, false, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFake(t)
+			f.hook = func(w http.ResponseWriter, r *http.Request) bool {
+				if strings.Contains(r.URL.Path, "/referrers/") {
+					w.WriteHeader(test.status)
+					_, _ = w.Write([]byte(test.body))
+					return true
+				}
+				return false
+			}
+			if test.tag {
+				key := "a:" + strings.Replace(subject, ":", "-", 1)
+				f.manifests[key], f.types[key] = []byte(index), "application/vnd.oci.image.index.v1+json"
+			}
+			c, _ := f.client(nil)
+			ds, api, err := c.Repository("a").Referrers(t.Context(), subject)
+			if err != nil || api != test.api || len(ds) != test.entries {
+				t.Errorf("Referrers: %d, %v, %v", len(ds), api, err)
+			}
+		})
+	}
+}
+
+func TestOpenBlob(t *testing.T) {
+	data, d := blobOf(300 << 10)
+	for name, ranges := range map[string]bool{"with ranges": true, "without": false} {
+		t.Run(name, func(t *testing.T) {
+			f := newFake(t)
+			f.blobs["a@"+d.Digest.String()] = data
+			f.hook = func(_ http.ResponseWriter, r *http.Request) bool {
+				if !ranges {
+					r.Header.Del("Range")
+				}
+				return false
+			}
+			c, _ := f.client(nil)
+			for _, offset := range []int64{0, 1, 1000, d.Size - 1, d.Size} {
+				body, err := c.Repository("a").OpenBlob(t.Context(), d, offset)
+				if err != nil {
+					t.Fatal(err)
+				}
+				got, err := io.ReadAll(body)
+				_ = body.Close()
+				if err != nil || !bytes.Equal(got, data[offset:]) {
+					t.Errorf("from %d: %d bytes, %v", offset, len(got), err)
+				}
+			}
+			if _, err := c.Repository("b").OpenBlob(t.Context(), d, 0); !errors.Is(err, ErrNotFound) {
+				t.Errorf("a blob that is not there: %v", err)
+			}
+		})
+	}
+	t.Run("broken off", func(t *testing.T) {
+		f := newFake(t)
+		f.hook = func(w http.ResponseWriter, r *http.Request) bool {
+			if !strings.Contains(r.URL.Path, "/blobs/") {
+				return false
+			}
+			w.Header().Set("Content-Length", fmt.Sprint(d.Size))
+			_, _ = w.Write(data[:1000])
+			w.(http.Flusher).Flush()
+			panic(http.ErrAbortHandler)
+		}
+		c, _ := f.client(nil)
+		body, err := c.Repository("a").OpenBlob(t.Context(), d, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = io.Copy(io.Discard, body)
+		_ = body.Close()
+		if !Retryable(err) {
+			t.Errorf("a break of the connection: %v", err)
+		}
+	})
+}
+
+func TestImmutableTags(t *testing.T) {
+	for name, test := range map[string]struct {
+		status        int
+		code, message string
+		cond          Condition
+		want          error
+	}{
+		"ECR":           {400, "ImageTagAlreadyExistsException", "The image tag 'v1' already exists", Condition{}, ErrImmutable},
+		"ECR, spec":     {400, "TAG_INVALID", "The image tag 'v1' already exists in the 'a' repository and cannot be overwritten because the tag is immutable.", Condition{}, ErrImmutable},
+		"Harbor":        {412, "PRECONDITION", "Failed to process request due to 'v1' configured as immutable.", Condition{}, ErrImmutable},
+		"Harbor, asked": {412, "PRECONDITION", "Failed to process request due to 'v1' configured as immutable.", Condition{IfNoneMatch: true}, ErrImmutable},
+		"condition":     {412, "", "", Condition{IfMatch: "sha256:1"}, ErrPrecondition},
+		"denied":        {403, "DENIED", "tag is immutable", Condition{}, ErrImmutable},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFake(t)
+			f.hook = func(w http.ResponseWriter, r *http.Request) bool {
+				if r.Method != http.MethodPut {
+					return false
+				}
+				refuse(w, test.status, test.code, test.message)
+				return true
+			}
+			c, _ := f.client(nil)
+			_, err := c.Repository("a").PutManifest(t.Context(), "v1", []byte("{}"), "x/y", test.cond)
+			if !errors.Is(err, test.want) {
+				t.Errorf("PutManifest: %v, want %v", err, test.want)
+			}
+		})
+	}
+}
+
+func TestPermissionAnswers(t *testing.T) {
+	for name, test := range map[string]struct {
+		status        int
+		code, message string
+		want          problem.Code
+	}{
+		"denied":    {403, "DENIED", "permission_denied: write_package", problem.NoPushPermission},
+		"read only": {405, "UNSUPPORTED", "The operation is unsupported.", problem.NoPushPermission},
+		"unknown":   {404, "NAME_UNKNOWN", "The repository with name 'a' does not exist in the registry with id '1'", problem.RepositoryMissing},
+		"ECR":       {400, "", "RepositoryNotFoundException: nothing there", problem.RepositoryMissing},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFake(t)
+			f.hook = func(w http.ResponseWriter, r *http.Request) bool {
+				if r.Method == http.MethodPost {
+					refuse(w, test.status, test.code, test.message)
+					return true
+				}
+				return false
+			}
+			c, _ := f.client(nil)
+			err := c.Repository("a").CheckPush(t.Context())
+			if !problem.Is(err, test.want) || !strings.Contains(err.Error(), test.message) {
+				t.Errorf("CheckPush: %v, want %s", err, test.want)
+			}
+		})
+	}
+}
+
+func TestDeleteTag(t *testing.T) {
+	for status, want := range map[int]error{202: nil, 404: ErrNotFound, 405: ErrUnsupported, 400: ErrUnsupported} {
+		f := newFake(t)
+		f.hook = func(w http.ResponseWriter, r *http.Request) bool {
+			if r.Method == http.MethodDelete {
+				w.WriteHeader(status)
+				return true
+			}
+			return false
+		}
+		c, _ := f.client(nil)
+		if err := c.Repository("a").DeleteTag(t.Context(), "v1"); !errors.Is(err, want) || want == nil && err != nil {
+			t.Errorf("%d: %v, want %v", status, err, want)
+		}
+	}
+	f := newFake(t)
+	c, _ := f.client(nil)
+	if err := c.Repository("a").DeleteTag(t.Context(), "sha256:"+strings.Repeat("0", 64)); err == nil || f.requests("DELETE") != 0 {
+		t.Errorf("a digest: %v", err)
+	}
+}
+
+func TestRateLimitHeaders(t *testing.T) {
+	f := newFake(t)
+	f.hook = func(w http.ResponseWriter, _ *http.Request) bool {
+		w.Header().Set("ratelimit-limit", "100;w=21600")
+		w.Header().Set("ratelimit-remaining", "76;w=21600")
+		return false
+	}
+	c, _ := f.client(nil)
+	if c.Stats().RateLimit != nil {
+		t.Error("a limit out of nowhere")
+	}
+	_, _ = c.Repository("a").Stat(t.Context(), "v1")
+	if got := c.Stats().RateLimit; got == nil || *got != (RateLimit{100, 76, 6 * time.Hour}) {
+		t.Errorf("RateLimit = %v", got)
+	}
+}
+
+var _ = v1.Hash{}

@@ -1,0 +1,367 @@
+package registry
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/problem"
+)
+
+func TestRetryable(t *testing.T) {
+	for status, want := range map[int]bool{
+		400: false, 401: false, 403: false, 404: false, 405: false, 408: true, 412: false, 416: false, 425: true, 429: true,
+		499: true, 500: true, 501: false, 502: true, 503: true, 504: true, 505: false, 520: true, 524: true, 527: true,
+	} {
+		if got := Retryable(&Error{Status: status}); got != want {
+			t.Errorf("Retryable(%d) = %v", status, got)
+		}
+	}
+	for _, test := range []struct {
+		err  error
+		want bool
+	}{
+		{nil, false},
+		{io.EOF, true},
+		{io.ErrUnexpectedEOF, true},
+		{errStalled, true},
+		{fmt.Errorf("read: %w", syscall.ECONNRESET), true},
+		{&net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}, true},
+		{&net.DNSError{IsTemporary: true}, true},
+		{&brokenError{errors.New("http2: stream closed")}, true},
+		{context.Canceled, false},
+		{&contentError{io.EOF}, false},
+		{&unsafeError{"x"}, false},
+		{&gaveUpError{err: io.EOF}, false},
+		{problem.New(problem.RegistryGaveUp, "", "", "", io.EOF), false},
+		{&brokenError{http.ErrSchemeMismatch}, false},
+		{errors.New("what is this"), false},
+	} {
+		if got := Retryable(test.err); got != test.want {
+			t.Errorf("Retryable(%v) = %v", test.err, got)
+		}
+	}
+}
+
+func TestPassingFailuresAreTriedAgain(t *testing.T) {
+	for _, status := range []int{408, 425, 429, 499, 500, 502, 503, 504, 520, 522, 527} {
+		f := newFake(t)
+		failures := 3
+		f.hook = func(w http.ResponseWriter, r *http.Request) bool {
+			if strings.Contains(r.URL.Path, "/manifests/") && failures > 0 {
+				failures--
+				w.WriteHeader(status)
+				return true
+			}
+			return false
+		}
+		c, clock := f.client(nil)
+		raw := []byte(`{"schemaVersion":2}`)
+		if _, err := c.Repository("a").PutManifest(t.Context(), "v1", raw, "application/vnd.oci.image.manifest.v1+json", Condition{}); err != nil {
+			t.Errorf("%d: %v", status, err)
+		}
+		if c.Stats().Retries != 3 || clock.slept() < firstPause/2 {
+			t.Errorf("%d: %d retries, slept %v", status, c.Stats().Retries, clock.slept())
+		}
+	}
+}
+
+func TestRefusalsAreNotTriedAgain(t *testing.T) {
+	for status, want := range map[int]problem.Code{
+		400: problem.TagRefused, 401: problem.NoPushPermission, 403: problem.NoPushPermission, 404: problem.TagRefused, 409: problem.TagRefused, 501: problem.TagRefused,
+	} {
+		f := newFake(t)
+		f.hook = func(w http.ResponseWriter, r *http.Request) bool {
+			if r.Method == http.MethodPut {
+				refuse(w, status, "WHATEVER", "says the registry")
+				return true
+			}
+			return false
+		}
+		c, clock := f.client(nil)
+		_, err := c.Repository("a").PutManifest(t.Context(), "v1", []byte("{}"), "x/y", Condition{})
+		if !problem.Is(err, want) || !strings.Contains(err.Error(), "says the registry") || clock.slept() != 0 || f.requests("PUT") != 1 {
+			t.Errorf("%d: %v, %d PUTs, want %s", status, err, f.requests("PUT"), want)
+		}
+	}
+}
+
+func TestRetryAfter(t *testing.T) {
+	now := newClock().Now()
+	for value, want := range map[string]time.Duration{
+		"":                     0,
+		"7":                    7 * time.Second,
+		" 7 ":                  7 * time.Second,
+		"1.5":                  1500 * time.Millisecond,
+		"-3":                   0,
+		"NaN":                  0,
+		"soon":                 0,
+		"99999999999999999999": 365 * 24 * time.Hour,
+		now.Add(90 * time.Second).Format(http.TimeFormat): 90 * time.Second,
+		now.Add(-time.Hour).Format(http.TimeFormat):       0,
+	} {
+		if got := retryAfter(http.Header{"Retry-After": {value}}, now); got != want {
+			t.Errorf("retryAfter(%q) = %v, want %v", value, got, want)
+		}
+	}
+}
+
+// A pause that the registry asks for holds for everything sent to it.
+func TestRetryAfterHoldsForTheHost(t *testing.T) {
+	f := newFake(t)
+	clock := newClock()
+	var until time.Time
+	f.hook = func(w http.ResponseWriter, r *http.Request) bool {
+		switch {
+		case !strings.Contains(r.URL.Path, "/blobs/"):
+			return false
+		case until.IsZero():
+			until = clock.Now().Add(40 * time.Second)
+			w.Header().Set("Retry-After", "40")
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return true
+		case clock.Now().Before(until):
+			t.Errorf("%s %s came before the pause was over", r.Method, r.URL.Path)
+		}
+		return false
+	}
+	c, _ := f.client(func(o *Options) { o.Clock = clock })
+	data, d := blobOf(10)
+	if _, err := c.Repository("a").Upload(t.Context(), d, nil, &bytesContent{data: data}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Repository("b").StatBlob(t.Context(), d.Digest.String()); !errors.Is(err, ErrNotFound) {
+		t.Fatal(err)
+	}
+}
+
+func TestRetryAfterTooLong(t *testing.T) {
+	f := newFake(t)
+	f.hook = func(w http.ResponseWriter, r *http.Request) bool {
+		if strings.Contains(r.URL.Path, "/manifests/") {
+			w.Header().Set("Retry-After", "7200")
+			http.Error(w, "You have reached your pull rate limit.", http.StatusTooManyRequests)
+			return true
+		}
+		return false
+	}
+	c, clock := f.client(nil)
+	_, _, err := c.Repository("a").Manifest(t.Context(), "latest")
+	if !problem.Is(err, problem.RateLimited) || !strings.Contains(err.Error(), "2h0m0s") || !strings.Contains(err.Error(), "pull rate limit") {
+		t.Errorf("Manifest: %v", err)
+	}
+	if clock.slept() != 0 {
+		t.Errorf("slept %v for a limit that does not end in time", clock.slept())
+	}
+}
+
+// limited lets n requests through each window, by the client's own clock.
+func limited(clock *fakeClock, n int, window time.Duration, sayWhen bool) func(http.ResponseWriter, *http.Request) bool {
+	var mu sync.Mutex
+	var passed []time.Time
+	return func(w http.ResponseWriter, _ *http.Request) bool {
+		mu.Lock()
+		defer mu.Unlock()
+		now := clock.Now()
+		for len(passed) > 0 && !now.Before(passed[0].Add(window)) {
+			passed = passed[1:]
+		}
+		if len(passed) < n {
+			passed = append(passed, now)
+			return false
+		}
+		if sayWhen {
+			w.Header().Set("Retry-After", fmt.Sprint(int(passed[0].Add(window).Sub(now).Seconds()+1)))
+		}
+		refuse(w, http.StatusTooManyRequests, "TOOMANYREQUESTS", "slow down")
+		return true
+	}
+}
+
+func TestRateLimitedRegistries(t *testing.T) {
+	for _, test := range []struct {
+		n      int
+		window time.Duration
+	}{{20, time.Second}, {20, time.Minute}} {
+		for _, sayWhen := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%d in %v, Retry-After %v", test.n, test.window, sayWhen), func(t *testing.T) {
+				f := newFake(t)
+				clock := newClock()
+				f.hook = limited(clock, test.n, test.window, sayWhen)
+				c, _ := f.client(func(o *Options) { o.Clock = clock })
+				var all sync.WaitGroup
+				for i := range 60 {
+					all.Go(func() {
+						data, d := blobOf(100 + i)
+						if _, err := c.Repository("me/app").Upload(t.Context(), d, nil, &bytesContent{data: data}, nil); err != nil {
+							t.Error(err)
+						}
+					})
+				}
+				all.Wait()
+				if len(f.blobs) != 60 {
+					t.Errorf("%d blobs arrived", len(f.blobs))
+				}
+				t.Logf("%d requests, %d retries, %v", c.Stats().Requests, c.Stats().Retries, clock.slept())
+			})
+		}
+	}
+}
+
+func TestThrottleSlowsDownAndRecovers(t *testing.T) {
+	clock := newClock()
+	th := newThrottle(clock, 4)
+	started := clock.Now()
+	th.slowDown(started, 0)
+	_ = clock.Sleep(t.Context(), time.Second)
+	if _, news := th.slowDown(started.Add(-time.Second), 0); news {
+		t.Error("a request that began before the last slowing down was counted again")
+	}
+	if th.uploads.limit != 2 || th.gap != firstGap {
+		t.Errorf("limit %d, gap %v after a 429", th.uploads.limit, th.gap)
+	}
+	for range 10 {
+		_ = clock.Sleep(t.Context(), time.Minute)
+		th.slowDown(clock.Now(), 0)
+	}
+	if th.uploads.limit != 1 || th.gap != longestGap {
+		t.Errorf("limit %d, gap %v after many", th.uploads.limit, th.gap)
+	}
+	for range 600 {
+		th.ok()
+	}
+	if th.uploads.limit != 4 || th.requests.limit != maxRequests || th.gap != 0 {
+		t.Errorf("limits %d and %d, gap %v after recovery", th.uploads.limit, th.requests.limit, th.gap)
+	}
+}
+
+func TestLimiter(t *testing.T) {
+	l := newLimiter(2)
+	ctx, cancel := context.WithCancel(t.Context())
+	for range 2 {
+		if err := l.acquire(ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+	failed := make(chan error)
+	go func() { failed <- l.acquire(ctx) }()
+	cancel()
+	if err := <-failed; !errors.Is(err, context.Canceled) {
+		t.Errorf("acquire: %v", err)
+	}
+	l.release()
+	l.release()
+	if l.held != 0 || len(l.waiting) != 0 {
+		t.Errorf("held %d, waiting %d at the end", l.held, len(l.waiting))
+	}
+}
+
+// Requests that rest are broken and tried again; those that move slowly are not.
+func TestStalls(t *testing.T) {
+	const stall = 60 * time.Millisecond
+	raw := []byte(strings.Repeat("x", 64))
+	for name, first := range map[string]func(w http.ResponseWriter, release chan struct{}){
+		"before the answer": func(_ http.ResponseWriter, release chan struct{}) { <-release },
+		"in the body": func(w http.ResponseWriter, release chan struct{}) {
+			w.Header().Set("Content-Length", "64")
+			_, _ = w.Write(raw[:10])
+			w.(http.Flusher).Flush()
+			<-release
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFake(t)
+			release := make(chan struct{})
+			t.Cleanup(func() { close(release) })
+			f.manifests["a:v1"] = raw
+			var stalled atomic.Bool
+			f.hook = func(w http.ResponseWriter, r *http.Request) bool {
+				if strings.Contains(r.URL.Path, "/manifests/") && !stalled.Swap(true) {
+					first(w, release)
+					return true
+				}
+				return false
+			}
+			c, _ := f.client(func(o *Options) { o.Stall = stall; o.Answer = time.Minute })
+			if _, _, err := c.Repository("a").Manifest(t.Context(), "v1"); err != nil {
+				t.Error(err)
+			}
+			if c.Stats().Retries == 0 {
+				t.Error("the stall went unnoticed")
+			}
+		})
+	}
+	t.Run("upload", func(t *testing.T) {
+		f := newFake(t)
+		release := make(chan struct{})
+		t.Cleanup(func() { close(release) })
+		data, d := blobOf(32 << 20) // more than the buffers on the way hold
+		var stalled atomic.Bool
+		f.hook = func(w http.ResponseWriter, r *http.Request) bool {
+			if r.Method == http.MethodPut && !stalled.Swap(true) {
+				_, _ = io.ReadFull(r.Body, make([]byte, 1000))
+				<-release
+				return true
+			}
+			return false
+		}
+		c, _ := f.client(func(o *Options) { o.Stall = stall; o.Answer = time.Minute })
+		if _, err := c.Repository("a").Upload(t.Context(), d, nil, &bytesContent{data: data}, nil); err != nil {
+			t.Error(err)
+		}
+		if !bytes.Equal(f.blobs["a@"+d.Digest.String()], data) || c.Stats().Retries == 0 {
+			t.Error("the stall went unnoticed")
+		}
+	})
+	t.Run("slow but moving", func(t *testing.T) {
+		f := newFake(t)
+		data, d := blobOf(20)
+		// The source takes longer than a stall for each byte: not the registry's fault.
+		content := slowContent{data, stall + stall/2}
+		c, _ := f.client(func(o *Options) { o.Stall = stall; o.Answer = time.Minute })
+		if _, err := c.Repository("a").Upload(t.Context(), d, nil, content, nil); err != nil || c.Stats().Retries != 0 {
+			t.Errorf("Upload: %v after %d retries", err, c.Stats().Retries)
+		}
+	})
+}
+
+type slowContent struct {
+	data  []byte
+	pause time.Duration
+}
+
+func (s slowContent) Open(ctx context.Context, offset int64) (io.ReadCloser, error) {
+	return io.NopCloser(&slowReader{ctx, s.data[offset:], s.pause}), nil
+}
+
+type slowReader struct {
+	ctx   context.Context
+	data  []byte
+	pause time.Duration
+}
+
+func (s *slowReader) Read(p []byte) (int, error) {
+	if err := (realClock{}).Sleep(s.ctx, s.pause/10); err != nil {
+		return 0, err
+	}
+	if len(s.data) == 10 {
+		if err := (realClock{}).Sleep(s.ctx, s.pause); err != nil {
+			return 0, err
+		}
+	}
+	if len(s.data) == 0 {
+		return 0, io.EOF
+	}
+	p[0], s.data = s.data[0], s.data[1:]
+	return 1, nil
+}

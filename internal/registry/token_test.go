@@ -1,0 +1,331 @@
+package registry
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/problem"
+	"github.com/multi-registry-push/multi-registry-push/internal/secret"
+)
+
+func TestLoginWithTokens(t *testing.T) {
+	tokens := newTokenServer(t, "acme", "pass word")
+	f := newFake(t)
+	f.hook = tokens.guard
+	var mu sync.Mutex
+	forms := map[string]bool{}
+	vault := secret.NewVault(func(form string) {
+		mu.Lock()
+		defer mu.Unlock()
+		forms[form] = true
+	})
+	c, _ := f.client(func(o *Options) {
+		o.Vault = vault
+		o.Auth = account("acme", "pass word")
+	})
+	f.hook = func(w http.ResponseWriter, r *http.Request) bool {
+		if token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok {
+			mu.Lock()
+			if !forms[token] {
+				t.Errorf("token %s was used before it was masked", token)
+			}
+			mu.Unlock()
+		}
+		return tokens.guard(w, r)
+	}
+	r := c.Repository("me/app")
+	if err := r.Login(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.CheckPush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.StatBlob(t.Context(), "sha256:"+strings.Repeat("0", 64)); err == nil {
+		t.Fatal("a blob out of nowhere")
+	}
+	if got := tokens.bought(); got != 1 {
+		t.Errorf("%d tokens were bought, want 1: %v", got, tokens.scopes)
+	}
+	if want := []string{"repository:me/app:pull,push"}; !slices.Equal(tokens.scopes[0], want) {
+		t.Errorf("scopes %v, want %v", tokens.scopes[0], want)
+	}
+	if len(f.sessions) != 0 {
+		t.Error("CheckPush left an upload open")
+	}
+}
+
+func TestTokenScopes(t *testing.T) {
+	tokens := newTokenServer(t, "", "")
+	f := newFake(t)
+	f.hook = tokens.guard
+	c, _ := f.client(nil)
+	if _, err := c.Repository("lib/base").StatBlob(t.Context(), "sha256:"+strings.Repeat("0", 64)); err == nil {
+		t.Fatal("a blob out of nowhere")
+	}
+	data, d := blobOf(10)
+	if _, err := c.Repository("me/app").Upload(t.Context(), d, []string{"lib/base"}, &bytesContent{data: data}, nil); err != nil {
+		t.Fatal(err)
+	}
+	want := [][]string{
+		{"repository:lib/base:pull"},
+		{"repository:me/app:pull,push", "repository:lib/base:pull"},
+		{"repository:me/app:pull,push"},
+	}
+	if fmt.Sprint(tokens.scopes) != fmt.Sprint(want) {
+		t.Errorf("scopes %v, want %v", tokens.scopes, want)
+	}
+}
+
+func TestWrongPassword(t *testing.T) {
+	for _, scheme := range []string{"basic", "bearer"} {
+		t.Run(scheme, func(t *testing.T) {
+			tokens := newTokenServer(t, "acme", "right")
+			f := newFake(t)
+			f.hook = tokens.guard
+			if scheme == "basic" {
+				f.hook = func(w http.ResponseWriter, r *http.Request) bool {
+					if user, password, _ := r.BasicAuth(); user == "acme" && password == "right" {
+						return false
+					}
+					w.Header().Set("WWW-Authenticate", `Basic realm="x"`)
+					refuse(w, http.StatusUnauthorized, "UNAUTHORIZED", "authentication required")
+					return true
+				}
+			}
+			c, clock := f.client(func(o *Options) { o.Auth = account("acme", "wrong-canary") })
+			err := c.Repository("me/app").Login(t.Context())
+			if !problem.Is(err, problem.WrongCredentials) || !strings.Contains(err.Error(), f.host()+"/me/app") {
+				t.Errorf("Login: %v", err)
+			}
+			if strings.Contains(err.Error(), "canary") {
+				t.Errorf("the error shows the password: %v", err)
+			}
+			if clock.slept() != 0 {
+				t.Error("a refusal was tried again")
+			}
+			c, _ = f.client(func(o *Options) { o.Auth = account("acme", "right") })
+			if err := c.Repository("me/app").Login(t.Context()); err != nil {
+				t.Errorf("Login with the right password: %v", err)
+			}
+		})
+	}
+}
+
+// A token dies in the middle of a run, whatever its server said of its life.
+func TestTokenExpires(t *testing.T) {
+	tokens := newTokenServer(t, "acme", "p")
+	f := newFake(t)
+	f.hook = func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Method == http.MethodPut && tokens.bought() == 1 { // it dies as the upload's body arrives
+			tokens.mu.Lock()
+			tokens.revoke[tokens.issued[0]] = true
+			tokens.mu.Unlock()
+		}
+		return tokens.guard(w, r)
+	}
+	c, _ := f.client(func(o *Options) { o.Auth = account("acme", "p") })
+	data, d := blobOf(2 << 20)
+	var p sum
+	how, err := c.Repository("me/app").Upload(t.Context(), d, nil, &bytesContent{data: data}, &p)
+	if err != nil || how != Uploaded || !bytes.Equal(f.blobs["me/app@"+d.Digest.String()], data) {
+		t.Fatalf("Upload: %v, %v", how, err)
+	}
+	if p.n.Load() != d.Size || tokens.bought() != 2 || c.Stats().Retries != 0 {
+		t.Errorf("progress %d, %d tokens, %d retries", p.n.Load(), tokens.bought(), c.Stats().Retries)
+	}
+}
+
+func TestTokenRenewedBeforeItExpires(t *testing.T) {
+	tokens := newTokenServer(t, "acme", "p")
+	tokens.expiresIn = 300
+	f := newFake(t)
+	f.hook = tokens.guard
+	c, clock := f.client(func(o *Options) { o.Auth = account("acme", "p") })
+	r := c.Repository("me/app")
+	for i, step := range []struct {
+		wait   time.Duration
+		bought int
+	}{{0, 1}, {250 * time.Second, 1}, {30 * time.Second, 2}, {30 * time.Second, 2}} {
+		if err := clock.Sleep(t.Context(), step.wait); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.CheckPush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got := tokens.bought(); got != step.bought {
+			t.Errorf("step %d: %d tokens, want %d", i, got, step.bought)
+		}
+	}
+}
+
+func TestTokenBoughtOnce(t *testing.T) {
+	tokens := newTokenServer(t, "acme", "p")
+	f := newFake(t)
+	f.hook = tokens.guard
+	c, _ := f.client(func(o *Options) { o.Auth = account("acme", "p") })
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			if err := c.Repository("me/app").Login(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	if tokens.bought() != 1 || f.requests("GET /v2/") != 1 {
+		t.Errorf("%d tokens, %d probes, want one of each", tokens.bought(), f.requests("GET /v2/"))
+	}
+}
+
+// Cancelling an upload wants a right of its own in Distribution. Lacking it fails
+// nothing and costs the token for writing nothing.
+func TestCancelWithoutTheRight(t *testing.T) {
+	tokens := newTokenServer(t, "acme", "p")
+	f := newFake(t)
+	f.hook = func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Method == http.MethodDelete {
+			w.Header().Set("WWW-Authenticate", fmt.Sprintf(`Bearer realm=%q,service="fake",scope="repository:me/app:delete"`, tokens.realm()))
+			refuse(w, http.StatusUnauthorized, "UNAUTHORIZED", "insufficient scope")
+			return true
+		}
+		return tokens.guard(w, r)
+	}
+	c, _ := f.client(func(o *Options) { o.Auth = account("acme", "p") })
+	r := c.Repository("me/app")
+	for range 3 {
+		if err := r.CheckPush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := [][]string{{"repository:me/app:pull,push"}, {"repository:me/app:delete", "repository:me/app:pull,push"}}
+	if fmt.Sprint(tokens.scopes) != fmt.Sprint(want) {
+		t.Errorf("scopes %v, want %v", tokens.scopes, want)
+	}
+	if n := f.requests("DELETE"); n != 2 {
+		t.Errorf("%d DELETEs, want 2", n)
+	}
+}
+
+func TestTokenServerSaysNothingUseful(t *testing.T) {
+	for name, answer := range map[string]string{
+		"no token":  `{"unexpected_secret":"canary-in-the-answer"}`,
+		"not json":  `canary-in-the-answer`,
+		"too large": `{"token":"` + strings.Repeat("canary-in-the-answer", 10000) + `"}`,
+		"empty":     ``,
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFake(t)
+			f.hook = func(w http.ResponseWriter, r *http.Request) bool {
+				if r.URL.Path == "/token" {
+					_, _ = w.Write([]byte(answer))
+					return true
+				}
+				w.Header().Set("WWW-Authenticate", fmt.Sprintf(`Bearer realm="http://%s/token",service="x"`, f.host()))
+				refuse(w, http.StatusUnauthorized, "UNAUTHORIZED", "authentication required")
+				return true
+			}
+			c, _ := f.client(func(o *Options) { o.Auth = account("acme", "p") })
+			err := c.Repository("me/app").Login(t.Context())
+			if err == nil || strings.Contains(err.Error(), "canary") || len(err.Error()) > 1000 {
+				t.Errorf("Login: %v", err)
+			}
+		})
+	}
+}
+
+// Credentials go to the registry and the realm of its 401, and nowhere else.
+func TestCredentialsDoNotFollow(t *testing.T) {
+	const canary = "canary-password"
+	var seen []string
+	var mu sync.Mutex
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		_ = r.ParseForm()
+		seen = append(seen, fmt.Sprintf("%s %s %v %v %v", r.Method, r.URL, r.Header, r.Form, r.TransferEncoding))
+		w.WriteHeader(http.StatusTeapot)
+	}))
+	defer elsewhere.Close()
+
+	tokens := newTokenServer(t, "acme", canary)
+	for name, hook := range map[string]func(f *fake, w http.ResponseWriter, r *http.Request) bool{
+		"redirect of a manifest": func(f *fake, w http.ResponseWriter, r *http.Request) bool {
+			if strings.Contains(r.URL.Path, "/manifests/") {
+				http.Redirect(w, r, elsewhere.URL+"/there", http.StatusFound)
+				return true
+			}
+			return tokens.guard(w, r)
+		},
+		"redirect of a blob": func(f *fake, w http.ResponseWriter, r *http.Request) bool {
+			if strings.Contains(r.URL.Path, "/blobs/sha256") {
+				http.Redirect(w, r, elsewhere.URL+"/there", http.StatusTemporaryRedirect)
+				return true
+			}
+			return tokens.guard(w, r)
+		},
+		"Location of an upload": func(f *fake, w http.ResponseWriter, r *http.Request) bool {
+			if tokens.guard(w, r) {
+				return true
+			}
+			if r.Method == http.MethodPost {
+				w.Header().Set("Location", elsewhere.URL+"/there")
+				w.WriteHeader(http.StatusAccepted)
+				return true
+			}
+			return false
+		},
+		"redirect of the token server": func(f *fake, w http.ResponseWriter, r *http.Request) bool {
+			if r.URL.Path == "/token" {
+				http.Redirect(w, r, elsewhere.URL+"/there", http.StatusTemporaryRedirect)
+				return true
+			}
+			w.Header().Set("WWW-Authenticate", fmt.Sprintf(`Bearer realm="http://%s/token",service="x"`, f.host()))
+			refuse(w, http.StatusUnauthorized, "UNAUTHORIZED", "authentication required")
+			return true
+		},
+	} {
+		for kind, auth := range map[string]authn.AuthConfig{
+			"password":       {Username: "acme", Password: canary},
+			"identity token": {IdentityToken: canary},
+		} {
+			if kind == "identity token" && name != "redirect of the token server" {
+				continue
+			}
+			t.Run(name+"/"+kind, func(t *testing.T) {
+				seen = nil
+				f := newFake(t)
+				f.hook = func(w http.ResponseWriter, r *http.Request) bool { return hook(f, w, r) }
+				c, _ := f.client(func(o *Options) {
+					o.Auth = func(string) authn.Authenticator { return authn.FromConfig(auth) }
+				})
+				r := c.Repository("me/app")
+				data, d := blobOf(10)
+				_, _, err1 := r.Manifest(t.Context(), "latest")
+				_, err2 := r.OpenBlob(t.Context(), d, 0)
+				_, err3 := r.Upload(t.Context(), d, nil, &bytesContent{data: data}, nil)
+				if err1 == nil || err2 == nil {
+					t.Errorf("something came of it: %v, %v, %v", err1, err2, err3)
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				if !strings.HasPrefix(name, "redirect of the token") && len(seen) == 0 {
+					t.Error("the other host was not asked at all: the test shows nothing")
+				}
+				for _, line := range seen {
+					if strings.Contains(line, "Authorization") || strings.Contains(line, canary) || strings.Contains(line, "token-") {
+						t.Errorf("another host saw %s", line)
+					}
+				}
+			})
+		}
+	}
+}
