@@ -15,7 +15,7 @@ import (
 // than the one under test.
 func (i *Image) Push(t testing.TB, reference string, options ...remote.Option) {
 	t.Helper()
-	ref, err := name.ParseReference(reference)
+	ref, err := name.ParseReference(reference, name.Insecure)
 	if err != nil {
 		t.Fatal(err)
 	}
