@@ -45,14 +45,14 @@ func sweep(t *testing.T, start func(testing.TB, servers.Options) *servers.Server
 	s := start(t, servers.Options{Delete: true, Auth: auth})
 	w := newWorld(t)
 	last := 1
-	for n := 1; n <= last; n++ {
+	for n := 1; n <= last; n += stride {
 		round := w.round(t, fmt.Sprintf("r%d", n), s)
 		clean := s.Faults.Seen()
 		fault.Nth = n
 		armed := s.Faults.Add(fault)
 		o := round.job(atomic).run(t)
 		if armed.Hits() > 0 {
-			last = n + 1
+			last = n + stride
 		} else if n == 1 || o.status != 0 {
 			t.Fatalf("request %d was not hit, and the run ends with %d:\n%s", n, o.status, o.text())
 		}
@@ -216,7 +216,7 @@ func TestOneOfTwoDies(t *testing.T) {
 			t.Run(fmt.Sprintf("%s/atomic=%t", fault.name, atomic), func(t *testing.T) {
 				well, ill := distribution.Start(t, servers.Options{Delete: true}), servers.Olareg(t, servers.Options{Delete: true})
 				w := newWorld(t)
-				for n, hit := 1, true; hit; n++ {
+				for n, hit := 1, true; hit; n += stride {
 					r := w.round(t, fmt.Sprintf("r%d", n), well, ill)
 					fault.fault.Nth = n
 					armed := ill.Faults.Add(fault.fault)
