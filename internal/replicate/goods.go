@@ -55,6 +55,9 @@ func (r *run) open(ctx context.Context, sites []*site, from *origin) (_ *goods, 
 	if err != nil {
 		return nil, err
 	}
+	if from != nil {
+		r.sayPullsLeft(from)
+	}
 	if r.Referrers {
 		if g.referrers, err = collectReferrers(ctx, g.image, root); err != nil {
 			return nil, err

@@ -32,7 +32,7 @@ func (r *run) login(ctx context.Context, sites []*site, source *origin) (ended <
 		})
 	}
 	if source != nil && !slices.ContainsFunc(sites, func(s *site) bool { return s.Host == source.at.Host }) {
-		wg.Go(func() { _ = source.host.Repository(source.at.Path).Login(ctx) })
+		wg.Go(func() { _ = source.host.Repository(source.at.Path).CheckPull(ctx) })
 	}
 	return done, wg.Wait
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/multi-registry-push/multi-registry-push/internal/auth"
 	"github.com/multi-registry-push/multi-registry-push/internal/problem"
 	"github.com/multi-registry-push/multi-registry-push/internal/reference"
+	"github.com/multi-registry-push/multi-registry-push/internal/registry"
 	"github.com/multi-registry-push/multi-registry-push/internal/report"
 	"github.com/multi-registry-push/multi-registry-push/internal/source"
 )
@@ -534,6 +535,27 @@ func TestRegistryDies(t *testing.T) {
 			if !reported {
 				t.Errorf("call %d: %s serves %s and nobody said so: %v", n, ref, digest, again.failures())
 			}
+		}
+	}
+}
+
+func TestPullsLeft(t *testing.T) {
+	for _, c := range []struct {
+		remaining int
+		warning   bool
+		want      string
+	}{
+		{87, false, "docker.io: 87 of 100 pulls left, 6h window"},
+		{10, true, "docker.io: 10 of 100 pulls left, 6h window; log in, or use an account with a higher limit"},
+	} {
+		var said []report.Event
+		r := newRun(Request{}, func(e report.Event) { said = append(said, e) })
+		r.sayPullsLeft(&origin{at: reference.Repository{Host: "docker.io", Path: "library/nginx"}, host: Host{Stats: func() registry.Stats {
+			return registry.Stats{RateLimit: &registry.RateLimit{Limit: 100, Remaining: c.remaining, Window: 6 * time.Hour}}
+		}}})
+		n, ok := said[0].(report.Notice)
+		if !ok || n.Text != c.want || n.Warning != c.warning {
+			t.Errorf("said %+v, want %q", said[0], c.want)
 		}
 	}
 }

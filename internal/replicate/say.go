@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -52,6 +53,24 @@ func (r *run) use(s *site) {
 		use.RateLimit = &report.RateLimit{Limit: l.Limit, Remaining: l.Remaining, Window: l.Window}
 	}
 	r.emit(use)
+}
+
+// sayPullsLeft says how many pulls the source's registry still allows, with a warning
+// when few are left: a job that runs out of them fails in the middle of something else.
+func (r *run) sayPullsLeft(from *origin) {
+	l := from.host.Stats().RateLimit
+	if l == nil || l.Limit <= 0 {
+		return
+	}
+	text := fmt.Sprintf("%s: %d of %d pulls left", from.at.Host, l.Remaining, l.Limit)
+	if l.Window > 0 {
+		text += ", " + strings.TrimSuffix(strings.TrimSuffix(l.Window.String(), "0s"), "0m") + " window"
+	}
+	few := l.Remaining*10 <= l.Limit
+	if few {
+		text += "; log in, or use an account with a higher limit"
+	}
+	r.emit(report.Notice{At: r.at(), Warning: few, Registry: from.at.Host, Text: text})
 }
 
 // announce says the plan, and reports whether there is anything to do.
