@@ -19,6 +19,7 @@ import (
 var definition []byte
 
 func main() {
+	noCore()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	environ := os.Environ()
 	// What it names is added to the built-in roots by the program; left in place it

@@ -15,7 +15,16 @@ import (
 	"github.com/multi-registry-push/multi-registry-push/internal/action"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(status int) {
+		if built {
+			if path, err := program(); err == nil {
+				_ = os.RemoveAll(filepath.Dir(path))
+			}
+		}
+		os.Exit(status)
+	}))
+}
 
 var quiet = log.New(io.Discard, "", 0)
 

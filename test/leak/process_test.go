@@ -1,0 +1,205 @@
+package leak
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/layout"
+	"github.com/google/go-containerregistry/pkg/v1/random"
+
+	"github.com/multi-registry-push/multi-registry-push/test/servers"
+)
+
+// program builds the program once for all tests that need it as a process of its own.
+var program = sync.OnceValues(func() (string, error) {
+	built = true
+	dir, err := os.MkdirTemp("", "leak-test-")
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, "multi-registry-push")
+	out, err := exec.Command("go", "build", "-o", path, "github.com/multi-registry-push/multi-registry-push").CombinedOutput()
+	if err != nil {
+		return "", &buildError{string(out), err}
+	}
+	return path, nil
+})
+
+// built says that there is something to tidy up.
+var built bool
+
+type buildError struct {
+	text string
+	err  error
+}
+
+func (e *buildError) Error() string { return e.err.Error() + "\n" + e.text }
+
+// process is a run of the program that can be sent signals.
+type process struct {
+	*exec.Cmd
+	dir            string
+	stdout, stderr recorder
+}
+
+func start(t *testing.T, environ ...string) *process {
+	t.Helper()
+	path, err := program()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &process{dir: t.TempDir()}
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	t.Cleanup(cancel)
+	p.Cmd = exec.CommandContext(ctx, path)
+	p.Dir = p.dir
+	p.Env = append([]string{"GITHUB_ACTIONS=true", "GITHUB_SERVER_URL=https://github.com", "GITHUB_ACTOR=octocat", "RUNNER_DEBUG=1", "HOME=" + p.dir, "TMPDIR=" + p.dir,
+		"GITHUB_OUTPUT=" + filepath.Join(p.dir, "output"), "GITHUB_STEP_SUMMARY=" + filepath.Join(p.dir, "summary")}, environ...)
+	p.Cmd.Stdout, p.Cmd.Stderr = &p.stdout, &p.stderr
+	if err := p.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// end waits for the process and returns what it left.
+func (p *process) end(t *testing.T) outcome {
+	t.Helper()
+	_ = p.Wait()
+	o := outcome{status: p.ProcessState.ExitCode(), stderr: p.stderr.String(), output: readAll(t, filepath.Join(p.dir, "output")), summary: readAll(t, filepath.Join(p.dir, "summary"))}
+	for line := range strings.Lines(p.stdout.String()) {
+		if !strings.HasPrefix(line, "::add-mask::") {
+			o.stdout += line
+		}
+	}
+	return o
+}
+
+// localImage writes a small image as an OCI layout.
+func localImage(t *testing.T) string {
+	t.Helper()
+	folder := filepath.Join(t.TempDir(), "layout")
+	at, err := layout.Write(folder, empty.Index)
+	if err != nil {
+		t.Fatal(err)
+	}
+	image, err := random.Image(2000, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := at.AppendImage(image); err != nil {
+		t.Fatal(err)
+	}
+	return "oci:" + folder
+}
+
+func TestProxyThatRefuses(t *testing.T) {
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Proxy-Authenticate", "Basic")
+		w.Header().Set("X-Debug", r.Header.Get("Proxy-Authorization"))
+		w.WriteHeader(http.StatusProxyAuthRequired)
+		_, _ = io.WriteString(w, r.Header.Get("Proxy-Authorization"))
+	}))
+	defer proxy.Close()
+	address := strings.Replace(proxy.URL, "http://", "http://"+proxyKey.user+":"+proxyKey.value+"@", 1)
+	o := start(t, append(publish(host+"/me/app:1", item(host, password)), "INPUT_SOURCE="+localImage(t), "HTTPS_PROXY="+address, "https_proxy="+address)...).end(t)
+	if o.status != 1 || !strings.Contains(o.stdout, "Proxy") {
+		t.Errorf("exit status %d:\n%s%s", o.status, o.stdout, o.stderr)
+	}
+	for _, l := range leaks(o.everything(), secrets) {
+		t.Error(l)
+	}
+}
+
+func TestAuthorities(t *testing.T) {
+	r := servers.Olareg(t, servers.Options{TLS: true})
+	inputs := []string{"INPUT_SOURCE=" + localImage(t), "INPUT_TAGS=" + r.Host + "/me/app:1", "INPUT_REGISTRY-AUTH=" + item(r.Host, canary{"", r.Users[0].Name, r.Users[0].Password})}
+	mine := []canary{{"password", r.Users[0].Name, r.Users[0].Password}}
+	for name, c := range map[string]struct {
+		file   string
+		status int
+		says   string
+	}{
+		"unknown":      {"", 1, "SSL_CERT_FILE"},
+		"added":        {r.CAFile, 0, r.Host},
+		"missing file": {filepath.Join(t.TempDir(), "missing.pem"), 1, "is left aside"},
+		"no file":      {os.Args[0], 1, "no certificate in it"},
+	} {
+		o := start(t, append(inputs, "SSL_CERT_FILE="+c.file)...).end(t)
+		if o.status != c.status || !strings.Contains(o.stdout, c.says) {
+			t.Errorf("%s: exit status %d:\n%s%s", name, o.status, o.stdout, o.stderr)
+		}
+		for _, l := range leaks(o.everything(), mine) {
+			t.Errorf("%s: %s", name, l)
+		}
+	}
+}
+
+// A job that is cancelled in the middle of an upload says what is published, in outputs
+// and summary, and a process that is made to crash leaves neither its secrets in the log
+// nor a core file.
+func TestSignals(t *testing.T) {
+	for name, c := range map[string]struct {
+		signal os.Signal
+		status int
+	}{
+		"SIGINT":  {syscall.SIGINT, 130},
+		"SIGTERM": {syscall.SIGTERM, 130},
+		"SIGQUIT": {syscall.SIGQUIT, -1}, // with GOTRACEBACK=crash: all stacks, then SIGABRT
+	} {
+		t.Run(name, func(t *testing.T) {
+			stuck, release := make(chan struct{}), make(chan struct{})
+			var once sync.Once
+			r := servers.Olareg(t, servers.Options{Wrap: func(next http.Handler) http.Handler {
+				return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					if r.Method == http.MethodPut || r.Method == http.MethodPatch {
+						once.Do(func() { close(stuck) })
+						select {
+						case <-release:
+						case <-r.Context().Done():
+						}
+					}
+					next.ServeHTTP(w, r)
+				})
+			}})
+			user := canary{"password", r.Users[0].Name, r.Users[0].Password}
+			p := start(t, "GOTRACEBACK=crash", "INPUT_SOURCE="+localImage(t), "INPUT_TAGS="+r.Host+"/me/app:1", "INPUT_REGISTRY-AUTH="+item(r.Host, user), "INPUT_GITHUB-TOKEN="+jobToken.value)
+			<-stuck
+			if err := p.Process.Signal(c.signal); err != nil {
+				t.Fatal(err)
+			}
+			o := p.end(t)
+			close(release)
+			if o.status != c.status {
+				t.Errorf("exit status %d:\n%s%s", o.status, o.stdout, o.stderr)
+			}
+			if c.status == 130 && (!strings.Contains(o.output, "results<<") || o.summary == "") {
+				t.Errorf("outputs %q, summary %q", o.output, o.summary)
+			}
+			for _, l := range leaks(o.everything(), []canary{user, jobToken}) {
+				t.Error(l)
+			}
+			files, err := os.ReadDir(p.dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, f := range files {
+				if !slices.Contains([]string{"output", "summary"}, f.Name()) {
+					t.Errorf("%s was left behind", f.Name())
+				}
+			}
+		})
+	}
+}
