@@ -15,7 +15,7 @@ import (
 // started has ended. When ctx is cancelled, uploads end at once, nothing more is
 // tagged, and with q.Atomic tags that have moved are put back.
 func Run(ctx context.Context, q Request, plan Plan, emit func(report.Event)) {
-	r := newRun(q, emit)
+	r := newRun(q, cancelledFirst(ctx, emit))
 	defer r.finish(ctx)
 
 	r.phase(report.Plan)
@@ -52,6 +52,19 @@ func Run(ctx context.Context, q Request, plan Plan, emit func(report.Event)) {
 			r.write(ctx, s, moves, nil)
 			r.verify(ctx, s, moves)
 		})
+	}
+}
+
+// cancelledFirst returns emit for one event at a time, but says that the run was
+// cancelled before anything that happens after it.
+func cancelledFirst(ctx context.Context, emit func(report.Event)) func(report.Event) {
+	said := false
+	return func(e report.Event) {
+		if _, last := e.(report.Cancelled); ctx.Err() != nil && !said && !last {
+			emit(report.Cancelled{At: report.At{Time: report.TimeOf(e)}})
+		}
+		said = said || ctx.Err() != nil
+		emit(e)
 	}
 }
 

@@ -12,6 +12,9 @@ type At struct{ Time time.Time }
 
 func (a At) at() time.Time { return a.Time }
 
+// TimeOf returns when e happened.
+func TimeOf(e Event) time.Time { return e.at() }
+
 // Status is the outcome of a registry or of a tag.
 type Status string
 

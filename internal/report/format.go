@@ -30,7 +30,7 @@ func rate(bytes int64, d time.Duration) string {
 	if bytes <= 0 || d <= 0 {
 		return ""
 	}
-	return fmt.Sprintf("%.1f MB/s", float64(bytes)/1e6/d.Seconds())
+	return amount(int64(float64(bytes)/d.Seconds())) + "/s"
 }
 
 // duration writes a time as people say it: 40 ms, 0.4 s, 12.5 s, 2 min 5 s, 1 h 2 min.

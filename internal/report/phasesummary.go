@@ -18,7 +18,7 @@ func (r *Record) phaseSummary(e RegistryPhase) (took time.Duration, text string,
 			took, failed = s.end.Sub(s.start), s.failed
 		}
 	}
-	failed = failed || g.skip != "" || len(g.errs) > 0
+	failed = failed || g.skip != "" || g.broken || r.cancelled
 	switch e.Phase {
 	case Copy:
 		text = g.copied(took)
@@ -64,4 +64,13 @@ func (r *Record) busyBefore(phase Phase) bool {
 		return g.skip == "" && len(g.errs) == 0 && len(g.phases) > 0 &&
 			!slices.ContainsFunc(g.phases, func(s span) bool { return s.phase == before && !s.end.IsZero() })
 	})
+}
+
+// said reports whether the reason for a registry's failure has been printed, or follows
+// from what has been.
+func (r *Record) said(host, reason string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	g := r.registry(host)
+	return g.follows != "" || slices.ContainsFunc(g.errs, func(err error) bool { return err.Error() == reason })
 }

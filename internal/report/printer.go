@@ -48,9 +48,9 @@ type Printer struct {
 	warnings  []Notice
 	nextTick  time.Time
 	started   time.Time
+	cancelled bool
 	closed    bool
 	announced map[string]bool // registries whose copy has been summed up
-	said      map[string]bool // failures, in full
 }
 
 // PrinterOptions change how a log looks.
@@ -65,7 +65,7 @@ func NewPrinter(record *Record, sink func(Line), o PrinterOptions) *Printer {
 	if o.Width == 0 {
 		o.Width = 120
 	}
-	return &Printer{record: record, sink: sink, o: o, later: map[Phase][]Line{}, announced: map[string]bool{}, said: map[string]bool{}}
+	return &Printer{record: record, sink: sink, o: o, later: map[Phase][]Line{}, announced: map[string]bool{}}
 }
 
 // Print shows one event. Call it after Record.Apply with the same event.
@@ -97,7 +97,9 @@ func (p *Printer) Print(e Event) {
 		p.say("", "%s  skipped: %s", e.Registry, e.Reason)
 		p.advance()
 	case RegistryFailed:
-		p.problem(e.Registry, e.Err)
+		if !p.record.said(e.Registry, "") {
+			p.problem(e.Registry, e.Err)
+		}
 		p.advance()
 	case RunFailed:
 		if p.group != "" { // else nothing stands between here and the annotation
@@ -108,7 +110,10 @@ func (p *Printer) Print(e Event) {
 	case Notice:
 		p.notice(e)
 	case Cancelled:
-		p.say("", "Cancelled: stopping, and tidying up.")
+		if !p.cancelled {
+			p.say("", "Cancelled: stopping, and tidying up.")
+		}
+		p.cancelled = true
 	case BlobDone:
 		p.debug("%s  blob %s, %s, %s in %s", e.Registry, e.Digest, amount(e.SizeBytes), e.How, duration(e.Time.Sub(e.Start)))
 	case ManifestDone:
@@ -211,12 +216,12 @@ func (p *Printer) planned(e RegistryPlanned) {
 }
 
 func (p *Printer) phase(e RegistryPhase) {
-	if !e.Done || e.Failed {
+	if !e.Done {
 		return
 	}
 	defer p.advance()
 	took, text, failed := p.record.phaseSummary(e)
-	if failed {
+	if failed || e.Failed {
 		return
 	}
 	if e.Phase == Verify && order(p.group) < order(Tag) { // others are still being copied to
@@ -253,8 +258,8 @@ func (p *Printer) tag(e TagDone) {
 	case Skipped:
 		p.say(Tag, "%s  left out: %s", e.Reference, e.Reason)
 	case Failed:
-		if p.said[e.Reason] {
-			return // the registry failed for this very reason, which was said of it
+		if p.record.said(e.Registry, e.Reason) {
+			return
 		}
 		text := e.Reference + "  not tagged"
 		if e.Reason != "" {
@@ -268,7 +273,6 @@ func (p *Printer) tag(e TagDone) {
 }
 
 func (p *Printer) problem(registry string, err error) {
-	p.said[err.Error()] = true
 	p.sink(Line{Text: prefixed(registry, "failed: "+err.Error()), Style: Bad})
 	if advice := problem.Advice(err); advice != "" {
 		p.sink(Line{Text: "  " + advice, Style: Bad})

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/problem"
 )
 
 // Record folds events into what is known so far. It is safe for concurrent use: a
@@ -34,6 +36,8 @@ type registry struct {
 	accounts   []string
 	references []*reference
 	errs       []error
+	follows    string // it failed because the run was cancelled or the source failed, which is said once
+	broken     bool   // a failure was reported
 	note       string // of a dry run
 	planned    bool   // a dry run found something to do
 	written    bool   // a blob, manifest, tag or repository
@@ -162,7 +166,9 @@ func (r *Record) applyRegistry(e Event) {
 		ref := g.reference(e.Reference)
 		ref.status, ref.before, ref.now, ref.reason = e.Status, e.Before, e.Now, e.Reason
 		g.planned = g.planned || e.Status == Planned
-		g.touch(e.Time)
+		if e.Status != Failed { // that is said at the run's end, long after it was settled
+			g.touch(e.Time)
+		}
 	case RegistryUse:
 		g := r.registry(e.Registry)
 		g.counted = true
@@ -172,7 +178,7 @@ func (r *Record) applyRegistry(e Event) {
 			g.rateLimit = &limit
 		}
 	case RegistryFailed:
-		r.registry(e.Registry).fail(e)
+		r.fail(e)
 	case RegistrySkipped:
 		g := r.registry(e.Registry)
 		g.touch(e.Time)
@@ -232,6 +238,7 @@ func (g *registry) enter(e RegistryPhase) {
 	if e.Done {
 		if i := g.open(e.Phase); i >= 0 {
 			g.phases[i].end = e.Time
+			g.phases[i].failed = g.phases[i].failed || e.Failed
 		}
 		return
 	}
@@ -257,10 +264,20 @@ func (g *registry) finish(at time.Time) {
 	}
 }
 
-func (g *registry) fail(e RegistryFailed) {
+func (r *Record) fail(e RegistryFailed) {
+	g := r.registry(e.Registry)
+	g.required = g.required || !e.Optional
+	g.broken = true
+	switch {
+	case problem.Is(e.Err, problem.Cancelled):
+		g.follows = "cancelled before it was published"
+		return
+	case len(r.errs) > 0 && problem.Is(e.Err, problem.SourceBroken):
+		g.follows = "the source could not be read"
+		return
+	}
 	g.touch(e.Time)
 	g.errs = append(g.errs, e.Err)
-	g.required = g.required || !e.Optional
 	if i := g.open(g.phase); i >= 0 {
 		g.phases[i].failed = true
 	} else if len(g.phases) > 0 {
@@ -286,7 +303,7 @@ func (g *registry) blob(e BlobDone) {
 }
 
 // tolerated reports whether the registry's failure leaves the step green.
-func (g *registry) tolerated() bool { return g.optional || len(g.errs) > 0 && !g.required }
+func (g *registry) tolerated() bool { return g.optional || g.broken && !g.required }
 
 // status says how the registry fared, by the rules of the contract.
 func (r *Record) status(g *registry) (Status, string) {
@@ -315,6 +332,8 @@ func (r *Record) status(g *registry) (Status, string) {
 	switch {
 	case len(g.errs) > 0:
 		return Failed, joinErrors(g.errs)
+	case g.follows != "":
+		return Failed, g.follows
 	case failedReason != "":
 		return Failed, failedReason
 	case other == 0 && len(g.references) > 0:

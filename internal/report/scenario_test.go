@@ -236,6 +236,8 @@ func broken() *play {
 		RegistryPlanned{At: p.now(), Registry: "ghcr.io", References: []string{"ghcr.io/acme/app:1"}},
 		PhaseStarted{p.now(), Login}, RegistryPhase{p.now(), "ghcr.io", Login, false, false},
 		RunFailed{p.after(time.Second), problem.New(problem.SourceNotFound, "", "source ./image.tar: there is no such file", "", nil)},
+		RegistryFailed{At: p.now(), Registry: "ghcr.io", Err: problem.New(problem.SourceBroken, "ghcr.io", "the source could not be read, so nothing was published to ghcr.io/acme/app", "", nil)},
+		TagDone{p.now(), "ghcr.io", "ghcr.io/acme/app:1", Failed, "", "", "the source could not be read, so nothing was published to ghcr.io/acme/app [source-broken]"},
 		RegistryPhase{p.now(), "ghcr.io", Login, true, false},
 		Finished{p.now()},
 	)
@@ -257,6 +259,10 @@ func stopped() *play {
 		TagDone{p.now(), "ghcr.io", "ghcr.io/acme/app:1", Pushed, "", digest, ""},
 		RegistryPhase{p.now(), "ghcr.io", Copy, true, false},
 		Cancelled{p.after(time.Second)},
+		RegistryPhase{p.now(), "quay.io", Copy, true, false},
+		RegistryFailed{At: p.now(), Registry: "quay.io", Err: problem.New(problem.Cancelled, "quay.io", "publishing to quay.io", "", errors.New("interrupt signal received"))},
+		TagDone{p.now(), "quay.io", "quay.io/acme/app:1", Failed, "", "", "publishing to quay.io: interrupt signal received [cancelled]"},
+		Cancelled{p.now()},
 		Finished{p.after(time.Second)},
 	)
 	return p
