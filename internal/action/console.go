@@ -24,6 +24,7 @@ type console struct {
 	vault    *secret.Vault
 	workflow bool // a runner reads along and understands commands
 	debug    bool // RUNNER_DEBUG=1
+	colours  bool // standard output is a terminal that understands them
 
 	mu     sync.Mutex
 	out    io.Writer // standard output, or live bars above which lines are written
@@ -65,7 +66,7 @@ func (c *console) print(l report.Line) {
 	}
 	switch l.Kind {
 	case report.GroupStart:
-		c.text(standard, "== "+l.Text)
+		c.styled(standard, report.Strong, "== "+l.Text)
 	case report.GroupEnd:
 	case report.ErrorLine:
 		c.text(failures, "error: "+titled(l))
@@ -76,7 +77,7 @@ func (c *console) print(l report.Line) {
 	case report.DebugLine:
 		c.text(failures, "debug: "+l.Text)
 	default:
-		c.text(standard, l.Text)
+		c.styled(standard, l.Style, l.Text)
 	}
 }
 
@@ -107,10 +108,16 @@ func (c *console) printCommand(l report.Line) {
 }
 
 // text writes text, which may hold line breaks, as lines that are not commands.
-func (c *console) text(to stream, text string) {
+func (c *console) text(to stream, text string) { c.styled(to, report.Plain, text) }
+
+// styled is text in a style, where colours are understood. The text is made safe before.
+func (c *console) styled(to stream, style report.Style, text string) {
 	var b strings.Builder
 	for line := range strings.SplitSeq(strings.TrimSuffix(c.clean(text), "\n"), "\n") {
-		b.WriteString(defused(line))
+		if line = defused(line); c.colours {
+			line = style.Paint(line)
+		}
+		b.WriteString(line)
 		b.WriteByte('\n')
 	}
 	c.write(to, b.String())

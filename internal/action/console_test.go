@@ -154,3 +154,20 @@ func FuzzConsole(f *testing.F) {
 		}
 	})
 }
+
+// TestColoursOnlyWhereUnderstood: a colour is put around a text that was made safe, and
+// only where colours are on.
+func TestColoursOnlyWhereUnderstood(t *testing.T) {
+	line := report.Line{Style: report.Bad, Text: "failed: \x1b[2J"}
+	c, out, _ := testConsole()
+	c.print(line)
+	if got := out.String(); strings.Contains(got, "\x1b") {
+		t.Errorf("without colours: %q", got)
+	}
+	c, out, _ = testConsole()
+	c.colours = true
+	c.print(line)
+	if got, want := out.String(), "\x1b[31mfailed: \\x1b[2J\x1b[0m\n"; got != want {
+		t.Errorf("with colours: %q, want %q", got, want)
+	}
+}

@@ -27,6 +27,8 @@ const (
 func Main(ctx context.Context, env Env) (status int) {
 	vars := newVariables(env.Environ)
 	out := newConsole(env.Stdout, env.Stderr, vars)
+	// no-color.org: any value but the empty one.
+	out.colours = env.Terminal && !out.workflow && vars.get("NO_COLOR") == "" && vars.get("TERM") != "dumb"
 	defer func() {
 		if p := recover(); p != nil {
 			out.text(failures, fmt.Sprintf("internal error, please report it: %v\n%s", p, debug.Stack()))
