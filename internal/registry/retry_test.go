@@ -323,6 +323,28 @@ func TestStalls(t *testing.T) {
 			t.Error("the stall went unnoticed")
 		}
 	})
+	t.Run("a reader that rests", func(t *testing.T) {
+		f := newFake(t)
+		data, d := blobOf(16 << 20) // more than the buffers on the way hold
+		f.blobs["a@"+d.Digest.String()] = data
+		c, _ := f.client(func(o *Options) { o.Stall = stall; o.Answer = stall })
+		body, err := c.Repository("a").OpenBlob(t.Context(), d, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer body.Close()
+		for range 3 { // before the first byte, and between others
+			if err := (realClock{}).Sleep(t.Context(), 3*stall); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := io.ReadFull(body, make([]byte, 1000)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if rest, err := io.ReadAll(body); err != nil || !bytes.Equal(rest, data[3000:]) {
+			t.Errorf("%d bytes more, %v", len(rest), err)
+		}
+	})
 	t.Run("slow but moving", func(t *testing.T) {
 		f := newFake(t)
 		data, d := blobOf(20)

@@ -52,7 +52,7 @@ func (w *watch) awaitAnswer() {
 	}
 }
 
-// pause stops the time while we ourselves wait for the source.
+// pause stops the time while we ourselves wait for the source, or do not read.
 func (w *watch) pause() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -63,6 +63,9 @@ func (w *watch) pause() {
 func (w *watch) resume() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.ctx.Err() != nil {
+		return // it has ended
+	}
 	w.paused = false
 	w.timer.Reset(w.allowed)
 }

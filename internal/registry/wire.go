@@ -200,7 +200,7 @@ func (w *wire) send(req *http.Request, s sending) (*http.Response, error) {
 		}
 		w.learnLimit(resp.Header)
 	}
-	watch.touch()
+	watch.pause() // until somebody reads
 	body := &incoming{ReadCloser: resp.Body, watch: watch, parent: parent}
 	if s.count {
 		body.counter = &w.received
@@ -246,6 +246,10 @@ type incoming struct {
 }
 
 func (b *incoming) Read(p []byte) (int, error) {
+	// A reader that takes its time, such as a spool that is full, is not the registry's
+	// stall.
+	b.watch.resume()
+	defer b.watch.pause()
 	n, err := b.ReadCloser.Read(p)
 	if n > 0 {
 		b.watch.touch()
