@@ -75,12 +75,12 @@ func (p Progress) String() string {
 // figures are what stands behind a live bar: 132.1 of 314.6 MB, 25.1 MB/s, 8 s left.
 func (p Progress) figures() string {
 	parts := []string{fmt.Sprintf("%s of %s MB", megabytes(p.Done), megabytes(p.Total))}
-	if p.PerSecond > 0 {
-		parts = append(parts, fmt.Sprintf("%.1f MB/s", p.PerSecond/1e6))
-		if p.Done < p.Total {
-			parts = append(parts, left(p.Left)+" left")
-		}
-	} else {
+	switch {
+	case p.Done >= p.Total:
+		parts = append(parts, "finishing") // the registry has yet to confirm the last bytes
+	case p.PerSecond > 0:
+		parts = append(parts, fmt.Sprintf("%.1f MB/s", p.PerSecond/1e6), left(p.Left)+" left")
+	case p.Done == 0:
 		parts = append(parts, "waiting")
 	}
 	return strings.Join(parts, ", ")
