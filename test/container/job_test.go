@@ -207,6 +207,72 @@ func TestCancel(t *testing.T) {
 	}
 }
 
+// TestDockerConfig: docker/login-action and the container see the same file where
+// DOCKER_CONFIG is a folder below the runner's temporary folder.
+func TestDockerConfig(t *testing.T) {
+	image := actionImage(t)
+	first, second, c := job(t)
+	r := newRunner(t)
+	c["github.workspace"] = r.workspace
+	copyFile(t, fixture(t, "buildkit-three-names.tar"), filepath.Join(r.workspace, "image.tar"))
+	folder := filepath.Join(r.temp, "docker")
+	if err := os.Mkdir(folder, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(folder, "config.json"), dockerConfig(t, first))
+	r.variables = map[string]string{"DOCKER_CONFIG": folder}
+	with := inputs(t, "archive.yml", c)
+	with["registry-auth"] = ""
+
+	got := r.run(t, image, with)
+	if got.status != 0 {
+		t.Fatalf("exit status %d\n%s", got.status, got.log)
+	}
+	serves(t, first, second, first.Reference("acme/app", "1.0.0"), expected(t)["buildkit-three-names.tar"].Images[0].Digest)
+	if _, statuses := got.results(t); statuses[first.Host] != "pushed" || statuses[second.Host] != "skipped" {
+		t.Errorf("statuses %v", statuses)
+	}
+}
+
+// TestLoopback: a service of the job is not at localhost for a container action, and the
+// error says where it is.
+func TestLoopback(t *testing.T) {
+	image := actionImage(t)
+	first, _, c := job(t)
+	r := newRunner(t)
+	r.network = "none"
+	c["github.workspace"] = r.workspace
+	copyFile(t, fixture(t, "buildkit-three-names.tar"), filepath.Join(r.workspace, "image.tar"))
+	with := inputs(t, "archive.yml", c)
+	with["tags"] = first.Reference("acme/app", "1.0.0")
+
+	got := r.run(t, image, with)
+	if got.status != 1 {
+		t.Errorf("exit status %d, want 1", got.status)
+	}
+	if !strings.Contains(got.log, "label") {
+		t.Errorf("the log does not say that services are reached by their label:\n%s", got.log)
+	}
+}
+
+// TestMissingFile: what is not in the folders that the container sees cannot be read, and
+// the error names those folders.
+func TestMissingFile(t *testing.T) {
+	image := actionImage(t)
+	_, _, c := job(t)
+	with := inputs(t, "archive.yml", c)
+	with["source"] = "oci-archive:/tmp/image.tar"
+	got := newRunner(t).run(t, image, with)
+	if got.status != 1 {
+		t.Errorf("exit status %d, want 1", got.status)
+	}
+	for _, folder := range []string{"/github/workspace", "/github/runner_temp"} {
+		if !strings.Contains(got.log, folder) {
+			t.Errorf("the log does not name %s:\n%s", folder, got.log)
+		}
+	}
+}
+
 // TestStart prints how long it takes from docker run to the first request: that is the
 // engine's work but for some milliseconds, and depends on the machine.
 func TestStart(t *testing.T) {

@@ -2,6 +2,7 @@ package container
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/rand"
 	"errors"
 	"io/fs"
@@ -17,9 +18,10 @@ import (
 // runner is GitHub's runner, as far as it starts container actions: see the handler for
 // container actions in actions/runner (ContainerActionHandler.cs).
 type runner struct {
-	workspace string // GITHUB_WORKSPACE on the host: <work>/app/app
-	temp      string // RUNNER_TEMP on the host: <work>/_temp
-	flags     []string
+	workspace string            // GITHUB_WORKSPACE on the host: <work>/app/app
+	temp      string            // RUNNER_TEMP on the host: <work>/_temp
+	flags     []string          // more for docker run
+	network   string            // of the job; empty: the host's, where tests' servers are
 	variables map[string]string // of the job, on top of what the runner sets
 	signal    <-chan os.Signal  // what the runner sends to docker when the job is cancelled
 }
@@ -106,7 +108,7 @@ func (r *runner) run(t *testing.T, image string, inputs map[string]string) resul
 	for _, name := range slices.Sorted(maps.Keys(env)) {
 		args = append(args, "-e", name)
 	}
-	args = append(args, "-e", "GITHUB_ACTIONS=true", "-e", "CI=true", "--network", "host")
+	args = append(args, "-e", "GITHUB_ACTIONS=true", "-e", "CI=true", "--network", cmp.Or(r.network, "host"))
 	args = append(args, "-v", socket(t)+":/var/run/docker.sock")
 	for _, v := range r.volumes() {
 		args = append(args, "-v", v[0]+":"+v[1])

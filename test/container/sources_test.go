@@ -190,14 +190,20 @@ func TestEngine(t *testing.T) {
 // login makes the docker command send credentials to a registry, for this test.
 func login(t *testing.T, s *servers.Server) {
 	t.Helper()
+	folder := t.TempDir()
+	write(t, folder+"/config.json", dockerConfig(t, s))
+	t.Setenv("DOCKER_CONFIG", folder)
+}
+
+// dockerConfig is what docker login writes.
+func dockerConfig(t *testing.T, s *servers.Server) string {
+	t.Helper()
 	auth := []byte(s.Users[0].Name + ":" + s.Users[0].Password)
 	config, err := json.Marshal(map[string]any{"auths": map[string]any{s.Host: map[string][]byte{"auth": auth}}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	folder := t.TempDir()
-	write(t, folder+"/config.json", string(config))
-	t.Setenv("DOCKER_CONFIG", folder)
+	return string(config)
 }
 
 // TestBuilt publishes what Buildah and Skopeo on this machine make just now.
