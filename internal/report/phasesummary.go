@@ -21,7 +21,9 @@ func (r *Record) phaseSummary(e RegistryPhase) (took time.Duration, text string,
 	failed = failed || g.skip != "" || g.broken || r.cancelled
 	switch e.Phase {
 	case Copy:
-		text = g.copied(took)
+		if !r.dryRun { // which says what it would send in an event of its own
+			text = g.copied(took)
+		}
 	case Verify:
 		n := 0
 		for _, ref := range g.references {

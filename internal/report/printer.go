@@ -50,7 +50,7 @@ type Printer struct {
 	started   time.Time
 	cancelled bool
 	closed    bool
-	announced map[string]bool // registries whose copy has been summed up
+	failures  map[string]bool // said
 }
 
 // PrinterOptions change how a log looks.
@@ -65,7 +65,7 @@ func NewPrinter(record *Record, sink func(Line), o PrinterOptions) *Printer {
 	if o.Width == 0 {
 		o.Width = 120
 	}
-	return &Printer{record: record, sink: sink, o: o, later: map[Phase][]Line{}, announced: map[string]bool{}}
+	return &Printer{record: record, sink: sink, o: o, later: map[Phase][]Line{}, failures: map[string]bool{}}
 }
 
 // Print shows one event. Call it after Record.Apply with the same event.
@@ -231,7 +231,9 @@ func (p *Printer) phase(e RegistryPhase) {
 	case Login:
 		p.say(Login, "%s  logged in (%s)", e.Registry, duration(took))
 	case Copy:
-		p.say(Copy, "%s  %s", e.Registry, text)
+		if text != "" {
+			p.say(Copy, "%s  %s", e.Registry, text)
+		}
 	case Verify:
 		p.say(Verify, "%s  %s", e.Registry, text)
 	}
@@ -273,7 +275,12 @@ func (p *Printer) tag(e TagDone) {
 }
 
 func (p *Printer) problem(registry string, err error) {
-	p.sink(Line{Text: prefixed(registry, "failed: "+err.Error()), Style: Bad})
+	text := prefixed(registry, "failed: "+err.Error())
+	if p.failures[text] {
+		return
+	}
+	p.failures[text] = true
+	p.sink(Line{Text: text, Style: Bad})
 	if advice := problem.Advice(err); advice != "" {
 		p.sink(Line{Text: "  " + advice, Style: Bad})
 	}
@@ -284,7 +291,7 @@ func (p *Printer) dryRun(e DryRunPlan) {
 	if e.MissingBlobs > 0 {
 		text = fmt.Sprintf("%s  lacks %s, %s", e.Registry, count(e.MissingBlobs, "blob"), amount(e.MissingBytes))
 	}
-	if e.Note != "" {
+	if e.Note != "" && e.MissingBlobs > 0 {
 		text += " (" + e.Note + ")"
 	}
 	p.say("", "%s", text)

@@ -198,8 +198,10 @@ func dry() *play {
 		RegistryPhase{p.after(time.Second), "ghcr.io", Login, true, false}, RegistryPhase{p.now(), "quay.io", Login, true, false},
 		SourceKnown{p.now(), "./image.tar", digest, "", nil, 30 * mb},
 		PhaseStarted{p.now(), Copy},
+		RegistryPhase{p.now(), "ghcr.io", Copy, false, false}, RegistryPhase{p.now(), "quay.io", Copy, false, false},
 		DryRunPlan{At: p.after(time.Second), Registry: "ghcr.io", MissingBlobs: 3, MissingBytes: 29 * mb, Note: "push permission is unproven: a dry run opens no upload"},
-		DryRunPlan{At: p.now(), Registry: "quay.io"},
+		DryRunPlan{At: p.now(), Registry: "quay.io", Note: "push permission is unproven: a dry run opens no upload"},
+		RegistryPhase{p.now(), "ghcr.io", Copy, true, false}, RegistryPhase{p.now(), "quay.io", Copy, true, false},
 		PhaseStarted{p.now(), Tag},
 	)
 	for _, tag := range []string{"1", "2", "3", "4", "5"} {
