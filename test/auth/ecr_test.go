@@ -3,6 +3,7 @@ package auth
 import (
 	"maps"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -357,6 +358,16 @@ func TestInstanceMetadata(t *testing.T) {
 	t.Setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", metadata.URL)
 	if c := j.resolver().For(repository(ecrHost, "acme/app")); c.Skip != "AWS credentials are unset" {
 		t.Errorf("without ecr: true: %q, %q", c.Skip, c.Origin)
+	}
+	// Nor when files of the SDK hold keys, but none for the profile that applies.
+	home := t.TempDir()
+	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", home+"/credentials")
+	if err := os.WriteFile(home+"/credentials", []byte("[other]\naws_access_key_id = a\naws_secret_access_key = b\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	j.set("AWS_SHARED_CREDENTIALS_FILE=" + home + "/credentials")
+	if _, err := j.choose(j.resolver(), ecrHost, "acme/app").Auth.Authorization(); !problem.Is(err, problem.MissingCredentials) {
+		t.Errorf("without ecr: true: %v", err)
 	}
 	item := auth.Item{Line: 1, Registry: ecrHost, ECR: "true"}
 	if err := j.push(j.choose(j.resolver(item), ecrHost, "acme/app").Auth, ecrHost, "acme/app"); err != nil {

@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"net/http"
@@ -130,6 +131,14 @@ func TestTheCredentialIsAccepted(t *testing.T) {
 			if j.vault.Redact(token) == token {
 				t.Errorf("the vault does not know the token %.12s…", token)
 			}
+		}
+		config, err := c.Auth.Authorization()
+		if err != nil {
+			t.Fatal(err)
+		}
+		header := base64.StdEncoding.EncodeToString([]byte(config.Username + ":" + config.Password))
+		if text := j.vault.Redact(header); strings.Contains(text, header) {
+			t.Error("the vault does not know what an Authorization header will hold")
 		}
 		hides(t, fmt.Sprintf("%+v", c), s.secrets()...)
 	})
@@ -293,9 +302,14 @@ func TestSlow(t *testing.T) {
 		reached := make(chan struct{}, 16)
 		j.net.Faults.Add(servers.Fault{Match: standins.At(host), Count: servers.Forever, Wait: never, Pass: true, Reached: func(*http.Request) { reached <- struct{}{} }})
 		ctx, cancel := context.WithCancel(t.Context())
-		done := make(chan error)
+		defer cancel()
+		done := make(chan error, 1)
 		go func() { done <- account()(ctx) }()
-		<-reached
+		select {
+		case <-reached:
+		case err := <-done:
+			t.Fatalf("ended before %s was asked: %v", host, err)
+		}
 		cancel()
 		if err := <-done; err == nil || problem.Is(err, problem.OIDCRefused) || problem.Is(err, problem.WrongCredentials) {
 			t.Errorf("cancelled while %s kept us waiting: %v", host, err)
