@@ -120,7 +120,7 @@ func watch(pid int, ended <-chan struct{}) (peak int64) {
 func environment() (env []string) {
 	for _, e := range os.Environ() {
 		name, _, _ := strings.Cut(e, "=")
-		if strings.HasPrefix(name, "INPUT_") || strings.HasPrefix(name, "GITHUB_") || strings.HasPrefix(name, "DOCKER_") || strings.HasSuffix(strings.ToLower(name), "_proxy") {
+		if strings.HasPrefix(name, "INPUT_") || strings.HasPrefix(name, "GITHUB_") || strings.HasPrefix(name, "DOCKER_") || strings.HasPrefix(name, "SSL_CERT_") || strings.HasSuffix(strings.ToLower(name), "_proxy") {
 			continue
 		}
 		env = append(env, e)
