@@ -1,12 +1,11 @@
 # make help lists the targets.
 VERSION    ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 COMMIT     ?= $(shell git rev-parse HEAD 2>/dev/null)
-CC         ?= $(shell go env CC)
+CC         := $(shell go env CC)
 # The race detector needs a C compiler.
 RACE       := $(if $(shell command -v $(CC)),-race)
 BENCHFLAGS ?=
 FUZZTIME   ?= 30s
-SOAKTIME   ?= 5m
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.7.0
 GOSEC       := github.com/securego/gosec/v2/cmd/gosec@v2.22.11
@@ -34,8 +33,8 @@ demo: ## publish a real image to three registries on this machine
 bench: ## measure against other tools; BENCHFLAGS=-help shows how
 	cd test && go run ./bench $(BENCHFLAGS)
 
-soak: ## run after run for SOAKTIME, with faults
-	cd test && SOAK=$(SOAKTIME) go test -count=1 -timeout 0 -run '^TestSoak' -v ./...
+soak: ## hundreds of publishes, with and without faults, where "make test" does some
+	cd test && SOAK=1 go test -count=1 -timeout 2h -run '^TestSoak' -v ./...
 
 fuzz: ## each fuzz target for FUZZTIME
 	@grep -rn --include='*_test.go' '^func Fuzz' . | sed 's/^\(.*\)\/[^/]*:[0-9]*:func \(Fuzz[A-Za-z0-9_]*\).*/\1 \2/' | \
