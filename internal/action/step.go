@@ -134,11 +134,7 @@ func (s *step) sourceOptions(repository func(reference.Repository) source.Remote
 		Repository: repository,
 		Paths:      s.paths,
 		TempDir:    s.temp(),
-		Docker: source.Docker{
-			Host:      s.vars.get("DOCKER_HOST"),
-			TLSVerify: s.vars.get("DOCKER_TLS_VERIFY") != "",
-			CertPath:  s.paths.Map(s.vars.get("DOCKER_CERT_PATH")),
-		},
+		Docker:     source.NewDocker(s.vars.get, s.paths),
 	}
 }
 

@@ -124,6 +124,7 @@ func TestBrokenManifests(t *testing.T) {
 		"bad algorithm":      {types.OCIManifestSchema1, `{"schemaVersion":2,"config":{"digest":"md5:d41d8cd98f00b204e9800998ecf8427e","size":1}}`, problem.SourceBroken, "md5"},
 		"no digest":          {types.OCIManifestSchema1, `{"schemaVersion":2,"config":{"size":1}}`, problem.SourceBroken, "no digest"},
 		"negative size":      {types.OCIManifestSchema1, `{"schemaVersion":2,"config":{"digest":"sha256:` + hex + `","size":-5}}`, problem.SourceBroken, "-5"},
+		"a million nothings": {types.OCIImageIndex, `{"schemaVersion":2,"manifests":[{}` + strings.Repeat(",{}", 1<<20) + `]}`, problem.SourceBroken, "objects"},
 		"too large":          {types.OCIManifestSchema1, `{"schemaVersion":2,"config":` + d + `,"annotations":{"a":"` + strings.Repeat("x", maxManifest) + `"}}`, problem.ManifestTooLarge, "4 MiB"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -196,7 +197,7 @@ func TestNestedIndexes(t *testing.T) {
 		}
 		g.made[b.index(all...).Digest] = b.blobs[b.index(all...).Digest]
 		_, err = g.load(t.Context(), b.index(all...))
-		wantProblem(t, err, problem.SourceBroken, "64 MiB together")
+		wantProblem(t, err, problem.SourceBroken, "32 MiB together")
 	})
 }
 

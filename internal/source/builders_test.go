@@ -118,6 +118,21 @@ func TestOneImageOfManySavers(t *testing.T) {
 	}
 }
 
+// An engine with containerd's store (Docker 29, from which one of two platforms was
+// removed by DELETE /images/NAME?platforms=…) saves an index half of which is missing.
+func TestEngineThatLacksAPlatform(t *testing.T) {
+	i, root := mustOpen(t, "docker-archive:testdata/docker29-one-of-two-platforms.tar", Options{})
+	everything(t, root)
+	platforms, err := i.Platforms(t.Context())
+	must(t, err)
+	if !slices.Equal(platforms, []string{"linux/amd64"}) || len(root.Manifests) != 2 { // with its attestation
+		t.Errorf("%v, %d manifests", platforms, len(root.Manifests))
+	}
+	if got := root.Descriptor.Digest.String(); got != "sha256:2f33571d8f29f82fc73ed793d6aca3b117cb2b2f26dfe443b44761e829fabb37" {
+		t.Errorf("the digest of the subset has changed: %s", got)
+	}
+}
+
 // What real builders write, cut short or with a byte changed anywhere, is an error or
 // still the right image: never another one, and never a panic.
 func TestDamagedFixtures(t *testing.T) {

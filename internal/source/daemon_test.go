@@ -188,6 +188,9 @@ func TestEngineTrouble(t *testing.T) {
 	_, err := open(t, "docker-daemon:app:2", Options{Docker: docker})
 	wantProblem(t, err, problem.SourceNotFound, "no image app:2", "app:1, application:2", "load: true")
 
+	_, err = open(t, "docker-daemon:application:2", Options{Docker: docker}) // listed, but not to be had
+	wantProblem(t, err, problem.SourceBroken, "not all of it")
+
 	_, err = open(t, "docker-daemon:app:1", Options{Docker: docker, Platforms: []string{"linux/arm64"}})
 	wantProblem(t, err, problem.PlatformNotFound, "linux/amd64")
 

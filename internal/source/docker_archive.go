@@ -113,15 +113,8 @@ func readSaved(t tree) ([]savedImage, error) {
 	if err != nil {
 		return nil, err
 	}
-	return parseSaved(raw)
-}
-
-func parseSaved(raw []byte) ([]savedImage, error) {
 	var saved []savedImage
-	if err := json.Unmarshal(raw, &saved); err != nil {
-		return nil, broken(err, "manifest.json cannot be understood")
-	}
-	return saved, nil
+	return saved, decode(raw, &saved, "manifest.json")
 }
 
 // chooseSaved returns the image that pick names, and its config. Images are counted by
@@ -193,8 +186,8 @@ type saved struct {
 // newSaved reads the config, and checks that the platform is one that is asked for.
 func newSaved(config []byte, i savedImage, o Options) (*saved, error) {
 	var c dockerConfig
-	if err := json.Unmarshal(config, &c); err != nil {
-		return nil, broken(err, "the image's config cannot be understood")
+	if err := decode(config, &c, "the image's config"); err != nil {
+		return nil, err
 	}
 	s := &saved{config: config, digest: digestOf(config), diffIDs: c.RootFS.DiffIDs, on: normalize(c.OS, c.Architecture, c.Variant)}
 	if len(i.Layers) != len(s.diffIDs) {

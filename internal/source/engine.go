@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -256,6 +257,9 @@ func (e *engine) missing(ctx context.Context, name string, answer error) error {
 					names = append(names, tag)
 				}
 			}
+		}
+		if slices.Contains(names, name) || slices.Contains(names, name+":latest") {
+			return problem.New(problem.SourceBroken, "", fmt.Sprintf("the Docker engine has the image %s, but not all of it", short(name)), "Pull or build it again.", answer)
 		}
 		has = "; it has no image with a name"
 		if near := nearest(name, names, 5); len(near) > 0 {

@@ -22,7 +22,7 @@ const (
 	maxManifest = 4 << 20
 	// maxManifests and maxManifestBytes bound the memory that a graph takes.
 	maxManifests     = 10_000
-	maxManifestBytes = 64 << 20
+	maxManifestBytes = 32 << 20
 	// maxDepth bounds how deep indexes nest.
 	maxDepth = 16
 	// manifestsInFlight is how many manifests are asked for at a time.
@@ -61,8 +61,8 @@ type document struct {
 // with, "" if none. The media type it returns is the one to publish it with.
 func parseManifest(digest v1.Hash, announced types.MediaType, raw []byte) (document, types.MediaType, error) {
 	var doc document
-	if err := json.Unmarshal(raw, &doc); err != nil {
-		return doc, "", broken(err, "manifest %s cannot be understood", digest)
+	if err := decode(raw, &doc, "manifest "+digest.String()); err != nil {
+		return doc, "", err
 	}
 	mediaType := doc.MediaType
 	if mediaType == "" {

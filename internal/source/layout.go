@@ -2,7 +2,6 @@ package source
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"io/fs"
 	"strings"
@@ -76,8 +75,8 @@ func openIndex(t tree) (document, error) {
 	if err != nil {
 		return doc, err
 	}
-	if err := json.Unmarshal(raw, &doc); err != nil {
-		return doc, broken(err, "index.json cannot be understood")
+	if err := decode(raw, &doc, "index.json"); err != nil {
+		return doc, err
 	}
 	if doc.SchemaVersion != 2 || doc.Config != nil || doc.MediaType != "" && doc.MediaType != types.OCIImageIndex {
 		return doc, broken(nil, "index.json is not the index of an OCI image layout")
@@ -102,8 +101,8 @@ func checkVersion(t tree) error {
 	var v struct {
 		Version string `json:"imageLayoutVersion"`
 	}
-	if err := json.Unmarshal(raw, &v); err != nil {
-		return broken(err, "oci-layout cannot be understood")
+	if err := decode(raw, &v, "oci-layout"); err != nil {
+		return err
 	}
 	if !strings.HasPrefix(v.Version, "1.") {
 		return unsupported("", "the OCI image layout is of version %q, and only 1.x is known", short(v.Version))

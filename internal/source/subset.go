@@ -174,8 +174,8 @@ func (s *subset) matches(p platform) bool {
 // make writes an index that lists only kept, and otherwise says what m says.
 func (s *subset) make(m *Manifest, kept []json.RawMessage) (v1.Descriptor, error) {
 	var fields map[string]json.RawMessage
-	if err := json.Unmarshal(m.Raw, &fields); err != nil {
-		return v1.Descriptor{}, broken(err, "index %s cannot be understood", m.Descriptor.Digest)
+	if err := decode(m.Raw, &fields, "index "+m.Descriptor.Digest.String()); err != nil {
+		return v1.Descriptor{}, err
 	}
 	list, err := encode(kept)
 	if err != nil {
@@ -199,8 +199,8 @@ func descriptors(m *Manifest) ([]json.RawMessage, error) {
 	var doc struct {
 		Manifests []json.RawMessage `json:"manifests"`
 	}
-	if err := json.Unmarshal(m.Raw, &doc); err != nil {
-		return nil, broken(err, "index %s cannot be understood", m.Descriptor.Digest)
+	if err := decode(m.Raw, &doc, "index "+m.Descriptor.Digest.String()); err != nil {
+		return nil, err
 	}
 	return doc.Manifests, nil
 }
@@ -238,8 +238,8 @@ func (g *graph) configPlatform(ctx context.Context, doc document) (p platform, o
 		return platform{}, false, err
 	}
 	var c v1.Platform
-	if err := json.Unmarshal(raw, &c); err != nil {
-		return platform{}, false, broken(err, "config %s cannot be understood", doc.Config.Digest)
+	if err := decode(raw, &c, "config "+doc.Config.Digest.String()); err != nil {
+		return platform{}, false, err
 	}
 	if cmp.Or(c.OS, c.Architecture) == "" {
 		return platform{}, false, nil
