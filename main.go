@@ -26,10 +26,7 @@ func main() {
 	// would replace them (crypto/x509).
 	_ = os.Unsetenv("SSL_CERT_FILE")
 	version, commit := buildVersion()
-	terminal := false
-	if info, err := os.Stdout.Stat(); err == nil {
-		terminal = info.Mode()&os.ModeCharDevice != 0
-	}
+	width := columns(os.Stdout)
 	status := action.Main(ctx, action.Env{
 		Args:       os.Args[1:],
 		Environ:    environ,
@@ -40,7 +37,8 @@ func main() {
 		Version:    version,
 		Commit:     commit,
 		GoVersion:  runtime.Version(),
-		Terminal:   terminal,
+		Terminal:   width > 0,
+		Width:      width,
 	})
 	stop()
 	os.Exit(status)
