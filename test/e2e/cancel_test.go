@@ -1,0 +1,127 @@
+package e2e
+
+import (
+	"context"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/report"
+	"github.com/multi-registry-push/multi-registry-push/test/images"
+	"github.com/multi-registry-push/multi-registry-push/test/servers"
+	"github.com/multi-registry-push/multi-registry-push/test/servers/distribution"
+)
+
+// runCancelled runs the job in the background, so that a run which does not end is a failure of the
+// test and not its end.
+func (j job) runCancelled(ctx context.Context, t *testing.T) outcome {
+	t.Helper()
+	ended := make(chan outcome, 1)
+	go func() { ended <- j.runUntil(ctx, t) }()
+	select {
+	case o := <-ended:
+		return o
+	case <-time.After(time.Minute):
+		t.Fatal("the run does not end")
+	}
+	return outcome{}
+}
+
+// Cancelled while an upload is on its way: ends, tags nothing, gives the upload up, says what is
+// and what is not published.
+func TestCancelledInCopy(t *testing.T) {
+	for name, start := range map[string]func(testing.TB, servers.Options) *servers.Server{"distribution": distribution.Start, "olareg": servers.Olareg} {
+		for _, atomic := range []bool{false, true} {
+			t.Run(name, func(t *testing.T) {
+				w := newWorld(t)
+				s := start(t, servers.Options{})
+				r := w.round(t, "r", s)
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				blocked := make(chan struct{})
+				s.Faults.Add(servers.Fault{Match: servers.Matching("PATCH|PUT", servers.UploadPath), Nth: 3, Count: servers.Forever, Wait: blocked, Pass: true,
+					Reached: func(*http.Request) { cancel() }})
+				j := r.job(atomic)
+				j.clock = nil
+				o := j.runCancelled(ctx, t).exits(130).says("cancelled", s.Host)
+				s.Faults.Clear()
+				close(blocked)
+				o.has(map[string]report.Status{s.Host: report.Failed})
+				for _, ref := range r.tags {
+					if now := images.Digest(t, ref, s.Inspect()...); now != r.was[ref] {
+						t.Errorf("%s has moved to %s", ref, now)
+					}
+				}
+				if o.outputs["digest"] != w.image.Digest() || o.outputs["pushed"] != "" || o.summary == "" {
+					t.Errorf("digest %q, pushed %q, summary %q", o.outputs["digest"], o.outputs["pushed"], o.summary)
+				}
+				opened := map[string]bool{}
+				for _, q := range s.Log.All() {
+					if q.Method == "PATCH" || q.Method == "PUT" && q.Query.Has("digest") {
+						opened[q.Path] = q.Status == 0
+					}
+				}
+				for _, q := range s.Log.Find("DELETE", servers.UploadPath) {
+					delete(opened, q.Path)
+				}
+				for path, broken := range opened {
+					if broken {
+						t.Errorf("the upload %s was not given up", path)
+					}
+				}
+				r.again(t, atomic)
+			})
+		}
+	}
+}
+
+// Cancelled in the tag phase of atomic: tags that have moved are put back first.
+func TestCancelledWhileTagging(t *testing.T) {
+	w := newWorld(t)
+	for _, atomic := range []bool{true, false} {
+		s, slow := distribution.Start(t, servers.Options{Delete: true}), servers.Olareg(t, servers.Options{Delete: true})
+		r := w.round(t, "r", s, slow)
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		blocked := make(chan struct{})
+		verified := make(chan struct{})
+		// The second registry's first tag is written only when all of the first one's are.
+		left := 4
+		s.Faults.Add(servers.Fault{Match: servers.Matching("PUT", "/manifests/(latest|1.0.0)$"), Count: 4, Pass: true, Reached: func(*http.Request) {
+			if left--; left == 0 {
+				close(verified)
+			}
+		}})
+		slow.Faults.Add(servers.Fault{Match: servers.Matching("PUT", "/manifests/(latest|1.0.0)$"), Count: servers.Forever, Wait: blocked, Pass: true,
+			Reached: func(*http.Request) { <-verified; s.Log.Settled(); cancel() }})
+		j := r.job(atomic)
+		j.clock = nil
+		o := j.runCancelled(ctx, t).exits(130)
+		close(blocked)
+		slow.Stop()
+		s.Stop()
+		for _, ref := range r.tags {
+			now := images.Digest(t, ref, r.on[ref].Inspect()...)
+			switch {
+			case atomic && r.on[ref] == s && now != r.was[ref]:
+				t.Errorf("%s was not put back: %q\n%s", ref, now, o.text())
+			case !atomic && r.on[ref] == s && now != w.image.Digest():
+				t.Errorf("%s serves %q although it was written\n%s", ref, now, o.text())
+			}
+		}
+		o.says("cancelled")
+	}
+}
+
+// Cancelled before anything: nothing is sent, outputs are there.
+func TestCancelledAtOnce(t *testing.T) {
+	w := newWorld(t)
+	s := servers.Olareg(t, servers.Options{})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	j := job{source: w.source, tags: []string{s.Reference("acme/app", "1")}, auth: s.Item(0)}
+	o := j.runCancelled(ctx, t).exits(130)
+	if len(s.Log.Writes()) > 0 || o.summary == "" {
+		t.Errorf("%s\n%s", s.Log, o.summary)
+	}
+}
