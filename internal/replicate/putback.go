@@ -20,11 +20,12 @@ const putBackTime = 4 * time.Second
 // that still serve our digest, and deletes new ones by name, never by digest, which
 // would take other tags along.
 func (r *run) putBack(ctx context.Context, sites []*site, moves [][]*move) {
+	why := "a tag could not be written elsewhere"
 	if ctx.Err() != nil {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), putBackTime)
-		defer cancel()
+		why = "the job was cancelled"
 	}
+	ctx, cancel := outlive(ctx, putBackTime)
+	defer cancel()
 	index := make([]int, len(sites))
 	for i := range sites {
 		index[i] = i
@@ -32,7 +33,7 @@ func (r *run) putBack(ctx context.Context, sites []*site, moves [][]*move) {
 	atOnce(index, func(i int) {
 		few(tagsAtOnce, moves[i], func(m *move) {
 			if !m.attempted {
-				r.heldBack(m, cmp.Or(m.failure, "not moved, because a tag could not be written elsewhere"))
+				r.heldBack(m, cmp.Or(m.failure, "not moved, because "+why))
 				return
 			}
 			now, err := m.putBack(ctx)
@@ -46,7 +47,7 @@ func (r *run) putBack(ctx context.Context, sites []*site, moves [][]*move) {
 					r.tagDone(m.t, m.tag, report.Failed, m.before, now, err.Error())
 				}
 			default:
-				reason := cmp.Or(m.failure, "put back, because a tag could not be written elsewhere")
+				reason := cmp.Or(m.failure, "put back, because "+why)
 				if now != m.before {
 					reason = "left alone: somebody else has moved it since"
 				}
@@ -56,6 +57,17 @@ func (r *run) putBack(ctx context.Context, sites []*site, moves [][]*move) {
 			}
 		})
 	})
+}
+
+// outlive returns a context that ends d after ctx does, whether that has ended already or
+// does so meanwhile.
+func outlive(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		timer := time.AfterFunc(d, cancel)
+		context.AfterFunc(longer, func() { timer.Stop() })
+	})
+	return longer, func() { stop(); cancel() }
 }
 
 // putBack returns what the tag serves afterwards, "?" if that is not known.

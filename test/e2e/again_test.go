@@ -1,8 +1,10 @@
 package e2e
 
 import (
-	"net/http"
 	"testing"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"github.com/multi-registry-push/multi-registry-push/test/images"
 	"github.com/multi-registry-push/multi-registry-push/test/servers"
@@ -14,8 +16,8 @@ func TestRunAgain(t *testing.T) {
 	image := images.Build(images.Options{LayerBytes: 50 << 10})
 	source := servers.Olareg(t, servers.Options{})
 	image.Push(t, source.Reference("acme/built", "1"), source.Inspect()...)
-	for name, start := range map[string]func(testing.TB, servers.Options) *servers.Server{"distribution": distribution.Start, "olareg": servers.Olareg} {
-		t.Run(name, func(t *testing.T) {
+	for kind, start := range map[string]func(testing.TB, servers.Options) *servers.Server{"distribution": distribution.Start, "olareg": servers.Olareg} {
+		t.Run(kind, func(t *testing.T) {
 			s := start(t, servers.Options{Auth: servers.Token})
 			source.Log.Reset()
 			s.Faults.Add(servers.Fault{Match: servers.Matching("PUT", "/manifests/"), Status: 400, Count: servers.Forever})
@@ -45,24 +47,19 @@ func TestRunAgain(t *testing.T) {
 // A child of an index that a clean-up job removed is copied again, although the index is there.
 func TestMissingChildren(t *testing.T) {
 	w := newWorld(t)
-	for name, start := range map[string]func(testing.TB, servers.Options) *servers.Server{"distribution": distribution.Start, "olareg": servers.Olareg} {
-		t.Run(name, func(t *testing.T) {
-			s := start(t, servers.Options{Delete: true})
+	for kind, start := range map[string]func(testing.TB, servers.Options) *servers.Server{"distribution": distribution.Start, "olareg": servers.Olareg} {
+		t.Run(kind, func(t *testing.T) {
+			s := start(t, servers.Options{Auth: servers.Token, Delete: true})
 			ref := s.Reference("acme/app", "1")
 			w.image.Push(t, ref, s.Inspect()...)
 			child := w.image.Manifests[0].Descriptor.Digest.String()
-			r, err := http.NewRequestWithContext(t.Context(), http.MethodDelete, s.URL+"/v2/acme/app/manifests/"+child, nil)
+			d, err := name.NewDigest(s.Host + "/acme/app@" + child)
 			if err != nil {
 				t.Fatal(err)
 			}
-			r.SetBasicAuth(s.Users[0].Name, s.Users[0].Password)
-			client := s.Transport()
-			defer client.CloseIdleConnections()
-			answer, err := client.RoundTrip(r)
-			if err != nil || answer.StatusCode != http.StatusAccepted {
-				t.Fatal(answer, err)
+			if err := remote.Delete(d, s.Inspect()...); err != nil {
+				t.Fatal(err)
 			}
-			_ = answer.Body.Close()
 			if _, err := images.Fetch(ref, s.Inspect()...); err == nil {
 				t.Fatal("the child is still there")
 			}

@@ -90,17 +90,12 @@ func TestAtomicPutsBack(t *testing.T) {
 		{"olareg without deletion", servers.Olareg, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			well, ill := c.start(t, servers.Options{Delete: c.delete}), servers.Olareg(t, servers.Options{Delete: true})
+			well, ill := c.start(t, servers.Options{Auth: servers.Token, Delete: c.delete}), servers.Olareg(t, servers.Options{Delete: true})
 			r := w.round(t, "r", well, ill)
 			// The failing write comes when the other registry's are done.
 			written := make(chan struct{})
-			left := 4
 			well.Faults.Add(servers.Fault{Match: servers.Matching("HEAD|GET", "/manifests/(latest|1.0.0)$"), Pass: true, Count: servers.Forever})
-			count := well.Faults.Add(servers.Fault{Match: servers.Matching("PUT", "/manifests/(latest|1.0.0)$"), Pass: true, Count: 4, Reached: func(*http.Request) {
-				if left--; left == 0 {
-					close(written)
-				}
-			}})
+			count := well.Faults.Add(servers.Fault{Match: servers.Matching("PUT", "/manifests/(latest|1.0.0)$"), Pass: true, Count: 4, Reached: nth(4, func() { close(written) })})
 			ill.Faults.Add(servers.Fault{Match: servers.Matching("PUT", "/r/mirror/manifests/1.0.0$"), Wait: written, Status: 400, Body: "no such thing", Count: servers.Forever})
 			o := r.job(true).run(t).exits(1)
 			if count.Hits() != 4 {

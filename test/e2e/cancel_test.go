@@ -34,7 +34,7 @@ func TestCancelledInCopy(t *testing.T) {
 		for _, atomic := range []bool{false, true} {
 			t.Run(name, func(t *testing.T) {
 				w := newWorld(t)
-				s := start(t, servers.Options{})
+				s := start(t, servers.Options{Auth: servers.Token})
 				r := w.round(t, "r", s)
 				ctx, cancel := context.WithCancel(t.Context())
 				defer cancel()
@@ -79,19 +79,14 @@ func TestCancelledInCopy(t *testing.T) {
 func TestCancelledWhileTagging(t *testing.T) {
 	w := newWorld(t)
 	for _, atomic := range []bool{true, false} {
-		s, slow := distribution.Start(t, servers.Options{Delete: true}), servers.Olareg(t, servers.Options{Delete: true})
+		s, slow := distribution.Start(t, servers.Options{Auth: servers.Token, Delete: true}), servers.Olareg(t, servers.Options{Delete: true})
 		r := w.round(t, "r", s, slow)
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		blocked := make(chan struct{})
 		verified := make(chan struct{})
 		// The second registry's first tag is written only when all of the first one's are.
-		left := 4
-		s.Faults.Add(servers.Fault{Match: servers.Matching("PUT", "/manifests/(latest|1.0.0)$"), Count: 4, Pass: true, Reached: func(*http.Request) {
-			if left--; left == 0 {
-				close(verified)
-			}
-		}})
+		s.Faults.Add(servers.Fault{Match: servers.Matching("PUT", "/manifests/(latest|1.0.0)$"), Count: 4, Pass: true, Reached: nth(4, func() { close(verified) })})
 		slow.Faults.Add(servers.Fault{Match: servers.Matching("PUT", "/manifests/(latest|1.0.0)$"), Count: servers.Forever, Wait: blocked, Pass: true,
 			Reached: func(*http.Request) { <-verified; s.Log.Settled(); cancel() }})
 		j := r.job(atomic)
@@ -109,7 +104,10 @@ func TestCancelledWhileTagging(t *testing.T) {
 				t.Errorf("%s serves %q although it was written\n%s", ref, now, o.text())
 			}
 		}
-		o.says("cancelled")
+		o.says("ancelled")
+		if atomic {
+			o.says("put back, because the job was cancelled")
+		}
 	}
 }
 
@@ -123,5 +121,26 @@ func TestCancelledAtOnce(t *testing.T) {
 	o := j.runCancelled(ctx, t).exits(130)
 	if len(s.Log.Writes()) > 0 || o.summary == "" {
 		t.Errorf("%s\n%s", s.Log, o.summary)
+	}
+}
+
+// Cancelled while tags are being put back for another reason: that goes on.
+func TestCancelledWhilePuttingBack(t *testing.T) {
+	w := newWorld(t)
+	well, ill := servers.Olareg(t, servers.Options{Delete: true}), servers.Olareg(t, servers.Options{Delete: true})
+	r := w.round(t, "r", well, ill)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	written := make(chan struct{})
+	well.Faults.Add(servers.Fault{Match: servers.Matching("PUT", "/manifests/(latest|1.0.0)$"), Count: 4, Pass: true, Reached: nth(4, func() { close(written) })})
+	ill.Faults.Add(servers.Fault{Match: servers.Matching("PUT", "/manifests/(latest|1.0.0)$"), Count: servers.Forever, Wait: written, Status: 400})
+	well.Faults.Add(servers.Fault{Match: func(q *http.Request) bool {
+		return q.Method == http.MethodDelete && servers.Matching("", "/manifests/1.0.0$")(q)
+	}, Pass: true, Reached: func(*http.Request) { cancel() }})
+	o := r.job(true).runCancelled(ctx, t)
+	for _, ref := range r.tags {
+		if now := images.Digest(t, ref, r.on[ref].Inspect()...); now != r.was[ref] {
+			t.Errorf("%s serves %q, want %q again\n%s", ref, now, r.was[ref], o.text())
+		}
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -289,4 +290,14 @@ func here(t testing.TB) string {
 		t.Fatal("no source position")
 	}
 	return filepath.Dir(file)
+}
+
+// nth returns a function that calls do at its n-th call; for Fault.Reached.
+func nth(n int64, do func()) func(*http.Request) {
+	var calls atomic.Int64
+	return func(*http.Request) {
+		if calls.Add(1) == n {
+			do()
+		}
+	}
 }
