@@ -233,6 +233,9 @@ func (r *Repository) OpenBlob(ctx context.Context, d v1.Descriptor, offset int64
 	if skip := offset - start; skip > 0 {
 		if _, err := io.CopyN(io.Discard, body, skip); err != nil {
 			_ = body.Close()
+			if transient(err) { // a break, as any while reading
+				return nil, err
+			}
 			return nil, r.explain(ctx, doing, false, err)
 		}
 	}

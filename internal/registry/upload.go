@@ -150,7 +150,7 @@ func (u *upload) attempt(ctx context.Context) (How, error) {
 		return u.put(ctx)
 	}
 	if u.session.offset < u.d.Size {
-		return "", u.patch(ctx)
+		return u.patch(ctx)
 	}
 	return u.finish(ctx)
 }
@@ -236,7 +236,7 @@ func (u *upload) smaller(refused int64, err error) error {
 }
 
 // patch sends what the registry lacks, or a piece of it.
-func (u *upload) patch(ctx context.Context) error {
+func (u *upload) patch(ctx context.Context) (How, error) {
 	size := u.d.Size - u.session.offset
 	if u.chunk > 0 {
 		size = min(size, u.chunk)
@@ -258,7 +258,7 @@ func (u *upload) patch(ctx context.Context) error {
 	case err == nil:
 		defer drain(resp)
 		if err := u.r.move(u.session, resp); err != nil {
-			return err
+			return "", err
 		}
 		// A registry that took less than it was sent says so.
 		if taken := received(resp.Header.Get("Range")); taken > u.session.offset && taken <= last {
@@ -267,13 +267,12 @@ func (u *upload) patch(ctx context.Context) error {
 			u.session.offset = last + 1
 		}
 		u.took()
-		return nil
+		return "", nil
 	case errors.As(err, &answer) && answer.Status == http.StatusRequestEntityTooLarge:
 		u.back(u.session.offset)
-		return u.smaller(size, err)
+		return "", u.smaller(size, err)
 	}
-	_, err = u.recover(ctx, err)
-	return err
+	return u.recover(ctx, err)
 }
 
 // finish closes an upload whose bytes are all there.
@@ -331,11 +330,15 @@ func (u *upload) recover(ctx context.Context, err error) (How, error) {
 		lost = u.wholeOnly()
 	}
 	if !gone && !lost {
+		before := u.session.offset
 		known, err := u.askAgain(ctx)
 		if err != nil {
 			return "", err
 		}
 		gone = !known
+		if known && u.session.offset > before {
+			u.asked = 0
+		}
 	}
 	// A registry that has more than it was ever sent has something else; and one that
 	// has nothing may have one byte (see received): a fresh start costs no more.

@@ -138,6 +138,32 @@ func TestUploadAnswerLost(t *testing.T) {
 	}
 }
 
+// The connection is broken for us, but its bytes still reach the registry, which
+// finishes the upload while we are about to go on with it.
+func TestUploadFinishedBehindOurBack(t *testing.T) {
+	f := newFake(t)
+	c, _ := f.client(nil)
+	data, d := blobOf(1 << 20)
+	f.limitBody = breaks(1000)
+	f.hook = func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Method != http.MethodPatch {
+			return false
+		}
+		_, _ = io.Copy(io.Discard, r.Body)
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.blobs["me/app@"+d.Digest.String()] = data
+		clear(f.sessions)
+		refuse(w, http.StatusRequestedRangeNotSatisfiable, "RANGE_INVALID", "invalid content range")
+		return true
+	}
+	var p sum
+	how, err := c.Repository("me/app").Upload(t.Context(), d, nil, &bytesContent{data: data}, &p)
+	if err != nil || how != Uploaded || p.n.Load() != d.Size || f.requests("POST") != 1 {
+		t.Errorf("Upload: %v, %v, progress %d, %d POSTs", how, err, p.n.Load(), f.requests("POST"))
+	}
+}
+
 type discardResponse struct{ h http.Header }
 
 func (d discardResponse) Header() http.Header         { return d.h }
