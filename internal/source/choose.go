@@ -187,10 +187,11 @@ func list(all []*candidate) string {
 }
 
 // layoutReferrers returns what refers to a manifest among what the layout lists.
-func layoutReferrers(l layout, all []*candidate) func(context.Context, *Manifest) ([]Referrer, error) {
+func layoutReferrers(g *graph, l layout, all []*candidate) func(context.Context, *Manifest) ([]Referrer, error) {
 	return func(ctx context.Context, m *Manifest) ([]Referrer, error) {
+		g.mu.Lock()
+		defer g.mu.Unlock()
 		digest := m.Descriptor.Digest.String()
-		g := newGraph(l)
 		var found []Referrer
 		known := map[v1.Hash]bool{}
 		add := func(d v1.Descriptor, tag string) error {

@@ -90,7 +90,7 @@ func openSavedLayout(ctx context.Context, t tree, pick string, o Options) (*Imag
 	if err := i.settle(ctx, g, d, o, l.has); err != nil {
 		return nil, err
 	}
-	i.referrers = layoutReferrers(l, all)
+	i.referrers = layoutReferrers(g, l, all)
 	return i, nil
 }
 

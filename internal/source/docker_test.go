@@ -161,7 +161,7 @@ func wantDocker(t testing.TB, root *Manifest, i dockerImage) {
 }
 
 func threeLayers(t testing.TB) [][]byte {
-	a, b := layerTar(t, "a", 3<<20), layerTar(t, "b", 1000)
+	a, b := layerTar(t, "a", packBlock+5000), layerTar(t, "b", 1000)
 	return [][]byte{a, b, a, layerTar(t, "c", 5000)} // the same layer twice
 }
 

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"sync"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
@@ -123,6 +124,7 @@ func isDistributable(d v1.Descriptor) bool {
 
 // graph loads manifests and what they point at, each digest once.
 type graph struct {
+	mu    sync.Mutex // held by whoever uses the graph after the image is open
 	store store
 	// made holds manifests that are ours, not the store's.
 	made map[v1.Hash][]byte

@@ -85,7 +85,7 @@ func openLayout(ctx context.Context, t tree, pick string, o Options) (*Image, er
 	if err := i.settle(ctx, g, d, o, present); err != nil {
 		return nil, err
 	}
-	i.referrers = layoutReferrers(l, all)
+	i.referrers = layoutReferrers(g, l, all)
 	return i, nil
 }
 

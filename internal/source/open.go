@@ -116,6 +116,10 @@ func (i *Image) settle(ctx context.Context, g *graph, d v1.Descriptor, o Options
 		return err
 	}
 	i.root = func(context.Context) (*Manifest, error) { return root, nil }
-	i.platforms = func(ctx context.Context) ([]string, error) { return g.platformsOf(ctx, root, !i.Remote()) }
+	i.platforms = func(ctx context.Context) ([]string, error) {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		return g.platformsOf(ctx, root, !i.Remote())
+	}
 	return nil
 }

@@ -38,7 +38,7 @@ func pack(ctx context.Context, dst io.Writer, src io.Reader, cores int) error {
 		order: make(chan *block, cores+2),
 	}
 	for range cores + 2 {
-		p.free <- &block{in: make([]byte, 0, packDict+packBlock), done: make(chan struct{}, 1)}
+		p.free <- &block{done: make(chan struct{}, 1)}
 	}
 	for range cores {
 		group.Go(func() error { return p.compress() })
@@ -77,6 +77,9 @@ func (p *packer) read(ctx context.Context, src io.Reader) error {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
+		if b.in == nil { // a small layer needs one block only
+			b.in = make([]byte, 0, packDict+packBlock)
+		}
 		b.in = append(b.in[:0], tail...)
 		b.dict = len(tail)
 		n, err := ahead.fill(b.in[b.dict : b.dict+packBlock])
@@ -97,11 +100,14 @@ func (p *packer) read(ctx context.Context, src io.Reader) error {
 }
 
 func (p *packer) compress() error {
-	z, err := flate.NewWriter(io.Discard, packLevel)
-	if err != nil {
-		return err
-	}
+	var z *flate.Writer
 	for b := range p.work {
+		if z == nil {
+			var err error
+			if z, err = flate.NewWriter(io.Discard, packLevel); err != nil {
+				return err
+			}
+		}
 		b.out.Reset()
 		z.ResetDict(&b.out, b.in[:b.dict])
 		_, err := z.Write(b.in[b.dict:])

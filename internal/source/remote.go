@@ -72,7 +72,9 @@ func openRemote(ctx context.Context, spec Spec, o Options) (*Image, error) {
 		return nil, err
 	}
 	i.referrers = func(ctx context.Context, m *Manifest) ([]Referrer, error) {
-		return remoteReferrers(ctx, repository, m.Descriptor.Digest)
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		return remoteReferrers(ctx, g, repository, m.Descriptor.Digest)
 	}
 	return i, nil
 }
@@ -86,12 +88,11 @@ func cosignTag(h v1.Hash, suffix string) string {
 }
 
 // remoteReferrers asks the registry for what refers to a digest, in both ways.
-func remoteReferrers(ctx context.Context, repository RemoteRepository, digest v1.Hash) ([]Referrer, error) {
+func remoteReferrers(ctx context.Context, g *graph, repository RemoteRepository, digest v1.Hash) ([]Referrer, error) {
 	ds, _, err := repository.Referrers(ctx, digest.String())
 	if err != nil && !errors.Is(err, registry.ErrNotFound) {
 		return nil, err
 	}
-	g := newGraph(remote{repository})
 	var found []Referrer
 	for _, d := range ds {
 		m, err := g.load(ctx, d)
