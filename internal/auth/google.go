@@ -81,13 +81,18 @@ func (r *Resolver) buyGoogle(registry, provider, account string) func(context.Co
 			return bought{}, r.refused(problem.OIDCRefused, registry, what,
 				"Compare the provider's attribute condition and audience with this workflow, and see that the workload identity pool's principal may use the service account (roles/iam.workloadIdentityUser).", err)
 		}
+		expires := got.Expiry // as Google says it of a service account's token
+		if account == "" {
+			// Of a federated token it says for how long, which the library adds to the
+			// machine's clock.
+			expires = at.Add(time.Until(got.Expiry))
+		}
 		access := secret.New(got.AccessToken)
 		r.o.Vault.Learn(googleUser, access)
 		return bought{
 			config: authn.AuthConfig{Username: googleUser, Password: got.AccessToken},
 			bought: at,
-			// The library counts from the machine's clock.
-			expires: at.Add(time.Until(got.Expiry)),
+			expires: expires,
 		}, nil
 	}
 }

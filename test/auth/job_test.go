@@ -202,3 +202,8 @@ func tokenFile(t *testing.T, j *job, audience string) string {
 type notFound struct{}
 
 func (notFound) ServeHTTP(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) }
+
+// asAccount gives every repository the same account.
+func asAccount(a authn.Authenticator) func(string) authn.Authenticator {
+	return func(string) authn.Authenticator { return a }
+}
