@@ -48,12 +48,12 @@ func build(dir string) (program, error) {
 // run is one run of the program as a step of a workflow.
 type run struct {
 	tags  string
-	items string // registry-auth
-	token string // github-token
-	fail  bool   // missing-credentials: fail
-	fork  bool   // a pull request from a fork
-	oidc  bool   // permissions: id-token: write
-	env   []string
+	items string   // registry-auth
+	token string   // github-token
+	fail  bool     // missing-credentials: fail
+	fork  bool     // a pull request from a fork
+	oidc  bool     // permissions: id-token: write
+	env   []string // further variables; the last of a name wins
 }
 
 // outcome is what a run left behind.
