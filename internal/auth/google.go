@@ -90,8 +90,8 @@ func (r *Resolver) buyGoogle(registry, provider, account string) func(context.Co
 		access := secret.New(got.AccessToken)
 		r.o.Vault.Learn(googleUser, access)
 		return bought{
-			config: authn.AuthConfig{Username: googleUser, Password: got.AccessToken},
-			bought: at,
+			config:  authn.AuthConfig{Username: googleUser, Password: got.AccessToken},
+			bought:  at,
 			expires: expires,
 		}, nil
 	}
