@@ -16,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/feature/ec2/imds"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/smithy-go"
+	"github.com/aws/smithy-go/logging"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/problem"
 	"github.com/multi-registry-push/multi-registry-push/internal/secret"
@@ -36,6 +37,7 @@ func (r *Resolver) awsConfig(region string, keys awsKeys) aws.Config {
 		HTTPClient:    carrier.client(),
 		ConfigSources: []any{awsEndpoints(r.o.Getenv)},
 		Retryer:       func() aws.Retryer { return aws.NopRetryer{} },
+		Logger:        logging.Nop{}, // it would print to the runner's log as it likes
 	}
 	if keys != nil {
 		c.Credentials = aws.CredentialsProviderFunc(keys)
@@ -175,6 +177,7 @@ func (r *Resolver) defaultChain(registry string, h ecrHost, metadata bool) awsKe
 		c, err := config.LoadDefaultConfig(ctx,
 			config.WithRegion(cmp.Or(r.region(h), "us-east-1")),
 			config.WithHTTPClient(r.chainClient()),
+			config.WithLogger(logging.Nop{}),
 			config.WithEC2IMDSClientEnableState(state))
 		if err != nil {
 			return aws.Credentials{}, missing(err)

@@ -110,7 +110,10 @@ func (r *Resolver) refused(code problem.Code, registry, what, remedy string, err
 	var u *unanswered
 	if errors.As(err, &u) {
 		code, remedy = problem.Unreachable, "Run the job again. If it lasts, look whether the runner can reach "+u.host+"."
-		if u.status != 0 {
+		switch {
+		case u.status == http.StatusTooManyRequests:
+			code, remedy = problem.RateLimited, ""
+		case u.status != 0:
 			code, remedy = problem.RegistryGaveUp, ""
 		}
 	}

@@ -20,6 +20,7 @@ const (
 	attempts   = 4
 	firstPause = 500 * time.Millisecond
 	longPause  = 30 * time.Second // a longer Retry-After is not waited for
+	patience   = time.Minute      // after which nothing is tried again
 	largest    = 1 << 20          // bytes of an answer; tokens are a few KiB
 )
 
@@ -52,12 +53,17 @@ func (e *exchange) client() *http.Client {
 type unanswered struct {
 	host   string
 	status int // 0: no answer at all
+	times  int
 	err    error
 }
 
 func (u *unanswered) Error() string {
 	if u.status != 0 {
-		return fmt.Sprintf("%s answered %d %s, %d times", u.host, u.status, http.StatusText(u.status), attempts)
+		text := fmt.Sprintf("%s answered %d %s", u.host, u.status, http.StatusText(u.status))
+		if u.times > 1 {
+			text += fmt.Sprintf(", %d times", u.times)
+		}
+		return text
 	}
 	return fmt.Sprintf("%s does not answer: %v", u.host, u.err)
 }
@@ -86,7 +92,7 @@ func (e *exchange) roundTrip(req *http.Request) (*http.Response, error) {
 		}
 	}
 	ctx := req.Context()
-	pause := firstPause
+	start, pause := e.clock.Now(), firstPause
 	for attempt := 1; ; attempt++ {
 		resp, later, err := e.once(req, body)
 		if ctx.Err() != nil {
@@ -99,8 +105,8 @@ func (e *exchange) roundTrip(req *http.Request) (*http.Response, error) {
 		if err == nil {
 			wait = cmp.Or(retryAfter(resp, e.clock.Now()), wait)
 		}
-		if attempt == attempts || wait > longPause {
-			u := &unanswered{host: req.URL.Host, err: err}
+		if attempt == attempts || wait > longPause || e.clock.Now().Sub(start) > patience {
+			u := &unanswered{host: req.URL.Host, times: attempt, err: err}
 			if err == nil {
 				u.status = resp.StatusCode
 			}

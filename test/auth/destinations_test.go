@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -119,5 +120,30 @@ func TestAllAtOnce(t *testing.T) {
 	hides(t, o.all, g.Issued()...)
 	for _, s := range secrets {
 		hides(t, o.all, s()...)
+	}
+}
+
+// What Docker Hub says of pulls is shown, with a warning when little is left.
+func TestPullLimits(t *testing.T) {
+	n := standins.NewInternet(t)
+	g := standins.NewGitHub(t, n)
+	hub := standins.NewDockerHub(t, n, g)
+	hub.Passwords["acme"] = "dckr_pat_right"
+	standins.NewStatic(t, n, "quay.io").Allow("acme", "right-password", false)
+	account := items("username: acme", "password: dckr_pat_right")
+	check(t, run{tags: "docker.io/acme/base:1", items: account}.do(t, n, g), expect{status: "pushed"}, "docker.io")
+
+	for left, little := range map[int]bool{87: false, 3: true} {
+		hub.Pulls = left
+		r := run{
+			tags:  fmt.Sprintf("quay.io/acme/app%d:1", left),
+			items: account + items("registry: quay.io", "username: acme", "password: right-password"),
+			env:   []string{"INPUT_SOURCE=docker://acme/base:1"},
+		}
+		o := r.do(t, n, g)
+		check(t, o, expect{"pushed", fmt.Sprintf("%d of 100 pulls left, 6h window", left), "", ""}, "quay.io")
+		if warned := strings.Contains(o.log, "::warning title=docker.io"); warned != little {
+			t.Errorf("%d pulls left: warned is %v:\n%s", left, warned, o.log)
+		}
 	}
 }

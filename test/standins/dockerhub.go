@@ -3,6 +3,7 @@ package standins
 import (
 	"net/http"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 )
@@ -17,6 +18,8 @@ type DockerHub struct {
 	Subject      string
 	// Passwords are static tokens, by user name.
 	Passwords map[string]string
+	// Pulls is how many of 100 pulls are left; it does not fall by itself.
+	Pulls int
 	// Now is the clock; nil means [time.Now].
 	Now func() time.Time
 
@@ -35,10 +38,10 @@ func NewDockerHub(t testing.TB, n *Internet, g *GitHub) *DockerHub {
 	t.Helper()
 	d := &DockerHub{
 		Organization: "acme", Connection: "7f1b9c3e-51c2-4d0e-9f6e-2f3b1c0d4e5f", Subject: mainSubject,
-		Passwords: map[string]string{}, github: g,
+		Passwords: map[string]string{}, Pulls: 87, github: g,
 	}
 	n.Handle(DockerHubIdentity, http.HandlerFunc(d.exchange))
-	newTokenFront(t, n, DockerHubRegistry, d.now, d.accepts)
+	newTokenFront(t, n, DockerHubRegistry, d.now, d.accepts).answers = d.limits
 	return d
 }
 
@@ -50,6 +53,16 @@ func (d *DockerHub) now() time.Time {
 		return d.Now()
 	}
 	return time.Now()
+}
+
+// limits adds what Docker Hub says of pulls, on requests for manifests.
+// https://docs.docker.com/docker-hub/usage/pulls/
+func (d *DockerHub) limits(w http.ResponseWriter, r *http.Request) {
+	if strings.Contains(r.URL.Path, "/manifests/") && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
+		w.Header().Set("ratelimit-limit", "100;w=21600")
+		w.Header().Set("ratelimit-remaining", strconv.Itoa(d.Pulls)+";w=21600")
+		w.Header().Set("docker-ratelimit-source", "198.51.100.7")
+	}
 }
 
 func (d *DockerHub) exchange(w http.ResponseWriter, r *http.Request) {

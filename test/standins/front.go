@@ -42,6 +42,7 @@ type tokenFront struct {
 	accepts  func(user, password string) error
 	reader   func(password string) bool // whether the password may only read; nil: none
 	now      func() time.Time
+	answers  func(http.ResponseWriter, *http.Request) // adds headers; nil: none
 	registry http.Handler
 
 	mu     sync.Mutex
@@ -77,6 +78,9 @@ func (f *tokenFront) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if g.readOnly && r.Method != http.MethodGet && r.Method != http.MethodHead {
 		registryError(w, http.StatusForbidden, "DENIED", "permission_denied: The token provided does not match expected scopes.")
 		return
+	}
+	if f.answers != nil {
+		f.answers(w, r)
 	}
 	f.registry.ServeHTTP(w, r)
 }
