@@ -22,8 +22,8 @@ image: ## the action's container image, by the Docker engine
 test: ## all tests; REQUIRE_ALL=1: none may be skipped for a missing program
 	@$(if $(RACE),:,echo "no C compiler ($(CC)): testing without -race")
 	@status=0; \
-	go test $(RACE) ./... || status=1; \
-	(cd test && go test $(RACE) ./...) || status=1; \
+	go test -timeout 20m $(RACE) ./... || status=1; \
+	(cd test && go test -timeout 20m $(RACE) ./...) || status=1; \
 	$(if $(RACE),(cd test && go test -run '^Test(EveryRequestFails|OneOfTwoDies)$$' ./e2e) || status=1;) \
 	exit $$status
 
