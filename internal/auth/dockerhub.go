@@ -19,7 +19,7 @@ import (
 // What Docker Hub's exchange takes; the life may be 300 s to 3600 s.
 const (
 	dockerHubAudience = "https://identity.docker.com"
-	dockerHubTokenURL = "https://identity.docker.com/oauth/token"
+	dockerHubTokenURL = "https://identity.docker.com/oauth/token" // #nosec G101 -- where tokens are bought
 	dockerHubLife     = time.Hour
 
 	dockerHubConnection = "DOCKERHUB_OIDC_CONNECTIONID"

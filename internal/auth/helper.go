@@ -21,7 +21,7 @@ func execHelper(ctx context.Context, name, server string) (string, secret.Text, 
 	if name == "" || strings.ContainsAny(name, `/\`) {
 		return "", secret.Text{}, errors.New("is not the name of a helper")
 	}
-	cmd := exec.CommandContext(ctx, "docker-credential-"+name, "get")
+	cmd := exec.CommandContext(ctx, "docker-credential-"+name, "get") // #nosec G204 -- the user's configuration names it, without a path
 	cmd.Stdin = strings.NewReader(server)
 	cmd.WaitDelay = time.Second // a grandchild that holds the pipe does not hold us
 	var out, said bytes.Buffer

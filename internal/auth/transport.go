@@ -86,7 +86,7 @@ func (e *exchange) roundTrip(req *http.Request) (*http.Response, error) {
 	if req.Body != nil {
 		var err error
 		body, err = io.ReadAll(req.Body)
-		req.Body.Close()
+		_ = req.Body.Close()
 		if err != nil {
 			return nil, err
 		}
@@ -101,7 +101,7 @@ func (e *exchange) roundTrip(req *http.Request) (*http.Response, error) {
 		if err == nil && !later {
 			return resp, nil
 		}
-		wait := pause/2 + rand.N(pause/2)
+		wait := pause/2 + rand.N(pause/2) // #nosec G404 -- jitter
 		if err == nil {
 			wait = cmp.Or(retryAfter(resp, e.clock.Now()), wait)
 		}

@@ -14,7 +14,7 @@ const (
 	PlatformNotFound   Code = "platform-not-found"
 	EngineUnreachable  Code = "engine-unreachable"
 	MissingCredentials Code = "missing-credentials"
-	WrongCredentials   Code = "wrong-credentials"
+	WrongCredentials   Code = "wrong-credentials" // #nosec G101 -- the name of an error
 	NoPushPermission   Code = "no-push-permission"
 	NoPullPermission   Code = "no-pull-permission"
 	RepositoryMissing  Code = "repository-missing"

@@ -26,7 +26,8 @@ func Roots(certFile string) (*x509.CertPool, error) {
 		"/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem", // RHEL 7
 		"/etc/ssl/cert.pem",                                 // macOS, BSD
 	} {
-		if pem, err := os.ReadFile(bundle); err == nil { // #nosec G304 -- the list above
+		pem, err := os.ReadFile(bundle) // #nosec G304 -- the list above
+		if err == nil {
 			pool.AppendCertsFromPEM(pem)
 			break
 		}

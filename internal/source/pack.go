@@ -89,7 +89,7 @@ func (p *packer) read(ctx context.Context, src io.Reader) error {
 		last = errors.Is(err, io.EOF)
 		b.in, b.last = b.in[:b.dict+n], last
 		crc = crc32.Update(crc, crc32.IEEETable, b.in[b.dict:])
-		size += uint32(n)
+		size += uint32(n) // #nosec G115 -- gzip counts modulo 2³² (RFC 1952, 2.3.1)
 		b.crc, b.size = crc, size
 		tail = append(tail[:0], b.in[max(0, len(b.in)-packDict):]...)
 		// Both have room for all blocks there are.

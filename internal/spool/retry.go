@@ -36,7 +36,7 @@ const (
 func pause(n int) time.Duration {
 	d := firstPause << min(n-1, 10)
 	d = min(d, maxPause)
-	return d/2 + rand.N(d/2+1)
+	return d/2 + rand.N(d/2+1) // #nosec G404 -- jitter
 }
 
 // Retryable is the rule for errors of a source when Options has none. An error

@@ -29,7 +29,7 @@ func newSegment(dir string, start int64) (*segment, error) {
 		return nil, diskError(dir, err)
 	}
 	if err := os.Remove(f.Name()); err != nil {
-		f.Close()
+		_ = f.Close()
 		return nil, fmt.Errorf("temporary file of the spool: %w", err)
 	}
 	return &segment{start: start, end: start, file: f}, nil
@@ -62,7 +62,7 @@ func (g *segment) read(p []byte, offset int64) (int, error) {
 
 func (g *segment) close() {
 	if g.file != nil {
-		g.file.Close() // nothing that was written matters any more
+		_ = g.file.Close() // nothing that was written matters any more
 	}
 	g.memory = nil
 }

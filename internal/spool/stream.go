@@ -183,7 +183,7 @@ func (st *stream) name() string { return "blob " + st.blob.digest.String() + " o
 
 func (st *stream) close() {
 	if st.body != nil {
-		st.body.Close() // what matters has been read, or is read again
+		_ = st.body.Close() // what matters has been read, or is read again
 		st.body = nil
 	}
 }
