@@ -96,22 +96,49 @@ func (r *run) writeManifests(ctx context.Context, s *site, t *target, missing []
 		top = max(top, h)
 	}
 	for h := range top + 1 {
-		few(r.Concurrency, levels[h], func(m *source.Manifest) {
-			if t.out() || ctx.Err() != nil {
-				return
+		few(r.Concurrency, bySubject(levels[h]), func(line []*source.Manifest) {
+			for _, m := range line {
+				r.writeManifest(ctx, s, t, m)
 			}
-			d := m.Descriptor
-			_, err := t.repository.PutManifest(ctx, d.Digest.String(), m.Raw, string(d.MediaType), registry.Condition{})
-			if err != nil {
-				r.fail(ctx, s, t, err)
-				return
-			}
-			r.emit(report.ManifestDone{At: r.at(), Registry: s.Host, Repository: t.Repository.String(), Digest: d.Digest.String(), Written: true})
 		})
 	}
 	if ctx.Err() != nil {
 		r.fail(ctx, s, t, ctx.Err())
 	}
+}
+
+func (r *run) writeManifest(ctx context.Context, s *site, t *target, m *source.Manifest) {
+	if t.out() || ctx.Err() != nil {
+		return
+	}
+	d := m.Descriptor
+	if _, err := t.repository.PutManifest(ctx, d.Digest.String(), m.Raw, string(d.MediaType), registry.Condition{}); err != nil {
+		r.fail(ctx, s, t, err)
+		return
+	}
+	r.emit(report.ManifestDone{At: r.at(), Registry: s.Host, Repository: t.Repository.String(), Digest: d.Digest.String(), Written: true})
+}
+
+// bySubject puts manifests that refer to the same subject into one line, to be written one
+// after the other: registries keep the list of a subject's referrers by reading, adding and
+// writing it, and some lose one of two that come at once.
+func bySubject(all []*source.Manifest) [][]*source.Manifest {
+	var lines [][]*source.Manifest
+	of := map[v1.Hash]int{}
+	for _, m := range all {
+		subject, err := subjectOf(m)
+		i, known := of[subject]
+		switch {
+		case err != nil: // it refers to nothing
+			lines = append(lines, []*source.Manifest{m})
+		case known:
+			lines[i] = append(lines[i], m)
+		default:
+			of[subject] = len(lines)
+			lines = append(lines, []*source.Manifest{m})
+		}
+	}
+	return lines
 }
 
 func (r *run) failAll(ctx context.Context, s *site, err error) {

@@ -7,7 +7,6 @@ import (
 	"io"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/problem"
 	"github.com/multi-registry-push/multi-registry-push/internal/registry"
@@ -88,59 +87,36 @@ func cosignTag(h v1.Hash, suffix string) string {
 	return h.Algorithm + "-" + h.Hex + "." + suffix
 }
 
-// remoteReferrers asks the registry for what refers to a digest, in both ways at once.
+// remoteReferrers asks the registry for what refers to a digest, in both ways.
 func remoteReferrers(ctx context.Context, g *graph, repository RemoteRepository, digest v1.Hash) ([]Referrer, error) {
-	var (
-		bySubject []v1.Descriptor
-		byTag     [len(cosignSuffixes)]struct {
-			raw        []byte
-			descriptor v1.Descriptor
-		}
-	)
-	group, groupCtx := errgroup.WithContext(ctx)
-	group.Go(func() (err error) {
-		bySubject, _, err = repository.Referrers(groupCtx, digest.String())
-		return unlessMissing(err)
-	})
-	for i, suffix := range cosignSuffixes {
-		group.Go(func() (err error) {
-			byTag[i].raw, byTag[i].descriptor, err = repository.Manifest(groupCtx, cosignTag(digest, suffix))
-			return unlessMissing(err)
-		})
-	}
-	if err := group.Wait(); err != nil {
+	ds, _, err := repository.Referrers(ctx, digest.String())
+	if err != nil && !errors.Is(err, registry.ErrNotFound) {
 		return nil, err
 	}
 	var found []Referrer
-	for _, d := range bySubject {
-		if _, _, err := g.one(ctx, d); errors.Is(err, registry.ErrNotFound) {
-			continue // fallback tags go on naming what was deleted
-		}
+	for _, d := range ds {
 		m, err := g.load(ctx, d)
 		if err != nil {
 			return nil, err
 		}
 		found = append(found, Referrer{Manifest: m})
 	}
-	for i, tagged := range byTag {
-		if tagged.raw == nil {
+	for _, suffix := range cosignSuffixes {
+		tag := cosignTag(digest, suffix)
+		raw, d, err := repository.Manifest(ctx, tag)
+		if errors.Is(err, registry.ErrNotFound) {
 			continue
 		}
-		d := tagged.descriptor
-		d.Size = int64(len(tagged.raw))
-		g.made[d.Digest] = tagged.raw
+		if err != nil {
+			return nil, err
+		}
+		d.Size = int64(len(raw))
+		g.made[d.Digest] = raw
 		m, err := g.load(ctx, d)
 		if err != nil {
 			return nil, err
 		}
-		found = append(found, Referrer{Manifest: m, Tag: cosignTag(digest, cosignSuffixes[i])})
+		found = append(found, Referrer{Manifest: m, Tag: tag})
 	}
 	return found, nil
-}
-
-func unlessMissing(err error) error {
-	if errors.Is(err, registry.ErrNotFound) {
-		return nil
-	}
-	return err
 }

@@ -11,7 +11,6 @@ import (
 	"testing"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/problem"
 	"github.com/multi-registry-push/multi-registry-push/internal/reference"
@@ -186,8 +185,7 @@ func TestRemoteReferrers(t *testing.T) {
 	root := b.image("linux/amd64", b.layer("a"))
 	sbom, sig := b.artifact("sbom", &root), b.artifact("sig", nil)
 	tag := "sha256-" + root.Digest.Hex + ".sig"
-	gone := v1.Descriptor{MediaType: types.OCIManifestSchema1, Digest: digestOf([]byte("gone")), Size: 4}
-	f := &fakeRepository{builder: b, tags: map[string]v1.Descriptor{"1": root, tag: sig}, referrers: map[string][]v1.Descriptor{root.Digest.String(): {gone, sbom}}}
+	f := &fakeRepository{builder: b, tags: map[string]v1.Descriptor{"1": root, tag: sig}, referrers: map[string][]v1.Descriptor{root.Digest.String(): {sbom}}}
 	i, got := mustOpen(t, "registry.example/app:1", f.options())
 	found, err := i.Referrers(t.Context(), got)
 	must(t, err)

@@ -22,15 +22,10 @@ type localBlob struct {
 	verified   atomic.Bool
 
 	mu     sync.Mutex // guards what follows
-	hash   hash.Hash  // nil when the digest has been checked
+	hash   hash.Hash
 	hashed int64
-	buffer []byte
 	err    error
 }
-
-// smallGap is how much is read again, in bytes, when a reader goes on with a hash that
-// others have left behind.
-const smallGap = 256 << 10
 
 func newLocalBlob(d v1.Descriptor, f file) (*localBlob, error) {
 	h, err := v1.Hasher(d.Digest.Algorithm)
@@ -60,46 +55,23 @@ func (b *localBlob) Open(ctx context.Context, offset int64) (io.ReadCloser, erro
 	return r, nil
 }
 
-// see takes bytes that were read at offset into the hash, unless another reader is
-// doing just that. Small gaps that others have left are read again; large ones wait
-// for the end.
-func (b *localBlob) see(ctx context.Context, c io.ReaderAt, p []byte, offset int64) {
+// see takes bytes that were read at offset into the hash, if they continue it and
+// no other reader is doing just that.
+func (b *localBlob) see(p []byte, offset int64) {
 	if b.verified.Load() || !b.mu.TryLock() {
 		return
 	}
 	defer b.mu.Unlock()
-	if b.hash == nil || offset-b.hashed > smallGap || b.catchUp(ctx, c, offset) != nil {
-		return
-	}
 	b.take(p, offset)
 }
 
-// take goes on with the hash, if p at offset continues it.
 func (b *localBlob) take(p []byte, offset int64) {
 	end := offset + int64(len(p))
-	if offset > b.hashed || end <= b.hashed {
+	if b.hash == nil || offset > b.hashed || end <= b.hashed {
 		return
 	}
 	_, _ = b.hash.Write(p[b.hashed-offset:])
 	b.hashed = end
-}
-
-// catchUp reads and hashes what lies between what has been hashed and offset.
-func (b *localBlob) catchUp(ctx context.Context, c io.ReaderAt, offset int64) error {
-	if b.hashed < offset && b.buffer == nil {
-		b.buffer = make([]byte, smallGap)
-	}
-	for b.hashed < offset {
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		p := b.buffer[:min(smallGap, offset-b.hashed)]
-		if err := readFull(c, p, b.hashed); err != nil {
-			return broken(err, "blob %s cannot be read at byte %d", b.descriptor.Digest, b.hashed)
-		}
-		b.take(p, b.hashed)
-	}
-	return nil
 }
 
 // finish hashes what is left, of which p at offset is the end, and says whether the
@@ -113,28 +85,39 @@ func (b *localBlob) finish(ctx context.Context, c io.ReaderAt, p []byte, offset 
 	if b.hash == nil {
 		return b.err
 	}
-	if err := b.catchUp(ctx, c, offset); err != nil {
-		return err
+	if b.hashed < offset {
+		if _, err := io.Copy(hashWriter{ctx, b}, io.NewSectionReader(c, b.hashed, offset-b.hashed)); err != nil {
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			return broken(err, "blob %s cannot be read", b.descriptor.Digest)
+		}
+		if b.hashed != offset {
+			return broken(io.ErrUnexpectedEOF, "blob %s became shorter while it was read", b.descriptor.Digest)
+		}
 	}
 	b.take(p, offset)
 	if got := hex.EncodeToString(b.hash.Sum(nil)); got != b.descriptor.Digest.Hex {
 		b.err = mismatch("blob "+b.descriptor.Digest.String(), b.descriptor.Digest.String(), b.descriptor.Digest.Algorithm+":"+got)
 	}
-	b.hash, b.buffer = nil, nil
+	b.hash = nil
 	b.verified.Store(b.err == nil)
 	return b.err
 }
 
-// readFull fills p from offset on; an end before that is an error.
-func readFull(c io.ReaderAt, p []byte, offset int64) error {
-	n, err := c.ReadAt(p, offset)
-	if n == len(p) {
-		return nil
+// hashWriter goes on with the hash; the blob's lock is held.
+type hashWriter struct {
+	ctx  context.Context
+	blob *localBlob
+}
+
+func (w hashWriter) Write(p []byte) (int, error) {
+	if err := w.ctx.Err(); err != nil {
+		return 0, err
 	}
-	if err == nil || err == io.EOF {
-		return io.ErrUnexpectedEOF
-	}
-	return err
+	_, _ = w.blob.hash.Write(p)
+	w.blob.hashed += int64(len(p))
+	return len(p), nil
 }
 
 // verifiedReader reads a localBlob from some offset on.
@@ -158,18 +141,23 @@ func (r *verifiedReader) Read(p []byte) (int, error) {
 		return 0, nil
 	}
 	p = p[:min(int64(len(p)), left)]
-	if err := readFull(r.content, p, r.offset); err != nil {
-		return 0, broken(err, "blob %s cannot be read from byte %d on", r.blob.descriptor.Digest, r.offset)
+	n, err := r.content.ReadAt(p, r.offset)
+	if n < len(p) {
+		if err == nil || err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+		return 0, broken(err, "blob %s cannot be read at byte %d", r.blob.descriptor.Digest, r.offset+int64(n))
 	}
-	if int64(len(p)) == left {
-		if err := r.blob.finish(r.ctx, r.content, p, r.offset); err != nil {
+	if int64(n) == left {
+		err = r.blob.finish(r.ctx, r.content, p, r.offset)
+		if err != nil {
 			return 0, err
 		}
 	} else {
-		r.blob.see(r.ctx, r.content, p, r.offset)
+		r.blob.see(p, r.offset)
 	}
-	r.offset += int64(len(p))
-	return len(p), nil
+	r.offset += int64(n)
+	return n, nil
 }
 
 func (r *verifiedReader) Close() error {

@@ -137,7 +137,7 @@ func TestFileThatShrinks(t *testing.T) {
 		file{size: int64(len(raw)), open: func() (content, error) { return memory{bytes.NewReader(raw[:50_000])}, nil }})
 	must(t, err)
 	_, err = read(t.Context(), b, 0)
-	wantProblem(t, err, problem.SourceBroken, "cannot be read from byte")
+	wantProblem(t, err, problem.SourceBroken, "byte 50000")
 	_, err = read(t.Context(), b, 99_999)
 	wantProblem(t, err, problem.SourceBroken)
 }
