@@ -2,6 +2,7 @@ package servers
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/olareg/olareg"
@@ -23,6 +24,20 @@ func Olareg(t testing.TB, o Options) *Server {
 		c.API.Referrer.Enabled = &referrers
 		server := olareg.New(c)
 		t.Cleanup(func() { _ = server.Close() })
+		if o.NoReferrersAPI {
+			return s.Authenticate(withoutReferrers(server))
+		}
 		return s.Authenticate(server)
+	})
+}
+
+// withoutReferrers answers questions for referrers as registries do that never heard of them.
+func withoutReferrers(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.Contains(r.URL.Path, "/referrers/") {
+			http.NotFound(w, r)
+			return
+		}
+		next.ServeHTTP(w, r)
 	})
 }
