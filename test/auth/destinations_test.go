@@ -2,6 +2,7 @@ package auth
 
 import (
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -145,5 +146,23 @@ func TestPullLimits(t *testing.T) {
 		if warned := strings.Contains(o.log, "::warning title=docker.io"); warned != little {
 			t.Errorf("%d pulls left: warned is %v:\n%s", left, warned, o.log)
 		}
+	}
+}
+
+// A credential store that is not in the container is a warning, and the next credential
+// applies.
+func TestCredentialStoreThatIsNotThere(t *testing.T) {
+	n := standins.NewInternet(t)
+	g := standins.NewGitHub(t, n)
+	standins.NewStatic(t, n, "ghcr.io").Allow("octocat", "ghs_right", false)
+	folder := t.TempDir()
+	if err := os.WriteFile(folder+"/config.json", []byte(`{"auths":{"ghcr.io":{}},"credsStore":"nowhere"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := run{tags: "ghcr.io/acme/app:1", token: "ghs_right", env: []string{"DOCKER_CONFIG=" + folder}}
+	o := r.do(t, n, g)
+	check(t, o, expect{"pushed", "docker-credential-nowhere, which $DOCKER_CONFIG/config.json names for ghcr.io, could not be started", "", "github-token"}, "ghcr.io")
+	if !strings.Contains(o.log, "::warning title=ghcr.io") {
+		t.Errorf("no warning:\n%s", o.log)
 	}
 }
