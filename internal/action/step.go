@@ -111,6 +111,8 @@ func (s *step) request() replicate.Request {
 		Concurrency:      s.set.Concurrency,
 		DryRun:           s.set.DryRun,
 		Untrusted:        s.untrusted,
+		LoginGrace:       s.env.LoginGrace,
+		VerifyPauses:     s.env.VerifyPauses,
 		Now:              s.now,
 	}
 }

@@ -3,6 +3,7 @@ package leak
 import (
 	"io"
 	"log"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -44,6 +45,12 @@ func (o outcome) everything() string {
 // to the runner for masking are taken out of the log, as the runner does.
 func run(t *testing.T, n *network, workflow bool, environ []string, args ...string) outcome {
 	t.Helper()
+	return runOver(t, n, n, workflow, environ, args...)
+}
+
+// runOver is run with something between the program and its world.
+func runOver(t *testing.T, n *network, transport http.RoundTripper, workflow bool, environ []string, args ...string) outcome {
+	t.Helper()
 	definition, err := os.ReadFile("../../action.yml")
 	if err != nil {
 		t.Fatal(err)
@@ -60,7 +67,8 @@ func run(t *testing.T, n *network, workflow bool, environ []string, args ...stri
 	n.first = func() { o.firstMasks = strings.Count(stdout.String(), "::add-mask::") }
 	o.status = action.Main(t.Context(), action.Env{
 		Args: args, Environ: environ, Stdin: strings.NewReader(""), Stdout: &stdout, Stderr: &stderr, Definition: definition,
-		Transport: n, Clock: &clock{now: time.Now()}, RetryBudget: 20 * time.Second,
+		Transport: transport, Clock: &clock{now: time.Now()}, RetryBudget: 20 * time.Second,
+		LoginGrace: time.Millisecond, VerifyPauses: []time.Duration{},
 	})
 	o.stderr = stderr.String()
 	for line := range strings.Lines(stdout.String()) {
