@@ -1,0 +1,202 @@
+package registry
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/action"
+	"github.com/multi-registry-push/multi-registry-push/test/images"
+	"github.com/multi-registry-push/multi-registry-push/test/servers"
+)
+
+// TestSoakMixes publishes from one registry to others while all ways to them suffer
+// random faults. The image is whole everywhere in the end, or the failure is clear and
+// what is tagged is whole. 20 runs with fixed seeds; with SOAK set 200 of fresh ones.
+func TestSoakMixes(t *testing.T) {
+	runs, first := 20, uint64(1)
+	if os.Getenv("SOAK") != "" {
+		runs, first = 200, uint64(time.Now().UnixNano())
+	}
+	t.Logf("%d runs, the first seed is %d", runs, first)
+	source := kinds[0].start(t)
+	var destinations []*servers.Server
+	for _, kind := range kinds {
+		if kind.name == "Distribution 2.8" && os.Getenv("REQUIRE_ALL") == "" {
+			if _, err := exec.LookPath("docker-registry"); err != nil {
+				t.Log("without Distribution 2.8, which is not installed")
+				continue
+			}
+		}
+		destinations = append(destinations, kind.start(t))
+	}
+	failed := 0
+	for i := range runs {
+		if seed := first + uint64(i); !mix(t, seed, source, destinations) {
+			failed++
+		}
+		if t.Failed() {
+			return
+		}
+	}
+	t.Logf("%d of %d runs said that they failed", failed, runs)
+}
+
+// mix is one run. It reports whether the run succeeded.
+func mix(t *testing.T, seed uint64, source *servers.Server, destinations []*servers.Server) bool {
+	t.Helper()
+	random := rand.New(rand.NewPCG(seed, 7))
+	repository := fmt.Sprintf("soak/r%d", seed)
+	image := images.Build(images.Options{Layers: 3, LayerBytes: 1 << 20, Seed: seed, SharedSeed: seed})
+	image.Push(t, source.Reference(repository, "src"), source.Inspect()...)
+
+	var all []*link
+	from := newLink(t, source.Host)
+	all = append(all, from)
+	chaos := []*disorder{{from, source, rand.New(rand.NewPCG(seed, 0)), 3}}
+	auth := item(source, from)
+	var tags []string
+	for i, d := range destinations {
+		l := newLink(t, d.Host)
+		all = append(all, l)
+		chaos = append(chaos, &disorder{l, d, rand.New(rand.NewPCG(seed, uint64(i+1))), 6})
+		auth += item(d, l)
+		tags = append(tags, l.host+"/"+repository+":v1", l.host+"/"+repository+":latest")
+	}
+	dir := t.TempDir()
+	definition, err := os.ReadFile(filepath.Join("..", "..", "action.yml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	var saying sync.Mutex
+	say := writerFunc(func(p []byte) (int, error) {
+		saying.Lock()
+		defer saying.Unlock()
+		return out.Write(p)
+	})
+	clock := &quick{}
+	env := action.Env{
+		Definition: definition, Stdin: strings.NewReader(""), Stdout: say, Stderr: say, GoVersion: "go",
+		Clock: clock, Stall: 500 * time.Millisecond,
+		Environ: []string{
+			"HOME=" + dir, "TMPDIR=" + dir, "PATH=" + os.Getenv("PATH"), "RUNNER_DEBUG=1",
+			"INPUT_SOURCE=docker://" + from.host + "/" + repository + ":src",
+			"INPUT_TAGS=" + strings.Join(tags, "\n"), "INPUT_REGISTRY-AUTH=" + auth,
+			fmt.Sprintf("INPUT_ATOMIC=%t", random.IntN(2) == 0),
+		},
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	var going sync.WaitGroup
+	for _, c := range chaos {
+		going.Go(func() { c.run(ctx) })
+	}
+	status := action.Main(t.Context(), env)
+	stop()
+	going.Wait()
+	for i, l := range all {
+		l.clear()
+		l.proxy.Stop()
+		chaos[i].server.Faults.Clear()
+	}
+	for _, d := range destinations {
+		for _, tag := range []string{"v1", "latest"} {
+			reference := d.Reference(repository, tag)
+			ref, err := name.ParseReference(reference)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := remote.Head(ref, d.Inspect()...); err != nil {
+				if status == 0 {
+					t.Errorf("seed %d: success, but %s is not there: %v", seed, reference, err)
+				}
+				continue
+			}
+			image.Compare(t, reference, d.Inspect()...)
+		}
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("seed %d: left in the temporary folder: %v, %v", seed, left, err)
+	}
+	if status != 0 && !strings.Contains(out.String(), "failed") {
+		t.Errorf("seed %d: exit status %d without a word", seed, status)
+	}
+	if t.Failed() || status != 0 {
+		t.Logf("seed %d: exit status %d\n%s", seed, status, out.String())
+	}
+	return status == 0
+}
+
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
+
+func item(s *servers.Server, l *link) string {
+	password, err := json.Marshal(s.Users[0].Password)
+	if err != nil {
+		panic(err)
+	}
+	return fmt.Sprintf("- registry: %s\n  username: %s\n  password: %s\n", l.host, s.Users[0].Name, password)
+}
+
+// disorder lets a number of faults happen on one link, at random times.
+type disorder struct {
+	link   *link
+	server *servers.Server
+	random *rand.Rand
+	events int
+}
+
+func (d *disorder) run(ctx context.Context) {
+	wait := func(most int) bool {
+		timer := time.NewTimer(time.Duration(d.random.IntN(most)) * time.Millisecond)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+			return true
+		case <-ctx.Done():
+			return false
+		}
+	}
+	for range d.events {
+		if !wait(150) {
+			return
+		}
+		stream := []string{"upstream", "downstream"}[d.random.IntN(2)]
+		switch d.random.IntN(10) {
+		case 0, 1:
+			d.link.add("reset_peer", stream, map[string]any{"timeout": 0})
+		case 2, 3:
+			d.link.add("limit_data", stream, map[string]any{"bytes": d.random.IntN(1 << 20)})
+		case 4:
+			d.link.add("timeout", stream, map[string]any{"timeout": 0})
+		case 5:
+			d.link.cut()
+		case 6:
+			d.link.add("slicer", stream, map[string]any{"average_size": 1 << 12, "size_variation": 1 << 11, "delay": 10})
+		case 7:
+			d.link.add("latency", stream, map[string]any{"latency": 30, "jitter": 20})
+		case 8:
+			d.server.Faults.Add(servers.Fault{Status: []int{429, 500, 502, 503, 504, 408}[d.random.IntN(6)], Nth: d.random.IntN(8), Count: 1 + d.random.IntN(3)})
+		case 9:
+			d.server.Faults.Add(servers.Fault{Status: http.StatusTooManyRequests, Header: http.Header{"Retry-After": {"2"}}, Count: 1 + d.random.IntN(5)})
+		}
+		if !wait(150) {
+			return
+		}
+		d.link.clear()
+	}
+}
