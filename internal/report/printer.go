@@ -206,7 +206,10 @@ func (p *Printer) planned(e RegistryPlanned) {
 		return
 	}
 	text := e.Registry + "  " + listed(tags(e.References), 8)
-	if len(e.Accounts) > 0 {
+	switch {
+	case len(e.Accounts) == 1 && e.Accounts[0] == "anonymous":
+		text += ", without login"
+	case len(e.Accounts) > 0:
 		text += ", with " + strings.Join(e.Accounts, " and ")
 	}
 	if e.Optional {

@@ -430,3 +430,15 @@ func TestSummaryAsGitHubParsesIt(t *testing.T) {
 		t.Error("the script is not text")
 	}
 }
+
+// TestCodesInPages: a code that a page names in brackets is explained in docs/errors.md.
+func TestCodesInPages(t *testing.T) {
+	explained := anchors(string(read(t, filepath.Join(root, "docs/errors.md"))))
+	for _, page := range pages(t) {
+		for _, m := range regexp.MustCompile("`\\[([a-z]+(?:-[a-z]+)*)\\]`").FindAllStringSubmatch(string(read(t, page)), -1) {
+			if !slices.Contains(explained, m[1]) {
+				t.Errorf("%s names [%s], which docs/errors.md does not explain", page, m[1])
+			}
+		}
+	}
+}
