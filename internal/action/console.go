@@ -67,13 +67,12 @@ func (c *console) print(l report.Line) {
 	switch l.Kind {
 	case report.GroupStart:
 		c.styled(standard, report.Strong, "== "+l.Text)
-	case report.GroupEnd:
+	case report.GroupEnd, report.NoticeLine:
+		// What a notice says stands in the log already; a runner shows it elsewhere, too.
 	case report.ErrorLine:
 		c.text(failures, "error: "+titled(l))
 	case report.WarningLine:
 		c.text(failures, "warning: "+titled(l))
-	case report.NoticeLine:
-		c.text(standard, "notice: "+titled(l))
 	case report.DebugLine:
 		c.text(failures, "debug: "+l.Text)
 	default:

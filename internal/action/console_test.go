@@ -85,7 +85,7 @@ func TestCommandLine(t *testing.T) {
 	c.print(report.Line{Kind: report.ErrorLine, Title: "ghcr.io", Text: "failed"})
 	c.print(report.Line{Kind: report.NoticeLine, Text: "n"})
 	c.vault.Learn("me", secret.New("hunter22"))
-	if got := out.String(); got != "== Plan\nnotice: n\n" {
+	if got := out.String(); got != "== Plan\n" {
 		t.Errorf("standard output: %q", got)
 	}
 	if got := errors.String(); got != "error: ghcr.io: failed\n" {

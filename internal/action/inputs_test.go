@@ -99,7 +99,7 @@ func TestWorkflowInputs(t *testing.T) {
 	if strings.Join(got, " ") != "ghcr.io/me/app:1 docker.io/me/app:1" {
 		t.Errorf("destinations %q", got)
 	}
-	if len(s.Unconfigured) != 2 || s.Unconfigured[0].Input != "registry-auth" || s.Unconfigured[0].Text != "" || s.Unconfigured[1].Text != "/app:2" || s.Unconfigured[1].Line != 4 {
+	if len(s.Unconfigured) != 2 || s.Unconfigured[0].Input != "registry-auth" || s.Unconfigured[0].Text != "registry:" || s.Unconfigured[1].Text != "/app:2" || s.Unconfigured[1].Line != 4 {
 		t.Errorf("unconfigured %+v", s.Unconfigured)
 	}
 }

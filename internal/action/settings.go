@@ -49,7 +49,7 @@ func parseSettings(in *inputs, learn func(user string, s secret.Text), actor str
 	s.Items = parseItems(in.where("registry-auth"), in.get("registry-auth"), learn, bad)
 	for i := range s.Items {
 		if item := &s.Items[i]; item.Skip != "" {
-			s.Unconfigured = append(s.Unconfigured, replicate.Unconfigured{Input: "registry-auth", Line: item.Line, Reason: item.Skip})
+			s.Unconfigured = append(s.Unconfigured, replicate.Unconfigured{Input: "registry-auth", Line: item.Line, Text: "registry:", Reason: item.Skip})
 		}
 	}
 	destinations, empty := parseTags(in.where("tags"), in.get("tags"), bad)
