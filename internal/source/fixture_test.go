@@ -154,7 +154,6 @@ type member struct {
 	data []byte
 	typ  byte
 	link string
-	size int64 // declared, if not that of data
 }
 
 func tarOf(t testing.TB, members ...member) []byte {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
@@ -104,7 +105,7 @@ func find(spec Spec, paths Paths) (path, pick string, info os.FileInfo, err erro
 	for end := len(whole); end > 0; end = strings.LastIndexByte(whole[:end], ':') {
 		info, err := os.Stat(whole[:end])
 		if err != nil {
-			if !errors.Is(err, fs.ErrNotExist) && !isNotFolder(err) {
+			if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR) {
 				return "", "", nil, problem.New(problem.SourceNotFound, "", "the path cannot be read", "", err)
 			}
 			continue
@@ -118,12 +119,6 @@ func find(spec Spec, paths Paths) (path, pick string, info os.FileInfo, err erro
 		return whole[:end], pick, info, nil
 	}
 	return "", "", nil, notFound(whole, paths)
-}
-
-// isNotFolder reports whether a part of a path is a file where a folder would be.
-func isNotFolder(err error) bool {
-	var pathErr *fs.PathError
-	return errors.As(err, &pathErr) && strings.Contains(pathErr.Err.Error(), "not a directory")
 }
 
 func notFound(path string, paths Paths) error {
