@@ -24,7 +24,7 @@ test: ## all tests; REQUIRE_ALL=1: none may be skipped for a missing program
 	@status=0; \
 	go test -timeout 20m $(RACE) ./... || status=1; \
 	(cd test && go test -timeout 20m $(RACE) ./...) || status=1; \
-	$(if $(RACE),(cd test && go test -run '^Test(EveryRequestFails|OneOfTwoDies)$$' ./e2e) || status=1;) \
+	$(if $(RACE),(cd test && go test -run '^Test(EveryRequestFails|EverySourceRequestFails|OneOfTwoDies)$$' ./e2e) || status=1;) \
 	exit $$status
 
 demo: ## publish a real image to three registries on this machine

@@ -88,6 +88,7 @@ type round struct {
 	world
 	t       *testing.T
 	servers []*servers.Server
+	reads   *servers.Server   // of a remote source
 	tags    []string          // references that were asked for
 	was     map[string]string // what they served before
 	on      map[string]*servers.Server
@@ -114,6 +115,9 @@ func (r round) job(atomic bool) job {
 	j := job{source: r.source, tags: r.tags, clock: newClock(), inputs: map[string]string{}}
 	for _, s := range r.servers {
 		j.auth += s.Item(0)
+	}
+	if r.reads != nil {
+		j.auth += r.reads.Item(0)
 	}
 	if atomic {
 		j.inputs["atomic"] = "true"
@@ -224,13 +228,14 @@ func TestOneOfTwoDies(t *testing.T) {
 					o := r.job(atomic).run(t)
 					hit = armed.Hits() > 0
 					r.check(t, o, atomic)
+					all := r.count(t) == len(r.tags) // died after the last tag: then all are new
 					for _, ref := range r.tags {
 						ours := images.Digest(t, ref, r.on[ref].Inspect()...) == w.image.Digest()
 						switch {
 						case r.on[ref] != well:
 						case !atomic && !ours:
 							t.Errorf("%s was held back by another registry", ref)
-						case atomic && o.status != 0 && ours:
+						case atomic && o.status != 0 && ours && !all:
 							t.Errorf("%s was not put back, although its registry is well", ref)
 						}
 					}
@@ -245,4 +250,69 @@ func TestOneOfTwoDies(t *testing.T) {
 			})
 		}
 	}
+}
+
+// count returns how many tags serve the image.
+func (r round) count(t *testing.T) (n int) {
+	t.Helper()
+	for _, ref := range r.tags {
+		if images.Digest(t, ref, r.on[ref].Inspect()...) == r.image.Digest() {
+			n++
+		}
+	}
+	return n
+}
+
+// Every request to the source fails in turn, for good or in a way that a run gets over; what it
+// sends is cut or changed. The promise holds at every destination.
+func TestEverySourceRequestFails(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		fault servers.Fault
+		fails bool // a run that meets it cannot succeed
+	}{
+		{"500 for good", servers.Fault{Status: http.StatusInternalServerError, Count: servers.Forever, Same: true}, true},
+		{"dead from there", servers.Fault{Drop: true, Count: servers.Forever}, true},
+		{"dropped once", servers.Fault{Drop: true}, false},
+		{"cut once", servers.Fault{CutAnswer: 100}, false},
+		{"changed once", servers.Fault{CorruptByte: 50}, false},
+		{"changed for good", servers.Fault{CorruptByte: 50, Count: servers.Forever, Same: true}, true},
+	} {
+		for _, atomic := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s/atomic=%t", c.name, atomic), func(t *testing.T) {
+				t.Parallel()
+				source, one, two := servers.Olareg(t, servers.Options{}), servers.Olareg(t, servers.Options{Delete: true}), servers.Olareg(t, servers.Options{Delete: true})
+				w := newWorld(t)
+				w.image.Push(t, source.Reference("acme/built", "1"), source.Inspect()...)
+				w.source = source.Reference("acme/built", "1")
+				for n, hit := 1, true; hit; n += stride {
+					r := w.round(t, fmt.Sprintf("r%d", n), one, two)
+					r.reads = source
+					c.fault.Nth = n
+					armed := source.Faults.Add(c.fault)
+					o := r.job(atomic).run(t)
+					hit = armed.Hits() > 0
+					r.check(t, o, atomic)
+					if moved := r.count(t); hit && c.fails && moved == len(r.tags) && !harmless(source, n) {
+						t.Errorf("published although request %d of the source failed for good", n)
+					} else if !c.fails && !strings.HasPrefix(c.name, "changed") && o.status != 0 {
+						t.Errorf("one failure of the source was not got over:\n%s", o.text())
+					}
+					source.Faults.Clear()
+					r.again(t, atomic)
+					if t.Failed() {
+						t.Fatalf("request %d of the source:\n%s\nlog:\n%s", n, o.text(), source.Log)
+					}
+					source.Log.Reset()
+				}
+			})
+		}
+	}
+}
+
+// harmless reports whether request n is one that a run can do without: a failing ping, or a body
+// that is empty or shorter than the byte that was to change.
+func harmless(s *servers.Server, n int) bool {
+	log := s.Log.Settled()
+	return n > len(log) || log[n-1].Path == "/v2/" || log[n-1].BytesOut < 100 && log[n-1].Status < 400 && log[n-1].Status > 0
 }
