@@ -70,6 +70,7 @@ func (r *Record) Markdown(limit int) string {
 	s.addAll(tableHead, r.tableRows(), "\n", limit/4)
 	s.addAll("### What went wrong\n\n", r.wrongs(), "\n", limit/4)
 	s.addAll("### Left out\n\n", r.leftOuts(), "\n", limit/8)
+	s.addAll("### Warnings\n\n", r.warnings(), "\n", limit/16)
 	r.addPulls(s)
 	s.addAll("", r.limits(), "\n", limit/16)
 	if picture := r.timeline(); picture != "" {
@@ -126,6 +127,8 @@ func (r *Record) headline() string {
 		return text
 	case len(r.errs) > 0 && !r.partly():
 		return "❌ Nothing was published"
+	case len(r.registries)+len(r.lines) == 0:
+		return "⏭️ Nothing was published: there is nothing to do"
 	case enabled == 0:
 		return "⏭️ Nothing was published: every registry was skipped"
 	case n[Failed] > 0 && r.dryRun:
@@ -297,6 +300,21 @@ func (r *Record) leftOuts() []string {
 	}
 	for _, l := range r.lines {
 		lines = append(lines, fmt.Sprintf("- %s line %s: %s\n", code(l.Input), code(bounded(l.Line, 200)), prose(l.Reason)))
+	}
+	return lines
+}
+
+// warnings lists what did not fail, but should not go unseen.
+func (r *Record) warnings() []string {
+	var lines []string
+	for _, n := range r.notices {
+		if !n.Warning {
+			continue
+		}
+		line := "- " + ticked(bounded(oneLine(prefixed(n.Registry, n.Text)), longestReason)) + "\n"
+		if !slices.Contains(lines, line) {
+			lines = append(lines, line)
+		}
 	}
 	return lines
 }

@@ -119,6 +119,20 @@ func TestOutputs(t *testing.T) {
 	}
 }
 
+// TestWarningsAreSeen: a warning is an annotation and stands in the summary, once; a
+// notice is in the log alone.
+func TestWarningsAreSeen(t *testing.T) {
+	p := newPlay()
+	warning := Notice{At: p.now(), Warning: true, Registry: "docker.io", Text: "9 of 100 pulls left"}
+	p.tell(warning, warning, Notice{At: p.now(), Text: "just so"}, Finished{p.now()})
+	if text := p.record.Markdown(MaxSummary); strings.Count(text, "9 of 100 pulls left") != 1 || strings.Contains(text, "just so") {
+		t.Errorf("the summary:\n%s", text)
+	}
+	if log := p.log.String(); strings.Count(log, "WARNING[docker.io] 9 of 100 pulls left") != 1 || !strings.Contains(log, "just so") {
+		t.Errorf("the log:\n%s", log)
+	}
+}
+
 // TestAnnotationsFold: GitHub drops what comes after the tenth of a kind.
 func TestAnnotationsFold(t *testing.T) {
 	p := newPlay()
