@@ -71,7 +71,7 @@ func (r *run) checkPermission(ctx context.Context, t *target) error {
 	}
 	if !r.CreateRepository {
 		return problem.New(problem.RepositoryMissing, t.Repository.Host, "repository "+t.Repository.String()+" does not exist",
-			"create it, or set `create-repository: true` (the account then needs the IAM action ecr:CreateRepository)", err)
+			"create it, or set `create-repository: true` (the account then needs the IAM action ecr:CreateRepository, at ECR Public ecr-public:CreateRepository)", err)
 	}
 	created, err := t.Choice.CreateRepository(ctx, t.Repository.Path, r.CreateImmutable)
 	if err != nil {
