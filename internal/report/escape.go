@@ -94,11 +94,11 @@ func fenced(language string, lines ...string) string {
 	return fence + language + "\n" + body.String() + fence + "\n"
 }
 
-// label returns outside text as a name in a Mermaid diagram: what its grammar gives a
+// label returns outside text as the name of a section of a Mermaid diagram: what its grammar gives a
 // meaning, and what could end its block, becomes an underscore.
 func label(s string) string {
 	return strings.Map(func(c rune) rune {
-		if c < unicode.MaxASCII && (unicode.IsLetter(c) || unicode.IsDigit(c) || strings.ContainsRune(" .-/", c)) {
+		if c < unicode.MaxASCII && (unicode.IsLetter(c) || unicode.IsDigit(c) || strings.ContainsRune(" .-/:", c)) {
 			return c
 		}
 		return '_'
