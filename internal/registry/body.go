@@ -49,7 +49,6 @@ type outgoing struct {
 	current *pass
 	err     error // the source broke
 	reached int64 // bytes handed over by the current pass
-	most    int64 // by any
 }
 
 // open starts a pass over the body; one that is under way ends first.
@@ -94,25 +93,6 @@ func (o *outgoing) retract() {
 	if n != 0 && o.progress != nil {
 		o.progress.Sent(-n)
 	}
-}
-
-// settle says that the registry has n bytes of what was sent; the rest is taken back.
-func (o *outgoing) settle(n int64) {
-	o.stop()
-	o.mu.Lock()
-	lost := o.reached - n
-	o.reached = 0
-	o.mu.Unlock()
-	if lost != 0 && o.progress != nil {
-		o.progress.Sent(-lost)
-	}
-}
-
-// sent returns how many bytes the current pass has handed over.
-func (o *outgoing) sent() int64 {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.reached
 }
 
 // failed stops the current pass and returns the source's error if it was the source
@@ -184,7 +164,6 @@ func (p *pass) advance(n int64) {
 	p.counter.Add(n)
 	p.o.mu.Lock()
 	p.o.reached += n
-	p.o.most = max(p.o.most, p.o.reached)
 	p.o.mu.Unlock()
 	if p.left == 0 {
 		p.watch.awaitAnswer()

@@ -19,8 +19,6 @@ import (
 	"github.com/google/go-containerregistry/pkg/authn"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"go.uber.org/goleak"
-
-	"github.com/multi-registry-push/multi-registry-push/internal/secret"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -390,5 +388,3 @@ func account(user, password string) func(string) authn.Authenticator {
 		return authn.FromConfig(authn.AuthConfig{Username: user, Password: password})
 	}
 }
-
-var _ = secret.New

@@ -13,8 +13,6 @@ import (
 	"testing"
 	"time"
 
-	v1 "github.com/google/go-containerregistry/pkg/v1"
-
 	"github.com/multi-registry-push/multi-registry-push/internal/problem"
 )
 
@@ -555,5 +553,3 @@ func TestRateLimitHeaders(t *testing.T) {
 		t.Errorf("RateLimit = %v", got)
 	}
 }
-
-var _ = v1.Hash{}

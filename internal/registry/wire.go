@@ -21,8 +21,8 @@ const (
 	// largest is the size from which a body gets a connection of its own. Below it,
 	// saving a handshake counts for more.
 	largest = 256 << 10
-	// buffers of the connections: bodies are read and written in pieces of this size.
-	buffers         = 128 << 10
+	// buffers of the connections. Bodies pass them by: see conn, and large reads.
+	buffers         = 32 << 10
 	maxHeaderBytes  = 128 << 10
 	maxRedirects    = 10
 	pingAfter       = 15 * time.Second
@@ -44,6 +44,7 @@ type wire struct {
 	// other host; it refuses addresses that the registry must not send us to.
 	api, bulk, foreign http.RoundTripper
 	close              []*http.Transport
+	pieces             *pieces
 
 	proxies sync.Map     // addresses of proxies: not subject to the address rules
 	private atomic.Bool  // the registry itself is at a private address
@@ -54,7 +55,7 @@ type wire struct {
 }
 
 func newWire(c *Client) *wire {
-	w := &wire{c: c}
+	w := &wire{c: c, pieces: newPieces()}
 	if c.o.Base != nil {
 		w.api, w.bulk, w.foreign = c.o.Base, c.o.Base, c.o.Base
 		w.private.Store(c.loopback)
@@ -63,11 +64,12 @@ func newWire(c *Client) *wire {
 	if ip := net.ParseIP(hostname(c.apiHost)); ip != nil && private(ip) || c.loopback {
 		w.private.Store(true)
 	}
+	proxy := &net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}
 	home := &net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second, Control: w.learnHome}
 	away := &net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second, Control: w.checkAway}
-	api := w.transport(home, home, true)
-	bulk := w.transport(home, home, false)
-	foreign := w.transport(away, home, false)
+	api := w.transport(home, proxy, true)
+	bulk := w.transport(home, proxy, false)
+	foreign := w.transport(away, proxy, false)
 	w.api, w.bulk, w.foreign = api, bulk, foreign
 	w.close = []*http.Transport{api, bulk, foreign}
 	return w
@@ -78,11 +80,13 @@ func (w *wire) transport(dialer, proxyDialer *net.Dialer, h2 bool) *http.Transpo
 		Proxy: w.proxy,
 		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
 			if _, ok := w.proxies.Load(addr); ok {
-				plain := *proxyDialer
-				plain.Control = nil
-				return plain.DialContext(ctx, network, addr)
+				return proxyDialer.DialContext(ctx, network, addr)
 			}
-			return dialer.DialContext(ctx, network, addr)
+			c, err := dialer.DialContext(ctx, network, addr)
+			if err != nil {
+				return nil, err
+			}
+			return &conn{c, w.pieces}, nil
 		},
 		TLSHandshakeTimeout: tlsTimeout,
 		TLSClientConfig: &tls.Config{
@@ -102,9 +106,8 @@ func (w *wire) transport(dialer, proxyDialer *net.Dialer, h2 bool) *http.Transpo
 		ForceAttemptHTTP2:      h2,
 	}
 	if h2 {
-		// Small requests: small buffers. A connection that died quietly is found out
-		// by pings; a stalled request alone would leave it in the pool.
-		t.WriteBufferSize, t.ReadBufferSize = 16<<10, 16<<10
+		// A connection that died quietly is found out by pings; a stalled request
+		// alone would leave it in the pool.
 		t.HTTP2 = &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingAfter}
 	} else {
 		t.TLSNextProto = map[string]func(string, *tls.Conn) http.RoundTripper{}

@@ -182,11 +182,10 @@ func (c content) Open(_ context.Context, offset int64) (io.ReadCloser, error) {
 
 // trigger does something when an upload has come to a byte.
 type trigger struct {
-	mu   sync.Mutex
-	at   []int64 // in order
-	do   func()
-	sum  int64
-	most int64
+	mu  sync.Mutex
+	at  []int64 // in order
+	do  func()
+	sum int64
 }
 
 func (p *trigger) Sent(n int64) {
