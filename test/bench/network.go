@@ -27,6 +27,7 @@ type network struct {
 	namespace string // of the kernel, "" for the machine's own
 	throttled bool
 	slowLast  bool // the fourth destination has a tenth of the rate
+	second    int  // bytes a second that the second destination takes, 0 for no limit
 }
 
 // newNamespace makes a network namespace with a loopback of its own, shaped by tc if
@@ -74,6 +75,9 @@ func (n *network) wrap(args []string) []string {
 
 // rates returns what a server has to limit by itself: nothing where the kernel does.
 func (n *network) rates(i int) (in, out int) {
+	if i == 1 && n.second > 0 {
+		return n.second, 0
+	}
 	if !n.throttled || n.namespace != "" {
 		return 0, 0
 	}

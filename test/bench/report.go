@@ -183,7 +183,7 @@ func (g goal) verdict() string {
 }
 
 func growthHeader() []string {
-	return []string{"along", "", "time", "CPU", "peak memory", "source bytes", "requests"}
+	return []string{"along", "", "time", "CPU", "peak memory", "peak disk", "source bytes", "requests"}
 }
 
 func (g growth) cells() []string {
@@ -191,7 +191,11 @@ func (g growth) cells() []string {
 	if g.Axis != "registries" && g.N < 1e6 {
 		n = ""
 	}
-	return []string{g.Axis, n, fmt.Sprintf("%.2f s", g.Seconds), fmt.Sprintf("%.2f s", g.CPU), fmt.Sprintf("%.1f MiB", float64(g.Peak)/(1<<20)),
+	disk := "-"
+	if g.Disk > 0 {
+		disk = fmt.Sprintf("%.2f GiB", float64(g.Disk)/(1<<30))
+	}
+	return []string{g.Axis, n, fmt.Sprintf("%.2f s", g.Seconds), fmt.Sprintf("%.2f s", g.CPU), fmt.Sprintf("%.1f MiB", float64(g.Peak)/(1<<20)), disk,
 		fmt.Sprintf("%.1f MB", float64(g.SourceBytes)/1e6), fmt.Sprint(g.Requests)}
 }
 
