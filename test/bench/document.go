@@ -97,7 +97,7 @@ func (r *report) picture() string {
 			longest, limit = max(longest, l.seconds()), l.Limit.Seconds()
 		}
 	}
-	const left, width, bar, gap, top = 210, 500, 20, 10, 58
+	const left, width, bar, gap, top = 210, 470, 20, 10, 58
 	height := top + len(bars)*(bar+gap) + 34
 	x := func(seconds float64) float64 { return left + seconds/longest*width }
 	var b strings.Builder
@@ -114,7 +114,7 @@ func (r *report) picture() string {
 		}
 		fmt.Fprintf(&b, `<text x="%d" y="%d" text-anchor="end" font-weight="%s">%s</text>`, left-10, y+15, weight, html.EscapeString(l.Who))
 		fmt.Fprintf(&b, `<rect class="%s" x="%d" y="%d" width="%.1f" height="%d" rx="2"/>`, class, left, y, x(l.seconds())-left, bar)
-		fmt.Fprintf(&b, `<text x="%.1f" y="%d">%.1f</text>`+"\n", x(l.seconds())+8, y+15, l.seconds())
+		fmt.Fprintf(&b, `<text x="%.1f" y="%d">%.1f <tspan class="dim" font-size="11">source %.0f ×</tspan></text>`+"\n", x(l.seconds())+8, y+15, l.seconds(), float64(l.sourceBytes())/float64(l.Bytes))
 	}
 	if limit > 0 {
 		bottom := top + len(bars)*(bar+gap)
