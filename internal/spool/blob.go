@@ -78,11 +78,12 @@ func (b *Blob) at(offset int64) *segment {
 	return nil
 }
 
-// lowest returns the first byte that some attached claim may still need.
-func (b *Blob) lowest() int64 {
+// lowest returns the first byte that some claim may still need, with or without those that
+// are detached.
+func (b *Blob) lowest(detached bool) int64 {
 	low := b.written
 	for _, c := range b.claims {
-		if !c.detached {
+		if detached || !c.detached {
 			low = min(low, c.floor())
 		}
 	}

@@ -102,13 +102,15 @@ func (s *Spool) reserve(b *Blob, n int) bool {
 		s.reclaim(0)
 	}
 	for s.stats.Disk+int64(n) > s.limit {
+		if s.dropSpare() {
+			continue
+		}
 		victim := s.slowest(b.starved())
 		if victim == nil {
 			return false
 		}
 		victim.detached = true
 		s.stats.Detached++
-		s.reclaim(0)
 	}
 	s.used(b, n)
 	return true
@@ -138,13 +140,15 @@ func (s *Spool) slowest(all bool) *Claim {
 	return slowest
 }
 
-// reclaim frees all segments that every attached claim has left behind by slack.
+// reclaim frees all segments that every claim has left behind by slack. What only
+// detached claims still need is theirs until it is in somebody's way: the later they meet
+// it, the less they read from the source.
 func (s *Spool) reclaim(slack int64) {
 	for b := range s.blobs {
 		if b.memory || len(b.segments) == 0 {
 			continue
 		}
-		low := b.lowest() - slack
+		low := b.lowest(true) - slack
 		n := 0
 		for _, g := range b.segments {
 			if g.end > low || g.writing {
@@ -155,6 +159,29 @@ func (s *Spool) reclaim(slack int64) {
 		}
 		b.segments = slices.Delete(b.segments, 0, n)
 	}
+}
+
+// dropSpare frees one segment that only detached claims need, of the blob that has most
+// of them. It reports whether there was one.
+func (s *Spool) dropSpare() bool {
+	var spare *Blob
+	var most int64
+	for b := range s.blobs {
+		if b.memory || len(b.segments) == 0 {
+			continue
+		}
+		g, low := b.segments[0], b.lowest(false)
+		if g.end > low || g.writing || low-g.start <= most {
+			continue
+		}
+		spare, most = b, low-g.start
+	}
+	if spare == nil {
+		return false
+	}
+	s.discard(spare.segments[0])
+	spare.segments = slices.Delete(spare.segments, 0, 1)
+	return true
 }
 
 // discard gives back a segment's space, as soon as nobody reads it.
