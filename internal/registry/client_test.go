@@ -219,20 +219,53 @@ func TestRootsAdd(t *testing.T) {
 }
 
 func TestProxy(t *testing.T) {
-	var asked atomic.Int64
+	f := newTLSFake(t)
+	var through atomic.Int64
 	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		asked.Add(1)
-		w.WriteHeader(http.StatusOK)
+		if r.Method != http.MethodConnect || r.Host != "registry.example:443" {
+			t.Errorf("the proxy was asked for %s %s", r.Method, r.Host)
+		}
+		through.Add(1)
+		there, err := net.Dial("tcp", f.host())
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		here, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		_, _ = io.WriteString(here, "HTTP/1.1 200 OK\r\n\r\n")
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			_, _ = io.Copy(there, here)
+			_ = there.Close()
+		}()
+		_, _ = io.Copy(here, there)
+		_ = here.Close()
+		<-done
 	}))
-	defer proxy.Close()
-	clock := newClock()
-	c := New(Options{
-		Host: "registry.example", Insecure: true, Clock: clock,
-		Proxy: func(r *http.Request) (*url.URL, error) { return url.Parse(proxy.URL) },
-	})
+	address := proxy.URL
+	client := func() *Client {
+		return New(Options{
+			Host: "registry.example", Insecure: true, Clock: newClock(), // the certificate is for example.com
+			Proxy: func(*http.Request) (*url.URL, error) { return url.Parse(address) },
+		})
+	}
+	c := client()
+	err := c.Repository("me/app").Login(t.Context())
+	if err != nil || through.Load() == 0 {
+		t.Errorf("Login: %v, through the proxy %d times", err, through.Load())
+	}
+	c.Close()
+	proxy.Close()
+
+	c = client()
 	defer c.Close()
-	_ = c.Repository("me/app").Login(t.Context()) // the proxy says 200 to CONNECT and then hangs up
-	if asked.Load() == 0 {
-		t.Error("the proxy was not asked")
+	err = c.Repository("me/app").Login(t.Context())
+	if !problem.Is(err, problem.Unreachable) || !strings.Contains(problem.Advice(err), "HTTPS_PROXY") {
+		t.Errorf("without the proxy: %v\n%s", err, problem.Advice(err))
 	}
 }

@@ -46,6 +46,7 @@ func (c *Client) diagnose(err error, write bool) (code problem.Code, remedy stri
 	var invalid x509.CertificateInvalidError
 	var verify *tls.CertificateVerificationError
 	var account *accountError
+	var op *net.OpError
 	switch {
 	case errors.As(err, &unsafe):
 		return problem.UnsafeRedirect, ""
@@ -64,6 +65,8 @@ func (c *Client) diagnose(err error, write bool) (code problem.Code, remedy stri
 		return problem.CertificateInvalid, ""
 	case answeredInPlain(err):
 		return problem.TLSMismatch, ""
+	case errors.As(err, &op) && op.Op == "proxyconnect":
+		return problem.Unreachable, "The proxy that HTTPS_PROXY or HTTP_PROXY names does not let us through: check its address, or add the registry to NO_PROXY."
 	case errors.Is(err, syscall.ECONNREFUSED):
 		if c.loopback && c.o.InContainer {
 			return problem.Unreachable, "Inside a container action " + hostname(c.apiHost) + " is the container itself: reach a service of the job by its label, such as `registry:5000`, with `insecure: true`."

@@ -553,3 +553,27 @@ func TestRateLimitHeaders(t *testing.T) {
 		t.Errorf("RateLimit = %v", got)
 	}
 }
+
+// What a name resolves to is judged when it is dialled.
+func TestDiallingElsewhere(t *testing.T) {
+	f := newFake(t)
+	_, port, err := net.SplitHostPort(f.host())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := New(Options{Host: "registry.example"})
+	defer c.Close()
+	dial := c.wire.foreign.(*http.Transport).DialContext
+	conn, err := dial(t.Context(), "tcp", net.JoinHostPort("localhost", port))
+	var unsafe *unsafeError
+	if !errors.As(err, &unsafe) {
+		t.Errorf("a public registry sends us to this machine: %v", err)
+		_ = conn.Close()
+	}
+	c.wire.private.Store(true)
+	conn, err = dial(t.Context(), "tcp", net.JoinHostPort("localhost", port))
+	if err != nil {
+		t.Fatalf("a registry on a private network: %v", err)
+	}
+	_ = conn.Close()
+}
