@@ -1,6 +1,7 @@
 package source
 
 import (
+	"bytes"
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
@@ -29,6 +30,7 @@ type fakeEngine struct {
 	containerd bool
 	truncate   int // bytes of the export that arrive; 0 is all
 	refuse     bool
+	gate       chan struct{} // if not nil, what is behind the first layer waits for it
 	hold       chan struct{} // if not nil, it is closed when the export is asked for, which then hangs
 
 	mu   sync.Mutex
@@ -63,6 +65,14 @@ func (f *fakeEngine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if f.hold != nil {
 			close(f.hold)
 			<-r.Context().Done()
+			return
+		}
+		if f.gate != nil {
+			end := bytes.Index(f.export, f.image.plain[0]) + len(f.image.plain[0])
+			_, _ = w.Write(f.export[:end])
+			w.(http.Flusher).Flush()
+			<-f.gate
+			_, _ = w.Write(f.export[end:])
 			return
 		}
 		if f.truncate > 0 {
@@ -240,6 +250,29 @@ func TestEngineTrouble(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The first layer can be sent while the engine has not even given the second.
+func TestLayersAreReadyOneByOne(t *testing.T) {
+	f := newFakeEngine(t, classic)
+	f.gate = make(chan struct{})
+	i, err := open(t, "docker-daemon:app:1", Options{Docker: f.serve(t)})
+	must(t, err)
+	d, err := i.Ahead()[0].Descriptor(t.Context())
+	must(t, err)
+	raw, err := read(t.Context(), i.Ahead()[0], 0)
+	must(t, err)
+	if digestOf(raw) != d.Digest {
+		t.Error("the first layer has another digest")
+	}
+	part, err := read(t.Context(), i.Ahead()[0], d.Size-10)
+	if err != nil || !bytes.Equal(part, raw[d.Size-10:]) {
+		t.Errorf("its end is %x, %v", part, err)
+	}
+	close(f.gate)
+	root, err := i.Root(t.Context())
+	must(t, err)
+	wantDocker(t, root, f.image)
 }
 
 func TestClosingStopsTheExport(t *testing.T) {
