@@ -107,7 +107,7 @@ func build(ctx context.Context, dir string) (map[string]string, error) {
 		wg.Go(func() {
 			system, architecture, _ := strings.Cut(platform, "/")
 			// #nosec G204 -- the arguments are this program's own
-			c := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", binary, "github.com/multi-registry-push/multi-registry-push")
+			c := exec.CommandContext(ctx, "go", "build", "-ldflags", "-s -w", "-o", binary, "github.com/multi-registry-push/multi-registry-push")
 			c.Env = append(os.Environ(), "GOOS="+system, "GOARCH="+architecture, "CGO_ENABLED=0")
 			if text, err := c.CombinedOutput(); err != nil {
 				failures <- fmt.Errorf("building for %s: %w\n%s", platform, err, text)
