@@ -201,7 +201,7 @@ func (b *bench) large(ctx context.Context) error {
 	}
 	b.goal("one 10 GB layer: memory", "below 100 MiB", g.Peak < 100<<20, "%.1f MiB, %.1f s", float64(g.Peak)/(1<<20), g.Seconds)
 	b.goal("one 10 GB layer: disk", "within the spool's limit of 4 GiB", g.Disk <= 4<<30, "%.2f GiB, source %.2f ×", float64(g.Disk)/(1<<30), float64(g.SourceBytes)/float64(size+1000))
-	g, beside, err := measure(fmt.Sprintf("the same, one of two registries at %d MB/s", slow/1_000_000), slow)
+	g, beside, err := measure(fmt.Sprintf("bytes of one layer, one of two registries at %d MB/s", slow/1_000_000), slow)
 	if err != nil {
 		return err
 	}
