@@ -23,13 +23,14 @@ import (
 
 // bench is one run of the benchmark.
 type bench struct {
-	rounds int
-	scale  int
-	folder string // temporary, on a disk: spools, archives, the engine
-	store  string // temporary, in memory if there is enough: the servers' storage
-	tools  *tools
-	image  *images.Image
-	report report
+	rounds    int
+	scale     int
+	namespace bool
+	folder    string // temporary, on a disk: spools, archives, the engine
+	store     string // temporary, in memory if there is enough: the servers' storage
+	tools     *tools
+	image     *images.Image
+	report    report
 }
 
 func main() {
@@ -80,6 +81,7 @@ func run(ctx context.Context) (err error) {
 	rounds := flag.Int("rounds", 3, "how often each is measured; medians are printed")
 	only := flag.String("only", ".", "regular expression: which measures to run, of "+strings.Join(names, ", "))
 	small := flag.Bool("small", false, "an image of a tenth of the size, one round: to see that everything works")
+	namespace := flag.Bool("namespace", true, "throttle in a network namespace where root allows it; else the servers limit their rates by themselves")
 	file := flag.String("json", "", "file to merge the results into")
 	docs := flag.String("docs", "", "folder of the documents, whose tables and picture are replaced by what the file of -json holds")
 	flag.Parse()
@@ -88,7 +90,7 @@ func run(ctx context.Context) (err error) {
 		return err
 	}
 
-	b := &bench{rounds: *rounds, scale: 1}
+	b := &bench{rounds: *rounds, scale: 1, namespace: *namespace}
 	if *small {
 		b.rounds, b.scale = 1, 10
 	}
@@ -163,7 +165,7 @@ func spec() string { return "docker://" + reference(sourceAddr) }
 // within makes a network for one measure; throttled ones get a namespace where root
 // allows it.
 func (b *bench) within(ctx context.Context, throttled, slowLast bool) (*network, error) {
-	if runtime.GOOS == "linux" && os.Geteuid() == 0 {
+	if b.namespace && runtime.GOOS == "linux" && os.Geteuid() == 0 {
 		n, err := newNamespace(ctx, throttled, slowLast)
 		if err == nil {
 			return n, nil
