@@ -94,9 +94,11 @@ func TestFaults(t *testing.T) {
 					})
 				}
 				for _, f := range faults {
-					run(f, "middle", blobSize/2)
 					if !f.stays {
 						run(f, "start", 1)
+					}
+					run(f, "middle", blobSize/2)
+					if !f.stays {
 						run(f, "end", blobSize)
 					}
 				}
