@@ -26,6 +26,8 @@ const (
 const (
 	// mostMounts is how many repositories are tried to mount from.
 	mostMounts = 4
+	// mostMountTries is how often a mount that fails in passing is tried again.
+	mostMountTries = 2
 	// mostTwice is how often a blob is sent again from its start after the registry
 	// said that it is not what its digest says.
 	mostTwice = 1
@@ -110,12 +112,7 @@ func (u *upload) mount(ctx context.Context, from []string) (How, error) {
 			break
 		}
 		query := url.Values{"mount": {u.d.Digest.String()}, "from": {source}}
-		var s *session
-		err := u.r.reading(ctx, u.doing, func(ctx context.Context) error {
-			var err error
-			s, err = u.r.post(ctx, u.doing, query, source)
-			return err
-		})
+		s, err := u.tryMount(ctx, query, source)
 		switch {
 		case errors.Is(err, errCreated):
 			u.r.cancel(ctx, u.session)
@@ -131,6 +128,31 @@ func (u *upload) mount(ctx context.Context, from []string) (How, error) {
 		}
 	}
 	return "", nil
+}
+
+// tryMount asks for one mount. A failure that does not pass soon is no reason to wait:
+// some registries answer 500 to a mount that they cannot do.
+func (u *upload) tryMount(ctx context.Context, query url.Values, source string) (*session, error) {
+	b := u.r.c.newBudget()
+	for {
+		started, err := u.r.c.throttle.wait(ctx)
+		if err != nil {
+			return nil, err
+		}
+		s, err := u.r.post(ctx, u.doing, query, source)
+		if err == nil || errors.Is(err, errCreated) {
+			u.r.c.throttle.ok()
+			return s, err
+		}
+		var answer *Error
+		limited := errors.As(err, &answer) && answer.Status == http.StatusTooManyRequests
+		if b.tries == mostMountTries && !limited {
+			return nil, err
+		}
+		if err := b.again(ctx, u.r.path+": "+u.doing, started, err); err != nil {
+			return nil, err
+		}
+	}
 }
 
 // attempt goes one step: it opens an upload if there is none, sends what is missing,

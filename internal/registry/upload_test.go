@@ -60,6 +60,29 @@ func TestUploadMounts(t *testing.T) {
 	}
 }
 
+// A registry that cannot mount still gets the blob, and soon.
+func TestUploadWhereMountsFail(t *testing.T) {
+	for _, status := range []int{400, 401, 403, 404, 405, 500, 502} {
+		f := newFake(t)
+		f.hook = func(w http.ResponseWriter, r *http.Request) bool {
+			if r.URL.Query().Has("mount") {
+				w.WriteHeader(status)
+				return true
+			}
+			return false
+		}
+		c, clock := f.client(nil)
+		data, d := blobOf(100)
+		how, err := c.Repository("me/app").Upload(t.Context(), d, []string{"other/one"}, &bytesContent{data: data}, nil)
+		if err != nil || how != Uploaded {
+			t.Errorf("%d: %v, %v", status, how, err)
+		}
+		if slept := clock.slept(); slept > 4*firstPause {
+			t.Errorf("%d: it took %v", status, slept)
+		}
+	}
+}
+
 // breaks returns a limitBody that breaks the first bodies after the given bytes.
 func breaks(after ...int64) func(*http.Request) int64 {
 	return func(*http.Request) int64 {
