@@ -442,3 +442,19 @@ func TestCodesInPages(t *testing.T) {
 		}
 	}
 }
+
+// TestFigures: what the README says was measured stands in docs/performance.md.
+func TestFigures(t *testing.T) {
+	measured := string(read(t, filepath.Join(root, "docs/performance.md")))
+	_, section, _ := strings.Cut(string(read(t, filepath.Join(root, "README.md"))), "## How fast")
+	section, _, _ = strings.Cut(section, "\n## ")
+	figures := regexp.MustCompile(`\d+\.\d+ (?:s|×)`).FindAllString(section, -1)
+	if len(figures) < 10 {
+		t.Fatalf("only %d figures found", len(figures))
+	}
+	for _, f := range figures {
+		if !regexp.MustCompile(`(?:^|[^\d.])` + regexp.QuoteMeta(f)).MatchString(measured) {
+			t.Errorf("%s is not in docs/performance.md", f)
+		}
+	}
+}
