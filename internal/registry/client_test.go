@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -267,5 +268,38 @@ func TestProxy(t *testing.T) {
 	err = c.Repository("me/app").Login(t.Context())
 	if !problem.Is(err, problem.Unreachable) || !strings.Contains(problem.Advice(err), "HTTPS_PROXY") {
 		t.Errorf("without the proxy: %v\n%s", err, problem.Advice(err))
+	}
+}
+
+// Small requests share an HTTP/2 connection; blobs have connections of their own.
+func TestConnections(t *testing.T) {
+	f := newFakeHandler(t)
+	f.Server = httptest.NewUnstartedServer(f)
+	f.EnableHTTP2 = true
+	f.StartTLS()
+	t.Cleanup(f.Close)
+	var mu sync.Mutex
+	protocols := map[string]int{}
+	f.hook = func(_ http.ResponseWriter, r *http.Request) bool {
+		mu.Lock()
+		defer mu.Unlock()
+		protocols[r.Method] = r.ProtoMajor
+		return false
+	}
+	c, _ := f.client(func(o *Options) { o.Roots = f.roots() })
+	r := c.Repository("me/app")
+	data, d := blobOf(largest)
+	if _, err := r.Upload(t.Context(), d, nil, &bytesContent{data: data}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if protocols["POST"] != 2 || protocols["PUT"] != 1 {
+		t.Errorf("a large blob went by %v", protocols)
+	}
+	data, d = blobOf(1000)
+	if _, err := r.Upload(t.Context(), d, nil, &bytesContent{data: data}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if protocols["PUT"] != 2 {
+		t.Errorf("a small blob went by %v", protocols)
 	}
 }
