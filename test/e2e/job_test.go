@@ -96,7 +96,7 @@ func (j job) runUntil(ctx context.Context, t testing.TB) outcome {
 	e := action.Env{Args: j.args, Stdin: strings.NewReader(""), Stdout: &stdout, Stderr: &stderr, Definition: definition,
 		Version: "1.2.3", Commit: "0123456", GoVersion: "go1.26"}
 	if j.clock != nil {
-		e.Clock, e.Now = j.clock, j.clock.Now
+		e.Clock, e.Now, e.RetryBudget = j.clock, j.clock.Now, 20*time.Second
 	}
 	if j.hosts != nil {
 		defer j.hosts.close()

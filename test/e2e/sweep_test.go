@@ -42,7 +42,7 @@ func TestEveryRequestFails(t *testing.T) {
 }
 
 func sweep(t *testing.T, start func(testing.TB, servers.Options) *servers.Server, auth servers.Auth, fault servers.Fault, atomic bool) {
-	s := start(t, servers.Options{Delete: true, Auth: auth})
+	s := start(t, servers.Options{Delete: true, Auth: auth, Unchecked: true})
 	w := newWorld(t)
 	last := 1
 	for n := 1; n <= last; n += stride {
@@ -220,7 +220,7 @@ func TestOneOfTwoDies(t *testing.T) {
 		for _, atomic := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s/atomic=%t", fault.name, atomic), func(t *testing.T) {
 				t.Parallel()
-				well, ill := servers.Olareg(t, servers.Options{Delete: true}), servers.Olareg(t, servers.Options{Delete: true})
+				well, ill := servers.Olareg(t, servers.Options{Delete: true, Unchecked: true}), servers.Olareg(t, servers.Options{Delete: true, Unchecked: true})
 				w := newWorld(t)
 				for n, hit := 1, true; hit; n += stride {
 					r := w.round(t, fmt.Sprintf("r%d", n), well, ill)
@@ -281,7 +281,7 @@ func TestEverySourceRequestFails(t *testing.T) {
 		for _, atomic := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s/atomic=%t", c.name, atomic), func(t *testing.T) {
 				t.Parallel()
-				source, one, two := servers.Olareg(t, servers.Options{}), servers.Olareg(t, servers.Options{Delete: true}), servers.Olareg(t, servers.Options{Delete: true})
+				source, one, two := servers.Olareg(t, servers.Options{}), servers.Olareg(t, servers.Options{Delete: true, Unchecked: true}), servers.Olareg(t, servers.Options{Delete: true, Unchecked: true})
 				w := newWorld(t)
 				w.image.Push(t, source.Reference("acme/built", "1"), source.Inspect()...)
 				w.source = source.Reference("acme/built", "1")

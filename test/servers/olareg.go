@@ -20,6 +20,7 @@ func Olareg(t testing.TB, o Options) *Server {
 		}
 		c.Storage.GC.Frequency = -1
 		c.API.DeleteEnabled = &o.Delete
+		c.API.Manifest.SparseImage, c.API.Manifest.SparseIndex = &o.Unchecked, &o.Unchecked
 		referrers := !o.NoReferrersAPI
 		c.API.Referrer.Enabled = &referrers
 		server := olareg.New(c)

@@ -44,6 +44,9 @@ type Options struct {
 	// /auth/token, in place of one of its own on localhost.
 	SameHost bool
 
+	// Unchecked makes olareg take manifests that point at what is not there: then only the
+	// client keeps an image whole.
+	Unchecked bool
 	// NoReferrersAPI hides the referrers API of registries that have it.
 	NoReferrersAPI bool
 	// Preconditions makes writes of tags honour If-Match and If-None-Match.
