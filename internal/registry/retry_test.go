@@ -268,7 +268,7 @@ func TestLimiter(t *testing.T) {
 
 // Requests that rest are broken and tried again; those that move slowly are not.
 func TestStalls(t *testing.T) {
-	const stall = 60 * time.Millisecond
+	const stall = 500 * time.Millisecond // longer than busy machines let a goroutine wait
 	raw := []byte(strings.Repeat("x", 64))
 	for name, first := range map[string]func(w http.ResponseWriter, release chan struct{}){
 		"before the answer": func(_ http.ResponseWriter, release chan struct{}) { <-release },
