@@ -139,7 +139,7 @@ func (p Plan) missing(failOnMissing bool) map[string]error {
 					why = "its item has required: true"
 				}
 				out[r.Host] = problem.New(problem.MissingCredentials, r.Host,
-					fmt.Sprintf("%s has no credentials (%s), and %s", r.Host, l.Reason, why), "", nil)
+					fmt.Sprintf("%s: %s, and %s", r.Host, l.Reason, why), "", nil)
 			}
 		}
 	}
