@@ -17,7 +17,8 @@ type Choice struct {
 	Skip string
 	// Anonymous says that no login is wanted: the item has anonymous: true.
 	Anonymous bool
-	// Item is the item of registry-auth that applies, nil if there is none.
+	// Item is the item of registry-auth whose options apply, nil if there is none. The
+	// credential may be that of another, with a shorter path: see [Item.HasCredentialKey].
 	Item *Item
 	// JobToken says that the secret is the job's own GITHUB_TOKEN, whichever way it
 	// came here: on a pull request from a fork a refused push is then a skip.

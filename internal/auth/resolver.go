@@ -125,11 +125,11 @@ func NewResolver(o Options) (*Resolver, []Warning) {
 // to a provider; it may run a credential helper.
 func (r *Resolver) For(repo reference.Repository) Choice {
 	item := r.item(repo)
-	c, decided := r.fromItem(item, repo)
+	c, decided := r.fromItem(r.credentials(repo))
 	if !decided {
 		c = r.fromSurroundings(repo)
-		c.Item = item
 	}
+	c.Item = item
 	if c.Auth == nil {
 		c.Auth = authn.Anonymous
 	}
@@ -141,18 +141,35 @@ func (r *Resolver) For(repo reference.Repository) Choice {
 	return c
 }
 
-// item returns the item with the longest match for repo, nil if none matches.
+// item returns the item with the longest match for repo, nil if none matches: its
+// options apply.
 func (r *Resolver) item(repo reference.Repository) *Item {
 	for _, i := range r.items {
-		if i.Registry == repo.Host && (i.Path == "" || repo.Path == i.Path || strings.HasPrefix(repo.Path, i.Path+"/")) {
+		if i.matches(repo) {
 			return i
 		}
 	}
 	return nil
 }
 
-// fromItem returns what the item says; decided is false if it sets options only.
-func (r *Resolver) fromItem(item *Item, repo reference.Repository) (c Choice, decided bool) {
+// credentials returns the item with the longest match for repo of those that say how to
+// log in, nil if there is none. One that sets options only hides no other's credentials.
+func (r *Resolver) credentials(repo reference.Repository) *Item {
+	for _, i := range r.items {
+		if i.matches(repo) && (i.HasCredentialKey() || i.Skip != "") {
+			return i
+		}
+	}
+	return nil
+}
+
+// matches reports whether the item is for repo.
+func (i *Item) matches(repo reference.Repository) bool {
+	return i.Registry == repo.Host && (i.Path == "" || repo.Path == i.Path || strings.HasPrefix(repo.Path, i.Path+"/"))
+}
+
+// fromItem returns what the item says; decided is false if there is none.
+func (r *Resolver) fromItem(item *Item) (c Choice, decided bool) {
 	if item == nil {
 		return Choice{}, false
 	}

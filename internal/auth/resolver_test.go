@@ -141,6 +141,32 @@ func TestLongestItemWins(t *testing.T) {
 	}
 }
 
+func TestOptionsHideNoCredentials(t *testing.T) {
+	no := false
+	options := Item{Line: 2, Registry: "quay.io", Path: "org", ECR: "auto", Required: &no}
+	r, _ := NewResolver(Options{Items: []Item{
+		login(1, "quay.io", "", "host", "pw-host"), options,
+		{Line: 3, Registry: "quay.io", Path: "org/open", Anonymous: true}, {Line: 4, Registry: "quay.io", Path: "org/open/x"},
+		{Line: 5, Registry: "quay.io", Path: "org/unset", Username: set(""), Password: secret.New("p"), PasswordSet: true}, {Line: 6, Registry: "quay.io", Path: "org/unset/x"},
+	}})
+	c := r.For(repo("quay.io", "org/app"))
+	if user, _ := credential(t, c); user != "host" || c.Skip != "" {
+		t.Errorf("the credentials of quay.io are not used for quay.io/org/app: %q, %q", user, c.Skip)
+	}
+	if c.Item == nil || c.Item.Line != 2 {
+		t.Errorf("the options are those of %+v", c.Item)
+	}
+	if other := r.For(repo("quay.io", "other")); other.Key != c.Key || other.Item.Line != 1 {
+		t.Errorf("one account has two keys, %q and %q", other.Key, c.Key)
+	}
+	if c := r.For(repo("quay.io", "org/open/x/y")); !c.Anonymous || c.Skip != "" || c.Item.Line != 4 {
+		t.Errorf("anonymous does not reach below: %q, item %+v", c.Skip, c.Item)
+	}
+	if c := r.For(repo("quay.io", "org/unset/x")); !strings.Contains(c.Skip, "username in registry-auth is empty") || c.Item.Line != 6 {
+		t.Errorf("an unset credential fell through: skip %q, item %+v", c.Skip, c.Item)
+	}
+}
+
 func TestJobTokenIsKnownHoweverItCame(t *testing.T) {
 	token := secret.New("ghs_own")
 	r, _ := NewResolver(Options{
