@@ -16,8 +16,12 @@ func (p *Printer) annotations() []Line {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var failed, warned, noticed []Line
+	title := "Nothing was published"
+	if r.partly() { // the source broke after some registry had the image
+		title = "The source could not be read"
+	}
 	for _, err := range r.errs {
-		failed = append(failed, Line{Kind: ErrorLine, Title: "Nothing was published", Text: Advised(err)})
+		failed = append(failed, Line{Kind: ErrorLine, Title: title, Text: Advised(err)})
 	}
 	enabled := 0
 	for _, g := range r.registries {

@@ -153,6 +153,29 @@ func TestAnnotationsFold(t *testing.T) {
 	}
 }
 
+// TestBrokenSourceIsTitledByWhatWasPublished: a source may break when some registry has
+// the image already.
+func TestBrokenSourceIsTitledByWhatWasPublished(t *testing.T) {
+	for title, done := range map[string][]Event{
+		"Nothing was published":        nil,
+		"The source could not be read": {TagDone{Registry: "r", Reference: "r/a:1", Status: Pushed, Now: digest}},
+	} {
+		p := newPlay()
+		p.tell(RegistryPlanned{At: p.now(), Registry: "r", References: []string{"r/a:1"}}, RegistryPlanned{At: p.now(), Registry: "s", References: []string{"s/a:1"}})
+		p.tell(done...)
+		p.tell(RunFailed{p.now(), errors.New("a blob is cut off")}, Finished{p.now()})
+		var got []string
+		for _, l := range p.lines {
+			if l.Kind == ErrorLine {
+				got = append(got, l.Title)
+			}
+		}
+		if len(got) != 1 || got[0] != title {
+			t.Errorf("got %q, want %q", got, title)
+		}
+	}
+}
+
 // TestMarkdownStaysBelow: a thousand tags and a thousand registries are cut, and the
 // cut is said.
 func TestMarkdownStaysBelow(t *testing.T) {

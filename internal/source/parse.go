@@ -67,19 +67,16 @@ func Parse(value string, paths Paths) (Spec, error) {
 	if scheme, rest, ok := cutScheme(text); ok {
 		return spec, invalid(fmt.Sprintf("source %q begins with %s, which names no kind of image", short(text), short(scheme)), fmt.Sprintf("Write docker://%s for an image in a registry.", short(rest)))
 	}
+	untagged, _, _ := cutTag(text)
 	switch {
-	case isPath(text):
+	case isPath(text), isPath(untagged):
 		spec.Kind, spec.Path = BarePath, paths.Map(text)
 		return spec, nil
-	case paths.exists(text):
+	case paths.exists(text), paths.exists(untagged):
 		return spec, invalid(fmt.Sprintf("source %q is a file here, and could be a reference", short(text)),
 			fmt.Sprintf("Write ./%s for the file, or docker://%s for an image in a registry.", short(text), short(text)))
 	case namesHost(text):
 		return parseReference(spec, text)
-	}
-	if path, _, ok := cutTag(text); ok && isPath(path) {
-		spec.Kind, spec.Path = BarePath, text
-		return spec, nil
 	}
 	return spec, invalid(fmt.Sprintf("source %q names neither a registry host nor a path", short(text)),
 		fmt.Sprintf("Write docker://%s for an image on Docker Hub, docker-daemon:%s for one in the Docker engine, or ./%s for a path.", short(text), short(text), short(text)))

@@ -38,6 +38,7 @@ func TestParse(t *testing.T) {
 		"image.tgz":                        {Kind: BarePath, Path: "image.tgz"},
 		"image.tar.zst":                    {Kind: BarePath, Path: "image.tar.zst"},
 		"out/image.tar:1.0":                {Kind: BarePath, Path: "out/image.tar:1.0"},
+		"dir.with.dot/image.tar:v1":        {Kind: BarePath, Path: "dir.with.dot/image.tar:v1"},
 	} {
 		got, err := Parse(value, Paths{Exists: func(string) bool { return false }})
 		if err != nil {
@@ -98,7 +99,7 @@ func TestBareValueThatIsAFile(t *testing.T) {
 		must(t, os.WriteFile(name, nil, 0o600))
 	}
 	must(t, os.MkdirAll("my.dir/app", 0o700))
-	for _, value := range []string{"image", "registry.example", "my.dir/app"} {
+	for _, value := range []string{"image", "registry.example", "my.dir/app", "my.dir/app:1", "registry.example:1"} {
 		_, err := Parse(value, Paths{})
 		wantProblem(t, err, problem.InvalidSource, "./"+value, "docker://"+value)
 	}
