@@ -1,6 +1,7 @@
 package action
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -23,6 +24,7 @@ var secretInputs = []string{"registry-auth", "github-token"}
 type inputs struct {
 	values map[string]string
 	flags  map[string]bool // came from a flag
+	unread map[string]bool // could not be read, so that what it would have said is unknown
 }
 
 func (in *inputs) get(name string) string { return in.values[name] }
@@ -43,9 +45,9 @@ func (p *problems) add(code problem.Code, what, remedy string) {
 }
 
 // readInputs takes every input from its flag, else from the environment, else from its
-// default.
-func readInputs(def *definition, args arguments, vars variables, stdin io.Reader, bad *problems) *inputs {
-	in := &inputs{values: map[string]string{}, flags: map[string]bool{}}
+// default. The error is ctx's: somebody may cancel while standard input is waited for.
+func readInputs(ctx context.Context, def *definition, args arguments, vars variables, stdin io.Reader, bad *problems) (in *inputs, cancelled error) {
+	in = &inputs{values: map[string]string{}, flags: map[string]bool{}, unread: map[string]bool{}}
 	unknownVariables(def, vars, bad)
 	stdinTaken := ""
 	for _, d := range def.Inputs {
@@ -55,14 +57,18 @@ func readInputs(def *definition, args arguments, vars variables, stdin io.Reader
 			if slices.Contains(secretInputs, d.Name) {
 				if values[0] == "-" && stdinTaken != "" {
 					bad.add(problem.InvalidInput, fmt.Sprintf("--%s: standard input is taken by --%s already", d.Name, stdinTaken), "Use @FILE for one of them.")
-					in.values[d.Name] = ""
+					in.values[d.Name], in.unread[d.Name] = "", true
 					continue
 				}
 				if values[0] == "-" {
 					stdinTaken = d.Name
 				}
-				text, err := readSecret(values[0], stdin)
-				if err != nil {
+				text, err := readSecret(ctx, values[0], stdin)
+				switch {
+				case err != nil && ctx.Err() != nil:
+					cancelled = ctx.Err()
+				case err != nil:
+					in.unread[d.Name] = true
 					bad.add(problem.InvalidInput, fmt.Sprintf("--%s: %v", d.Name, err), "Write @FILE, or - for standard input.")
 				}
 				in.values[d.Name] = text
@@ -77,7 +83,7 @@ func readInputs(def *definition, args arguments, vars variables, stdin io.Reader
 			}
 		}
 	}
-	return in
+	return in, cancelled
 }
 
 // input returns an input's variable. The runner makes it of the input's name: upper case,
@@ -97,43 +103,72 @@ func unknownVariables(def *definition, vars variables, bad *problems) {
 	if !vars.workflow() {
 		return
 	}
-	var unknown []string
+	var unknown, misspelled []string
 	for name := range vars {
 		input, ok := strings.CutPrefix(name, "INPUT_")
 		// The runner's own, for a container action's args and entrypoint.
 		if !ok || input == "ARGS" || input == "ENTRYPOINT" {
 			continue
 		}
-		if input = strings.ToLower(input); def.input(input) == nil {
-			unknown = append(unknown, input)
+		switch lower := strings.ToLower(input); {
+		case def.input(lower) == nil:
+			unknown = append(unknown, lower)
+		case input != strings.ToUpper(input):
+			// Set by hand: the runner writes upper case, and nothing else is read.
+			misspelled = append(misspelled, name)
 		}
 	}
 	slices.Sort(unknown)
+	slices.Sort(misspelled)
+	for _, name := range misspelled {
+		bad.add(problem.UnknownInput, fmt.Sprintf("the variable %s sets no input", short(name)), "Write it under with:, or as "+strings.ToUpper(name)+".")
+	}
 	for _, input := range unknown {
 		bad.add(problem.UnknownInput, fmt.Sprintf("there is no input %q", short(input)), didYouMean(input, "", def.inputNames()))
 	}
 }
 
-func readSecret(from string, stdin io.Reader) (string, error) {
-	var r io.Reader
+func readSecret(ctx context.Context, from string, stdin io.Reader) (string, error) {
 	switch {
 	case from == "-":
 		if stdin == nil {
 			return "", errors.New("there is no standard input")
 		}
-		r = stdin
+		return readUntil(ctx, stdin)
 	case strings.HasPrefix(from, "@") && len(from) > 1:
 		f, err := os.Open(from[1:])
 		if err != nil {
 			return "", err
 		}
 		defer func() { _ = f.Close() }()
-		r = f
+		return readBounded(f)
 	case from == "":
 		return "", nil
-	default:
-		return "", errors.New("a secret is not an argument: other users of the machine see those")
 	}
+	return "", errors.New("a secret is not an argument: other users of the machine see those")
+}
+
+// readUntil reads r to its end, or until ctx is done. A read cannot be interrupted: what
+// waits for one then stays behind, and ends with the program at the latest.
+func readUntil(ctx context.Context, r io.Reader) (string, error) {
+	type answer struct {
+		text string
+		err  error
+	}
+	read := make(chan answer, 1)
+	go func() {
+		text, err := readBounded(r)
+		read <- answer{text, err}
+	}()
+	select {
+	case a := <-read:
+		return a.text, a.err
+	case <-ctx.Done():
+		return "", ctx.Err()
+	}
+}
+
+func readBounded(r io.Reader) (string, error) {
 	text, err := io.ReadAll(io.LimitReader(r, largestSecretFile+1))
 	if err != nil {
 		return "", err

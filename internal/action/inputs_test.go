@@ -59,7 +59,10 @@ func read(t *testing.T, args, environ []string, stdin string) (*inputs, *setting
 	def, _ := actionDefinition(t)
 	var bad problems
 	a := parseArguments(def, args, &bad)
-	in := readInputs(def, a, newVariables(environ), strings.NewReader(stdin), &bad)
+	in, err := readInputs(t.Context(), def, a, newVariables(environ), strings.NewReader(stdin), &bad)
+	if err != nil {
+		t.Fatal(err)
+	}
 	return in, parseSettings(in, func(string, secret.Text) {}, "", &bad), bad
 }
 
@@ -135,6 +138,8 @@ func TestWrongInputs(t *testing.T) {
 	}{
 		"typo of an input":      {environ: workflow("INPUT_ATOMC=true"), says: `"atomc"`, advises: "atomic", code: problem.UnknownInput},
 		"underscore":            {environ: workflow("INPUT_DRY_RUN=true"), says: `"dry_run"`, advises: "dry-run", code: problem.UnknownInput},
+		"lower case":            {environ: workflow("INPUT_atomic=true"), says: "INPUT_atomic", advises: "INPUT_ATOMIC", code: problem.UnknownInput},
+		"mixed case":            {environ: workflow("INPUT_Dry-Run=true", "INPUT_DRY-RUN=false"), says: "INPUT_Dry-Run", advises: "with:", code: problem.UnknownInput},
 		"unknown and empty":     {environ: workflow("INPUT_SORCE="), says: `"sorce"`, advises: "source", code: problem.UnknownInput},
 		"far from any":          {environ: workflow("INPUT_FILE=x"), says: `"file"`, advises: "Known are source, tags", code: problem.UnknownInput},
 		"typo of a flag":        {args: []string{"--dryrun"}, says: "--dryrun", advises: "--dry-run", code: problem.UnknownInput},
@@ -199,7 +204,10 @@ func FuzzInputs(f *testing.F) {
 	f.Fuzz(func(t *testing.T, a, b, c, variable string) {
 		var bad problems
 		args := parseArguments(def, []string{a, b, c}, &bad)
-		in := readInputs(def, args, newVariables([]string{variable, "GITHUB_ACTIONS=true"}), strings.NewReader("x"), &bad)
+		in, err := readInputs(t.Context(), def, args, newVariables([]string{variable, "GITHUB_ACTIONS=true"}), strings.NewReader("x"), &bad)
+		if err != nil {
+			t.Fatal(err)
+		}
 		parseSettings(in, func(string, secret.Text) {}, "", &bad)
 		for _, err := range bad {
 			if len(err.Error()) > 4000 {

@@ -51,10 +51,16 @@ func Main(ctx context.Context, env Env) (status int) {
 		return exitOK
 	}
 	learnEnvironment(vars, out.vault)
-	in := readInputs(def, args, vars, env.Stdin, &bad)
+	in, cancelled := readInputs(ctx, def, args, vars, env.Stdin, &bad)
 	set := parseSettings(in, out.vault.Learn, vars.get("GITHUB_ACTOR"), &bad)
 
 	s := newStep(env, vars, out, set)
+	if cancelled != nil {
+		s.emit(report.Started{At: s.at(), DryRun: set.DryRun})
+		s.emit(report.Cancelled{At: s.at()})
+		s.emit(report.Finished{At: s.at()})
+		return s.finish(def)
+	}
 	request, plan := s.prepare(ctx, in, &bad)
 	s.emit(report.Started{At: s.at(), DryRun: set.DryRun})
 	if len(bad) > 0 {
@@ -81,14 +87,14 @@ func learnEnvironment(vars variables, vault *secret.Vault) {
 }
 
 // prepare makes the request and its plan. It sends nothing, and looks at the source only
-// if some registry is enabled, or if the run ends here anyway.
+// if some registry is enabled, or if tags or registry-auth is too wrong to tell.
 func (s *step) prepare(ctx context.Context, in *inputs, bad *problems) (replicate.Request, replicate.Plan) {
 	if s.set.TagsEmpty && s.set.FailOnMissing {
 		bad.add(problem.MissingCredentials, in.where("tags")+" is empty, and missing-credentials is fail", "Look at the step or variable that should have filled it.")
 	}
 	request := s.request()
 	plan := replicate.NewPlan(request)
-	if len(*bad) == 0 && !plan.Enabled() {
+	if !plan.Enabled() && !s.set.Undecided {
 		return request, plan
 	}
 	spec, err := source.Parse(s.set.Source, s.paths)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -272,6 +273,61 @@ func TestCancelledBeforeItBegan(t *testing.T) {
 	}
 	if text, err := os.ReadFile(output); err != nil || parseOutputs(t, string(text))["results"] == "" {
 		t.Errorf("outputs %q, %v", text, err)
+	}
+}
+
+// stuck is a terminal at which nobody types: it calls back when it is read from.
+type stuck struct {
+	reading func()
+	release chan struct{}
+}
+
+func (s stuck) Read([]byte) (int, error) {
+	s.reading()
+	<-s.release
+	return 0, io.EOF
+}
+
+func TestCancelledWhileStandardInputIsWaitedFor(t *testing.T) {
+	_, raw := actionDefinition(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	release := make(chan struct{})
+	defer close(release)
+	output := filepath.Join(t.TempDir(), "output")
+	var out bytes.Buffer
+	status := Main(ctx, Env{Args: []string{"--source", "./image.tar", "--tags", "me/app:1", "--registry-auth", "-"}, Environ: []string{"GITHUB_OUTPUT=" + output},
+		Stdin: stuck{cancel, release}, Stdout: &out, Stderr: &out, Definition: raw, Transport: &offline{}})
+	if status != 130 {
+		t.Errorf("exit status %d:\n%s", status, out.String())
+	}
+	if text, err := os.ReadFile(output); err != nil || parseOutputs(t, string(text))["results"] == "" {
+		t.Errorf("outputs %q, %v", text, err)
+	}
+}
+
+// Without an enabled registry the source is not looked at, whatever else is wrong.
+func TestSourceIsLeftAloneWithoutAnEnabledRegistry(t *testing.T) {
+	for name, c := range map[string]struct {
+		environ []string
+		args    []string
+		looked  bool
+	}{
+		"another input is wrong":      {[]string{"INPUT_TAGS=me/app:1", "INPUT_CONCURRENCY=many"}, nil, false},
+		"a typo":                      {[]string{"INPUT_TAGS=me/app:1", "INPUT_ATOMC=true"}, nil, false},
+		"enabled":                     {[]string{"INPUT_TAGS=me/app:1", "INPUT_CONCURRENCY=many", hubItem + "hunter22"}, nil, true},
+		"tags is wrong":               {[]string{"INPUT_TAGS=me/App:1"}, nil, true},
+		"registry-auth is wrong":      {[]string{"INPUT_TAGS=me/app:1", "INPUT_REGISTRY-AUTH=x"}, nil, true},
+		"registry-auth is not there":  {[]string{"INPUT_TAGS=me/app:1"}, []string{"--registry-auth", "@/no/such/file"}, true},
+		"github-token is not a token": {[]string{"INPUT_TAGS=me/app:1"}, []string{"--github-token", "@/no/such/file"}, false},
+	} {
+		o := runOffline(t, append(c.environ, "INPUT_SOURCE=./image-of-nobody.tar"), c.args...)
+		if o.status != 1 || o.requests != 0 {
+			t.Errorf("%s: exit status %d, %d requests", name, o.status, o.requests)
+		}
+		if looked := strings.Contains(o.stdout, "image-of-nobody.tar is not there"); looked != c.looked {
+			t.Errorf("%s: looked at the source: %v\n%s", name, looked, o.stdout)
+		}
 	}
 }
 

@@ -24,6 +24,7 @@ type settings struct {
 	Unconfigured []replicate.Unconfigured
 	TagsEmpty    bool
 	Items        []auth.Item
+	Undecided    bool // tags or registry-auth is wrong: which registries are enabled is unknown
 	GitHubToken  secret.Text
 
 	FailOnMissing    bool
@@ -46,6 +47,7 @@ func parseSettings(in *inputs, learn func(user string, s secret.Text), actor str
 		s.GitHubToken = secret.New(token)
 		learn(actor, s.GitHubToken)
 	}
+	before := len(*bad)
 	s.Items = parseItems(in.where("registry-auth"), in.get("registry-auth"), learn, bad)
 	for i := range s.Items {
 		if item := &s.Items[i]; item.Skip != "" {
@@ -55,6 +57,7 @@ func parseSettings(in *inputs, learn func(user string, s secret.Text), actor str
 	destinations, empty := parseTags(in.where("tags"), in.get("tags"), bad)
 	s.Destinations = destinations
 	s.Unconfigured = append(s.Unconfigured, empty...)
+	s.Undecided = len(*bad) > before || in.unread["registry-auth"]
 	s.TagsEmpty = strings.Trim(in.get("tags"), ", \t\r\n") == ""
 
 	if value, ok := in.choice("missing-credentials", []string{"skip", "fail"}, bad); ok {
