@@ -46,15 +46,29 @@ func (r *run) loginTarget(ctx context.Context, s *site, t *target) {
 	}
 	switch {
 	case err == nil:
-	case problem.Is(err, problem.NoPushPermission) && r.Untrusted && t.Choice.JobToken && !r.FailOnMissing:
-		t.skip("the job's own token may not push here: the job runs for a pull request from a fork or by Dependabot")
-	case problem.Is(err, problem.MissingCredentials) && !r.FailOnMissing && !t.Required():
+	case problem.Is(err, problem.NoPushPermission) && r.Untrusted && t.Choice.JobToken:
+		r.lacks(ctx, s, t, err, "the job's own token may not push here: the job runs for a pull request from a fork or by Dependabot")
+	case problem.Is(err, problem.MissingCredentials):
 		// Some chains only know that they end in nothing when they are asked.
-		t.skip("AWS credentials are unset")
+		r.lacks(ctx, s, t, err, "AWS credentials are unset")
 	default:
 		r.fail(ctx, s, t, err)
 	}
 }
+
+// lacks says that t has no usable credential after all: a skip, as for those of which the
+// plan knew, unless that is an error here.
+func (r *run) lacks(ctx context.Context, s *site, t *target, err error, reason string) {
+	if !r.mustHave(t) {
+		t.skip(reason)
+		return
+	}
+	t.lacking.Store(true)
+	r.fail(ctx, s, t, err)
+}
+
+// mustHave reports whether missing credentials of t are an error.
+func (r *run) mustHave(t *target) bool { return t.Required() || r.FailOnMissing && !t.Optional() }
 
 func (r *run) checkPermission(ctx context.Context, t *target) error {
 	if r.DryRun {
@@ -107,14 +121,16 @@ func (r *run) sayIfSkipped(s *site) {
 
 // mayCopy waits until every login has ended, so that no byte of the image is read
 // before all permissions are proved, and reports whether there is anything left to do.
-// Without atomic, sites that have logged in wait no longer than the grace for those
-// that do not answer: a dead registry must not hold back the others.
+// Sites that have logged in wait no longer than the grace for those that do not answer,
+// since a dead registry must not hold back the others; unless atomic is on, or missing
+// credentials are an error, which has to be known before anything is sent.
 func (r *run) mayCopy(ctx context.Context, sites []*site, ended <-chan *site) bool {
+	patient := r.Atomic || anyTarget(sites, r.mustHave)
 	var grace <-chan time.Time
 	for range sites {
 		select {
 		case s := <-ended:
-			if grace == nil && !r.Atomic && len(s.alive()) > 0 {
+			if grace == nil && !patient && len(s.alive()) > 0 {
 				timer := time.NewTimer(r.LoginGrace)
 				defer timer.Stop()
 				grace = timer.C
@@ -129,5 +145,32 @@ func (r *run) mayCopy(ctx context.Context, sites []*site, ended <-chan *site) bo
 	if r.Atomic && r.holdBack(ctx, sites) {
 		return false
 	}
+	if anyTarget(sites, func(t *target) bool { return t.lacking.Load() }) {
+		r.skipRest(sites)
+		return false
+	}
 	return slices.ContainsFunc(sites, func(s *site) bool { return len(s.alive()) > 0 })
+}
+
+func anyTarget(sites []*site, is func(*target) bool) bool {
+	return slices.ContainsFunc(sites, func(s *site) bool { return slices.ContainsFunc(s.targets, is) })
+}
+
+// skipRest leaves out every target that could have gone on.
+func (r *run) skipRest(sites []*site) {
+	for _, s := range sites {
+		rest := s.alive()
+		var references []string
+		for _, t := range rest {
+			t.skip(missingElsewhere)
+			references = append(references, t.References()...)
+		}
+		switch {
+		case len(rest) == 0:
+		case len(rest) == len(s.targets):
+			r.emit(report.RegistrySkipped{At: r.at(), Registry: s.Host, Reason: missingElsewhere})
+		default:
+			r.emit(report.TagsSkipped{At: r.at(), Registry: s.Host, References: references, Reason: missingElsewhere})
+		}
+	}
 }

@@ -3,6 +3,7 @@ package replicate
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/auth"
 	"github.com/multi-registry-push/multi-registry-push/internal/problem"
@@ -21,7 +22,6 @@ type Registry struct {
 	Host         string
 	Repositories []Target // enabled ones; none: the registry is skipped
 	Left         []Left   // references that are left out, by reason
-	Insecure     bool
 }
 
 // Target is a repository that gets the image.
@@ -72,6 +72,18 @@ func (r Registry) Optional() bool {
 // at the source.
 func (p Plan) Enabled() bool { return slices.ContainsFunc(p.Registries, Registry.Enabled) }
 
+// Insecure reports whether the host may be reached without verified TLS: only if that
+// was said for every repository that is used there, since they share one client. said
+// tells whether it was said for any.
+func (r Registry) Insecure() (all, said bool) {
+	all = true
+	for _, t := range r.Repositories {
+		one := t.Choice.Item != nil && t.Choice.Item.Insecure
+		all, said = all && one, said || one
+	}
+	return all && said, said
+}
+
 // NewPlan groups the destinations of r by registry and repository and decides,
 // without sending anything, which are enabled.
 func NewPlan(r Request) Plan {
@@ -94,14 +106,13 @@ func NewPlan(r Request) Plan {
 }
 
 func (r *Registry) add(ref reference.Reference, c auth.Choice) {
-	r.Insecure = r.Insecure || c.Item != nil && c.Item.Insecure
 	switch {
+	case c.Item != nil && c.Item.TagsMatching != nil && !c.Item.TagsMatching.MatchString(ref.Tag):
+		r.leave(ref, Left{Reason: fmt.Sprintf("tag does not match tags-matching %q", c.Item.TagsMatching)})
 	case c.Skip != "":
 		required := c.Item != nil && c.Item.Required != nil
 		r.leave(ref, Left{Reason: c.Skip, Missing: true,
 			Required: required && *c.Item.Required, Optional: required && !*c.Item.Required})
-	case c.Item != nil && c.Item.TagsMatching != nil && !c.Item.TagsMatching.MatchString(ref.Tag):
-		r.leave(ref, Left{Reason: fmt.Sprintf("tag does not match tags-matching %q", c.Item.TagsMatching)})
 	default:
 		i := slices.IndexFunc(r.Repositories, func(t Target) bool { return t.Repository == ref.Repository })
 		if i < 0 {
@@ -183,5 +194,11 @@ func (r Registry) skip() string {
 	case len(r.Left) == 1 && !r.Left[0].Missing:
 		return "no tag matches tags-matching"
 	}
-	return r.Left[0].Reason
+	var reasons []string
+	for _, l := range r.Left {
+		if !slices.Contains(reasons, l.Reason) {
+			reasons = append(reasons, l.Reason)
+		}
+	}
+	return strings.Join(reasons, "; ")
 }

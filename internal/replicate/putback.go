@@ -32,6 +32,12 @@ func (r *run) putBack(ctx context.Context, sites []*site, moves [][]*move) {
 	}
 	atOnce(index, func(i int) {
 		few(tagsAtOnce, moves[i], func(m *move) {
+			if m.stays() {
+				if m.asked {
+					r.tagDone(m.t, m.tag, report.Unchanged, m.before, m.before, "")
+				}
+				return
+			}
 			if !m.attempted {
 				r.heldBack(m, cmp.Or(m.failure, "not moved, because "+why))
 				return

@@ -117,7 +117,15 @@ func (r *run) connect(plan Plan) (sites []*site, source *origin, disconnect func
 		if !planned.Enabled() {
 			continue
 		}
-		host := r.Connect(planned.Host, planned.Insecure || r.sourceIsInsecure(planned.Host), r.account(planned.Host, plan))
+		insecure, said := planned.Insecure()
+		if r.SourceRepository != nil && r.SourceRepository.Host == planned.Host && insecure != r.sourceIsInsecure(planned.Host) {
+			insecure, said = false, true
+		}
+		if said && !insecure {
+			r.emit(report.Notice{At: r.at(), Warning: true, Registry: planned.Host, Text: planned.Host +
+				" is reached by verified TLS alone: insecure: true does not hold for all of its repositories that are used here"})
+		}
+		host := r.Connect(planned.Host, insecure, r.account(planned.Host, plan))
 		hosts = append(hosts, host)
 		sites = append(sites, newSite(planned, host))
 	}

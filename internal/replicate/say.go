@@ -73,6 +73,9 @@ func (r *run) sayPullsLeft(from *origin) {
 	r.emit(report.Notice{At: r.at(), Warning: few, Registry: from.at.Host, Text: text})
 }
 
+// missingElsewhere is why a registry gets nothing although it could.
+const missingElsewhere = "nothing is sent, because credentials are missing elsewhere"
+
 // announce says the plan, and reports whether there is anything to do.
 func (r *run) announce(plan Plan) bool {
 	missing := plan.missing(r.FailOnMissing)
@@ -91,7 +94,7 @@ func (r *run) announce(plan Plan) bool {
 		case missing[g.Host] != nil:
 			said.References, said.Skip = g.asked(), ""
 		case len(missing) > 0 || unconfigured:
-			said.References, said.Skip = g.asked(), "nothing is sent, because credentials are missing elsewhere"
+			said.References, said.Skip = g.asked(), missingElsewhere
 		case said.Skip != "":
 			said.References = g.asked()
 		}
@@ -104,7 +107,7 @@ func (r *run) announce(plan Plan) bool {
 			}
 			continue
 		}
-		if said.Skip != "" {
+		if said.Skip != "" && (said.Skip == missingElsewhere || len(g.Left) == 1) {
 			continue
 		}
 		for _, l := range g.Left {
@@ -149,7 +152,7 @@ func (r *run) fail(ctx context.Context, s *site, t *target, err error) {
 		r.sourceFailed(ctx, broken.err)
 	}
 	for _, code := range hostWide {
-		if problem.Is(err, code) && !s.firstOf(string(code)+" "+t.Choice.Key) {
+		if problem.Is(err, code) && !s.firstOf(fmt.Sprint(code, t.Choice.Key, t.Optional())) {
 			return
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"sync/atomic"
 )
 
 // site is a registry that gets the image.
@@ -65,6 +66,7 @@ func (s *site) firstOf(key string) bool {
 type target struct {
 	Target
 	repository Repository
+	lacking    atomic.Bool        // credentials are missing where that is an error
 	absent     bool               // a dry run found no repository
 	done       context.Context    // ends when the target fails: what is in flight for it ends too
 	giveUp     context.CancelFunc // ends it

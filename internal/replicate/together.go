@@ -63,14 +63,34 @@ func (r *run) commit(ctx context.Context, sites []*site, g *goods) bool {
 	if ctx.Err() != nil || slices.ContainsFunc(sites, (*site).failed) {
 		return false
 	}
+	later := make([][]*move, len(sites))
+	for i := range sites {
+		later[i], moves[i] = optionalApart(moves[i])
+	}
 	var stop atomic.Bool
 	atOnce(index, func(i int) { r.write(ctx, sites[i], moves[i], &stop) })
 	if stop.Load() || ctx.Err() != nil && !allWritten(moves) {
 		r.putBack(ctx, sites, moves)
 		return false
 	}
-	atOnce(index, func(i int) { r.verify(ctx, sites[i], moves[i]) })
+	atOnce(index, func(i int) {
+		r.write(ctx, sites[i], later[i], nil)
+		r.verify(ctx, sites[i], append(moves[i], later[i]...))
+	})
 	return true
+}
+
+// optionalApart parts the moves of repositories with required: false, on a host that
+// has others: they follow when those are done, and undo nothing.
+func optionalApart(moves []*move) (optional, required []*move) {
+	for _, m := range moves {
+		if m.t.Optional() {
+			optional = append(optional, m)
+		} else {
+			required = append(required, m)
+		}
+	}
+	return optional, required
 }
 
 func allWritten(moves [][]*move) bool {

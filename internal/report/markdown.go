@@ -161,7 +161,7 @@ func registries(n int) string { return count(n, "registry") }
 
 // partly reports whether some tag is served though its registry failed.
 func (r *Record) partly() bool {
-	return slices.ContainsFunc(r.registries, func(g *registry) bool { return slices.ContainsFunc(g.references, (*reference).serves) })
+	return slices.ContainsFunc(r.registries, func(g *registry) bool { return slices.ContainsFunc(g.references, r.serves) })
 }
 
 // subline says what was published.
@@ -192,7 +192,7 @@ func (r *Record) tableRows() []string {
 	var rows []string
 	for _, g := range r.registries {
 		status, _ := r.status(g)
-		cells := []string{code(bounded(g.host, 300)), statusMark(status) + " " + string(status), g.tagCell(), "", "", "", ""}
+		cells := []string{code(bounded(g.host, 300)), statusMark(status) + " " + string(status), r.tagCell(g), "", "", "", ""}
 		if !g.start.IsZero() && status != Skipped {
 			sent := amount(g.bytesUploaded())
 			if status == Planned {
@@ -210,7 +210,7 @@ func (r *Record) tableRows() []string {
 }
 
 // tagCell lists the first tags, with their repositories where there are several.
-func (g *registry) tagCell() string {
+func (r *Record) tagCell(g *registry) string {
 	var names []string
 	for i, ref := range g.references {
 		if i == tagsInCell && len(g.references) > tagsInCell+1 {
@@ -218,7 +218,7 @@ func (g *registry) tagCell() string {
 			break
 		}
 		name := code(bounded(g.shortName(ref), 200))
-		if ref.status == Skipped && g.skip == "" || ref.status == Failed && g.partial() {
+		if ref.status == Skipped && g.skip == "" || ref.status == Failed && !r.serves(ref) && r.partial(g) {
 			name = "<del>" + name + "</del>"
 		}
 		names = append(names, name)
@@ -227,7 +227,7 @@ func (g *registry) tagCell() string {
 }
 
 // partial reports whether the registry serves some tags, but not all.
-func (g *registry) partial() bool { return slices.ContainsFunc(g.references, (*reference).serves) }
+func (r *Record) partial(g *registry) bool { return slices.ContainsFunc(g.references, r.serves) }
 
 // shortName is the tag, with its repository if the registry was asked for several.
 func (g *registry) shortName(ref *reference) string {
@@ -328,7 +328,7 @@ func (r *Record) addPulls(s *summary) {
 	var commands []string
 	for _, g := range r.registries {
 		for _, ref := range g.references {
-			if command := "docker pull " + repositoryOf(ref.name) + "@" + r.source.Digest; ref.serves() && !slices.Contains(commands, command) {
+			if command := "docker pull " + repositoryOf(ref.name) + "@" + r.source.Digest; r.serves(ref) && !slices.Contains(commands, command) {
 				commands = append(commands, command)
 			}
 		}

@@ -27,7 +27,7 @@ func (r *Record) phaseSummary(e RegistryPhase) (took time.Duration, text string,
 	case Verify:
 		n := 0
 		for _, ref := range g.references {
-			if ref.serves() {
+			if r.serves(ref) {
 				n++
 			}
 		}

@@ -96,7 +96,7 @@ func (r *Record) result(g *registry) RegistryResult {
 		RateLimit:     g.rateLimit,
 	}
 	for _, ref := range g.references {
-		if ref.serves() {
+		if r.serves(ref) {
 			res.Images = append(res.Images, ref.name)
 		}
 		one := ReferenceResult{Reference: ref.name, Status: ref.status, Before: ref.before, Now: ref.now, Reason: ref.reason}
@@ -108,8 +108,11 @@ func (r *Record) result(g *registry) RegistryResult {
 	return res
 }
 
-// serves reports whether the tag points at what was published.
-func (ref *reference) serves() bool { return ref.status == Pushed || ref.status == Unchanged }
+// serves reports whether the tag points at what was published, whichever way it came
+// to: one that could not be put back does, too.
+func (r *Record) serves(ref *reference) bool {
+	return ref.status == Pushed || ref.status == Unchanged || ref.status == Failed && ref.now != "" && ref.now == r.source.Digest
+}
 
 // bytesUploaded is what the client counted, or, before it said anything, the sum of
 // what was sent.

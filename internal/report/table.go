@@ -124,7 +124,7 @@ func (g *registry) tagCount(status Status) string {
 			continue
 		}
 		asked++
-		if ref.serves() || status == Planned && ref.status == Planned {
+		if ref.status == Pushed || ref.status == Unchanged || status == Planned && ref.status == Planned {
 			good++
 		}
 	}
