@@ -90,8 +90,9 @@ func (r *run) copyAhead(ctx context.Context, s *site, g *goods, sh *shelf, had *
 func (r *run) writeManifests(ctx context.Context, s *site, t *target, missing []*source.Manifest) {
 	levels := map[int][]*source.Manifest{}
 	top := 0
+	of := heights(missing...)
 	for _, m := range missing {
-		h := height(m)
+		h := of[m.Descriptor.Digest]
 		levels[h] = append(levels[h], m)
 		top = max(top, h)
 	}

@@ -30,14 +30,18 @@ func manifests(roots ...*source.Manifest) []*source.Manifest {
 	return out
 }
 
-// height is how many manifests lie one below the other under m: manifests of one height
-// can be written at the same time.
-func height(m *source.Manifest) int {
-	h := 0
-	for _, c := range m.Manifests {
-		h = max(h, height(c)+1)
+// heights says, by digest, how many manifests lie one below the other under each:
+// manifests of one height can be written at the same time.
+func heights(roots ...*source.Manifest) map[v1.Hash]int {
+	out := map[v1.Hash]int{}
+	for _, m := range manifests(roots...) { // children first
+		h := 0
+		for _, c := range m.Manifests {
+			h = max(h, out[c.Descriptor.Digest]+1)
+		}
+		out[m.Descriptor.Digest] = h
 	}
-	return h
+	return out
 }
 
 // totalSize adds up manifests and blobs, each digest once.

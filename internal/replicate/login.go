@@ -31,10 +31,14 @@ func (r *run) login(ctx context.Context, sites []*site, source *origin) (ended <
 			r.sayIfSkipped(s)
 		})
 	}
+	sourceCtx, stopSource := context.WithCancel(ctx)
 	if source != nil && !slices.ContainsFunc(sites, func(s *site) bool { return s.Host == source.at.Host }) {
-		wg.Go(func() { _ = source.host.Repository(source.at.Path).CheckPull(ctx) })
+		wg.Go(func() { _ = source.host.Repository(source.at.Path).CheckPull(sourceCtx) })
 	}
-	return done, wg.Wait
+	return done, func() {
+		stopSource() // by now it has succeeded, or nobody needs it
+		wg.Wait()
+	}
 }
 
 // loginTarget proves that the account may push to the repository, which it creates
@@ -126,10 +130,22 @@ func (r *run) sayIfSkipped(s *site) {
 // credentials are an error, which has to be known before anything is sent.
 func (r *run) mayCopy(ctx context.Context, sites []*site, ended <-chan *site) bool {
 	patient := r.Atomic || anyTarget(sites, r.mustHave)
+	waiting := len(sites)
+	required := 0
+	for _, s := range sites {
+		if !s.Optional() {
+			required++
+		}
+	}
+	patient = patient && required > 0
 	var grace <-chan time.Time
-	for range sites {
+	for waiting > 0 && (!patient || required > 0) {
 		select {
 		case s := <-ended:
+			waiting--
+			if !s.Optional() {
+				required--
+			}
 			if grace == nil && !patient && len(s.alive()) > 0 {
 				timer := time.NewTimer(r.LoginGrace)
 				defer timer.Stop()
@@ -149,7 +165,7 @@ func (r *run) mayCopy(ctx context.Context, sites []*site, ended <-chan *site) bo
 		r.skipRest(sites)
 		return false
 	}
-	return slices.ContainsFunc(sites, func(s *site) bool { return len(s.alive()) > 0 })
+	return waiting > 0 || slices.ContainsFunc(sites, func(s *site) bool { return len(s.alive()) > 0 })
 }
 
 func anyTarget(sites []*site, is func(*target) bool) bool {

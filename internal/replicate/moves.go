@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
@@ -14,6 +15,10 @@ import (
 	"github.com/multi-registry-push/multi-registry-push/internal/registry"
 	"github.com/multi-registry-push/multi-registry-push/internal/report"
 )
+
+// writeTime is how long the write of a tag that has begun may still take when the run is
+// cancelled.
+const writeTime = 1500 * time.Millisecond
 
 // tagsAtOnce is how many tags of one site are asked for or written at a time.
 const tagsAtOnce = 8
@@ -58,7 +63,12 @@ func (r *run) weigh(ctx context.Context, s *site, g *goods) []*move {
 		moves = append(moves, planned...)
 	})
 	few(tagsAtOnce, moves, func(m *move) {
-		if err := m.lookUp(ctx, r.Atomic && !r.DryRun); err != nil {
+		if m.t.out() {
+			return
+		}
+		within, cancel := m.t.within(ctx)
+		defer cancel()
+		if err := m.lookUp(within, r.Atomic && !r.DryRun); err != nil && (!m.t.out() || ctx.Err() != nil) {
 			r.fail(ctx, s, m.t, err)
 		}
 	})
@@ -152,11 +162,11 @@ func (r *run) write(ctx context.Context, s *site, moves []*move, stop *atomic.Bo
 			if m.asked != asked || ctx.Err() != nil || stop != nil && stop.Load() {
 				return
 			}
-			if stop != nil && m.t.out() {
+			if m.t.out() {
 				return
 			}
 			if err := r.writeOne(ctx, m); err != nil {
-				if stop != nil {
+				if stop != nil && !m.t.Optional() {
 					stop.Store(true)
 				}
 				r.tagFailed(ctx, s, m, err)
@@ -189,7 +199,11 @@ func (r *run) writeOne(ctx context.Context, m *move) error {
 		cond.IfNoneMatch = true
 	}
 	m.attempted = true
-	_, err := m.t.repository.PutManifest(ctx, m.tag, m.raw, m.mediaType, cond)
+	// A write that has begun is not cut off by a cancellation: nobody could say whether
+	// the registry carried it out.
+	begun, cancel := outlive(ctx, writeTime)
+	defer cancel()
+	_, err := m.t.repository.PutManifest(begun, m.tag, m.raw, m.mediaType, cond)
 	switch {
 	case errors.Is(err, registry.ErrImmutable), errors.Is(err, registry.ErrPrecondition):
 		return problem.New(problem.ImmutableTag, m.t.Repository.Host, "the registry does not let "+m.String()+" move", "", err)
@@ -216,4 +230,7 @@ func (r *run) tagFailed(ctx context.Context, s *site, m *move, err error) {
 	}
 	r.emit(report.RegistryFailed{At: r.at(), Registry: s.Host, Optional: m.t.Optional(), Err: err})
 	m.t.failTag(err)
+	if problem.Is(err, problem.RegistryGaveUp) || problem.Is(err, problem.Unreachable) {
+		m.t.fail(err) // its other tags would wait as long for the same answer
+	}
 }

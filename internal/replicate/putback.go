@@ -14,7 +14,7 @@ import (
 
 // putBackTime is how long tags are put back when the job was cancelled: the runner
 // kills the container within seconds.
-const putBackTime = 4 * time.Second
+const putBackTime = 2500 * time.Millisecond
 
 // putBack returns every tag that moved to what it served before. It touches only tags
 // that still serve our digest, and deletes new ones by name, never by digest, which
@@ -42,7 +42,7 @@ func (r *run) putBack(ctx context.Context, sites []*site, moves [][]*move) {
 				r.heldBack(m, cmp.Or(m.failure, "not moved, because "+why))
 				return
 			}
-			now, err := m.putBack(ctx)
+			now, err := r.putOneBack(ctx, m)
 			switch {
 			case err != nil:
 				err = problem.New(problem.NotPutBack, sites[i].Host, fmt.Sprintf("putting %s back to %s", m, orNothing(m.before)),
@@ -76,27 +76,66 @@ func outlive(ctx context.Context, d time.Duration) (context.Context, context.Can
 	return longer, func() { stop(); cancel() }
 }
 
-// putBack returns what the tag serves afterwards, "?" if that is not known.
-func (m *move) putBack(ctx context.Context) (now string, err error) {
-	d, err := m.t.repository.Stat(ctx, m.tag)
+// putOneBack returns what the tag serves afterwards, "?" if that is not known.
+func (r *run) putOneBack(ctx context.Context, m *move) (now string, err error) {
+	now, err = r.servedAfterWrite(ctx, m)
 	switch {
-	case errors.Is(err, registry.ErrNotFound):
-		return "", nil
 	case err != nil:
 		return unknown, err
-	case d.Digest != m.digest:
-		return d.Digest.String(), nil
+	case now == m.digest.String():
+	case m.written && now == m.before:
+		return unknown, errors.New("the registry took the write and does not show it: it may yet move")
+	default:
+		return now, nil
+	}
+	switch {
 	case m.before == "":
-		err = m.t.repository.DeleteTag(ctx, m.tag)
+		if err = m.t.repository.DeleteTag(ctx, m.tag); errors.Is(err, registry.ErrNotFound) {
+			err = nil
+		}
 	case m.old == nil:
 		err = errors.New("the manifest that it served is gone")
 	default:
 		_, err = m.t.repository.PutManifest(ctx, m.tag, m.old, m.oldType, registry.Condition{IfMatch: m.digest.String()})
 	}
-	if err != nil {
-		return m.digest.String(), err
+	if err == nil {
+		return m.before, nil
+	}
+	// It may be only the answer that was lost.
+	if now, statErr := m.serves(ctx); statErr != nil {
+		return unknown, err
+	} else if now != m.before {
+		return now, err
 	}
 	return m.before, nil
+}
+
+// servedAfterWrite asks what a tag serves to which a write was sent. A registry may show
+// the write late, so one that still shows what was there before is asked again: a few
+// times if it said that it took the write, once if it did not say.
+func (r *run) servedAfterWrite(ctx context.Context, m *move) (string, error) {
+	pauses := r.VerifyPauses
+	if !m.written && len(pauses) > 1 {
+		pauses = pauses[:1]
+	}
+	for try := 0; ; try++ {
+		now, err := m.serves(ctx)
+		if err != nil || now != m.before || try == len(pauses) || !pause(ctx, pauses[try]) {
+			return now, err
+		}
+	}
+}
+
+// serves returns the digest that the tag serves, "" for none.
+func (m *move) serves(ctx context.Context) (string, error) {
+	d, err := m.t.repository.Stat(ctx, m.tag)
+	switch {
+	case errors.Is(err, registry.ErrNotFound):
+		return "", nil
+	case err != nil:
+		return "", err
+	}
+	return d.Digest.String(), nil
 }
 
 const unknown = "?"

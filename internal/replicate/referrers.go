@@ -4,15 +4,21 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
+	"github.com/multi-registry-push/multi-registry-push/internal/problem"
 	"github.com/multi-registry-push/multi-registry-push/internal/registry"
 	"github.com/multi-registry-push/multi-registry-push/internal/source"
 )
+
+// mostReferrers bounds what is copied along with an image: a source could name new
+// referrers of referrers for ever.
+const mostReferrers = 1000
 
 // collectReferrers returns what refers to the image or to any manifest below it, and
 // what refers to those: an SBOM can be signed, too.
@@ -32,6 +38,9 @@ func collectReferrers(ctx context.Context, image *source.Image, root *source.Man
 			return nil, err
 		}
 		for _, e := range found {
+			if len(out) == mostReferrers {
+				return nil, problem.New(problem.SourceUnsupported, "", fmt.Sprintf("more than %d manifests refer to the image", mostReferrers), "Copy the image without `referrers: true`, or remove some.", nil)
+			}
 			out = append(out, e)
 			open = append(open, manifests(e.Manifest)...)
 		}

@@ -48,7 +48,8 @@ func Run(ctx context.Context, q Request, plan Plan, emit func(report.Event)) {
 		r.together(ctx, sites, goods)
 	default:
 		atOnce(sites, func(s *site) {
-			moves := r.prepare(ctx, s, goods)
+			r.bring(ctx, s, goods)
+			moves := r.weigh(ctx, s, goods)
 			r.write(ctx, s, moves, nil)
 			r.verify(ctx, s, moves)
 		})
@@ -68,16 +69,13 @@ func cancelledFirst(ctx context.Context, emit func(report.Event)) func(report.Ev
 	}
 }
 
-// prepare brings the image to s, up to but without its tags, and returns the tags
-// that are to be written there: none of targets that failed.
-func (r *run) prepare(ctx context.Context, s *site, goods *goods) []*move {
+// bring brings the image to s, up to but without its tags.
+func (r *run) bring(ctx context.Context, s *site, goods *goods) {
 	shelf := goods.shelf(s)
 	defer shelf.releaseAll()
-	if !s.waitForLogin(ctx) {
-		return nil
+	if s.waitForLogin(ctx) {
+		r.copy(ctx, s, goods, shelf)
 	}
-	r.copy(ctx, s, goods, shelf)
-	return r.weigh(ctx, s, goods)
 }
 
 // run holds what does not change while a run goes on.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/registry"
 	"github.com/multi-registry-push/multi-registry-push/internal/report"
@@ -31,21 +32,19 @@ type job struct {
 func missingManifests(ctx context.Context, t *target, roots []*source.Manifest) ([]*source.Manifest, error) {
 	all := manifests(roots...)
 	lacks := make([]bool, len(all))
-	errs := make([]error, len(all))
-	indexes := make([]int, len(all))
-	for i := range all {
-		indexes[i] = i
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(questions)
+	for i, m := range all {
+		g.Go(func() error {
+			_, err := t.repository.Stat(ctx, m.Descriptor.Digest.String())
+			if errors.Is(err, registry.ErrNotFound) {
+				lacks[i] = true
+				return nil
+			}
+			return err
+		})
 	}
-	few(questions, indexes, func(i int) {
-		_, err := t.repository.Stat(ctx, all[i].Descriptor.Digest.String())
-		switch {
-		case errors.Is(err, registry.ErrNotFound):
-			lacks[i] = true
-		default:
-			errs[i] = err
-		}
-	})
-	if err := firstOf(errs); err != nil {
+	if err := g.Wait(); err != nil {
 		return nil, err
 	}
 	var missing []*source.Manifest
@@ -55,15 +54,6 @@ func missingManifests(ctx context.Context, t *target, roots []*source.Manifest) 
 		}
 	}
 	return missing, nil
-}
-
-func firstOf(errs []error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // missingBlobs asks every target for the blobs of the manifests that it lacks, and

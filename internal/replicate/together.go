@@ -31,9 +31,10 @@ func (r *run) together(ctx context.Context, sites []*site, g *goods) {
 	var late sync.WaitGroup
 	for _, s := range optional {
 		late.Go(func() {
-			moves := r.prepare(optionalCtx, s, g)
+			r.bring(optionalCtx, s, g)
 			<-decided
 			if committed {
+				moves := r.weigh(ctx, s, g)
 				r.write(ctx, s, moves, nil)
 				r.verify(ctx, s, moves)
 			}
@@ -59,7 +60,12 @@ func (r *run) commit(ctx context.Context, sites []*site, g *goods) bool {
 	for i := range sites {
 		index[i] = i
 	}
-	atOnce(index, func(i int) { moves[i] = r.prepare(ctx, sites[i], g) })
+	atOnce(sites, func(s *site) { r.bring(ctx, s, g) })
+	if ctx.Err() != nil || slices.ContainsFunc(sites, (*site).failed) {
+		return false
+	}
+	// Only now: while the slowest copied, somebody else may have moved a tag.
+	atOnce(index, func(i int) { moves[i] = r.weigh(ctx, sites[i], g) })
 	if ctx.Err() != nil || slices.ContainsFunc(sites, (*site).failed) {
 		return false
 	}

@@ -2,11 +2,9 @@ package replicate
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/problem"
-	"github.com/multi-registry-push/multi-registry-push/internal/registry"
 	"github.com/multi-registry-push/multi-registry-push/internal/report"
 )
 
@@ -47,17 +45,9 @@ func (r *run) verify(ctx context.Context, s *site, moves []*move) {
 // as it takes until it is ours or patience ends.
 func (r *run) serves(ctx context.Context, m *move) (digest string, err error) {
 	for try := 0; ; try++ {
-		d, err := m.t.repository.Stat(ctx, m.tag)
-		switch {
-		case errors.Is(err, registry.ErrNotFound):
-			digest = ""
-		case err != nil:
-			return "", err
-		default:
-			digest = d.Digest.String()
-		}
-		if digest == m.digest.String() || try == len(r.VerifyPauses) || !pause(ctx, r.VerifyPauses[try]) {
-			return digest, nil
+		digest, err = m.serves(ctx)
+		if err != nil || digest == m.digest.String() || try == len(r.VerifyPauses) || !pause(ctx, r.VerifyPauses[try]) {
+			return digest, err
 		}
 	}
 }

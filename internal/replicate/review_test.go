@@ -1,0 +1,183 @@
+package replicate
+
+import (
+	"errors"
+	"maps"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/auth"
+	"github.com/multi-registry-push/multi-registry-push/internal/problem"
+	"github.com/multi-registry-push/multi-registry-push/internal/reference"
+	"github.com/multi-registry-push/multi-registry-push/internal/report"
+)
+
+func item(required *bool, insecure bool) *auth.Item {
+	return &auth.Item{Required: required, Insecure: insecure}
+}
+
+// TestOptionalRepositoryUndoesNothing has a required and an optional repository on one
+// host; the optional one's tag is refused.
+func TestOptionalRepositoryUndoesNothing(t *testing.T) {
+	no := false
+	s := newSetup(t, twoPlatforms(t, "new"), "a.test/me/app:1", "a.test/me/nightly:1", "b.test/me/app:1")
+	s.request.Atomic = true
+	s.request.Choose = func(r reference.Repository) auth.Choice {
+		if r.Path == "me/nightly" {
+			return auth.Choice{Item: item(&no, false)}
+		}
+		return auth.Choice{}
+	}
+	s.hosts["a.test"].fail = failing("PutManifest me/nightly 1", errors.New("refused"))
+	s.run(t.Context())
+	s.kept(t)
+	want := map[string]report.Status{"a.test/me/app:1": report.Pushed, "a.test/me/nightly:1": report.Failed, "b.test/me/app:1": report.Pushed}
+	if got := s.status(); !maps.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	if len(s.failures()) > 0 {
+		t.Errorf("failures that count: %v", s.failures())
+	}
+}
+
+// TestSameFailureOfOptionalAndRequired must be said of both: only one of them counts.
+func TestSameFailureOfOptionalAndRequired(t *testing.T) {
+	no := false
+	s := newSetup(t, twoPlatforms(t, "new"), "a.test/me/nightly:1", "a.test/me/app:1")
+	s.request.Choose = func(r reference.Repository) auth.Choice {
+		if r.Path == "me/nightly" {
+			return auth.Choice{Key: "same", Item: item(&no, false)}
+		}
+		return auth.Choice{Key: "same"}
+	}
+	s.hosts["a.test"].fail = failing("Login", problem.New(problem.Unreachable, "a.test", "login", "", nil))
+	s.run(t.Context())
+	if !s.failedWith("a.test", problem.Unreachable) {
+		t.Errorf("failures that count: %v", s.failures())
+	}
+}
+
+// TestPutBackSeesLateWrites has a registry that shows a write only when it is asked for
+// the second time.
+func TestPutBackSeesLateWrites(t *testing.T) {
+	s := newSetup(t, twoPlatforms(t, "old"), "a.test/me/app:1", "b.test/me/app:1")
+	s.run(t.Context())
+	was := s.hosts["b.test"].tags()
+	again := newSetup(t, twoPlatforms(t, "new"), "a.test/me/app:1", "b.test/me/app:1")
+	again.hosts = s.hosts
+	again.request.Atomic = true
+	again.request.VerifyPauses = []time.Duration{time.Millisecond, time.Millisecond, time.Millisecond}
+	b := s.hosts["b.test"]
+	wrote := make(chan struct{})
+	ours, looks := "", 0
+	b.fail = func(call string) error {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		tags := b.at("me/app").tags
+		switch {
+		case call == "PutManifest me/app 1" && ours == "":
+			ours = "soon"
+			defer close(wrote)
+		case call == "Stat me/app 1" && ours != "":
+			switch looks++; looks {
+			case 1:
+				ours = tags["1"]
+				tags["1"] = was["me/app:1"]
+			case 2:
+				tags["1"] = ours
+			}
+		}
+		return nil
+	}
+	s.hosts["a.test"].fail = func(call string) error {
+		if call == "PutManifest me/app 1" {
+			<-wrote
+			return errors.New("500")
+		}
+		return nil
+	}
+	again.run(t.Context())
+	if got := b.tags(); !maps.Equal(got, was) {
+		t.Errorf("b.test serves %v, want %v", got, was)
+	}
+}
+
+// TestSlowOptionalLogin must not hold back the others, atomic or not.
+func TestSlowOptionalLogin(t *testing.T) {
+	no := false
+	s := newSetup(t, twoPlatforms(t, "new"), "a.test/me/app:1", "b.test/me/app:1")
+	s.request.Atomic = true
+	s.request.Choose = func(r reference.Repository) auth.Choice {
+		if r.Host == "b.test" {
+			return auth.Choice{Item: item(&no, false)}
+		}
+		return auth.Choice{}
+	}
+	tagged := make(chan struct{})
+	s.hosts["a.test"].fail = func(call string) error {
+		if call == "PutManifest me/app 1" {
+			close(tagged)
+		}
+		return nil
+	}
+	s.hosts["b.test"].fail = func(call string) error {
+		if strings.HasPrefix(call, "Login") {
+			<-tagged
+		}
+		return nil
+	}
+	s.run(t.Context())
+	want := map[string]report.Status{"a.test/me/app:1": report.Pushed, "b.test/me/app:1": report.Pushed}
+	if got := s.status(); !maps.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+func TestInsecureHoldsForAllOrNone(t *testing.T) {
+	for name, c := range map[string]struct{ a, b, want, said bool }{
+		"both": {true, true, true, true}, "one": {true, false, false, true}, "none": {false, false, false, false},
+	} {
+		s := newSetup(t, twoPlatforms(t, "new"), "a.test/a:1", "a.test/b:1")
+		s.request.Choose = func(r reference.Repository) auth.Choice {
+			return auth.Choice{Item: item(nil, map[string]bool{"a": c.a, "b": c.b}[r.Path])}
+		}
+		if all, said := NewPlan(s.request).Registries[0].Insecure(); all != c.want || said != c.said {
+			t.Errorf("%s: insecure %v, said %v", name, all, said)
+		}
+	}
+}
+
+// TestTagThatDoesNotMatchLacksNothing: releases to Docker Hub, every build to ECR, on a
+// pull request, with missing-credentials: fail.
+func TestTagThatDoesNotMatchLacksNothing(t *testing.T) {
+	s := newSetup(t, twoPlatforms(t, "new"), "docker.io/me/app:sha-1", "b.test/me/app:sha-1")
+	s.request.FailOnMissing = true
+	s.request.Choose = func(r reference.Repository) auth.Choice {
+		if r.Host == "docker.io" {
+			return auth.Choice{Skip: "username is empty", Item: &auth.Item{TagsMatching: regexp.MustCompile(`^(?:v\d+)$`)}}
+		}
+		return auth.Choice{}
+	}
+	s.run(t.Context())
+	if got := s.status()["b.test/me/app:sha-1"]; got != report.Pushed || len(s.failures()) > 0 {
+		t.Errorf("b.test is %q, failures %v", got, s.failures())
+	}
+}
+
+// TestLackSeenAtLoginStopsAll: what missing-credentials: fail finds out late is an error
+// before anything is sent, too.
+func TestLackSeenAtLoginStopsAll(t *testing.T) {
+	s := newSetup(t, twoPlatforms(t, "new"), "ghcr.io/me/app:1", "b.test/me/app:1")
+	s.request.FailOnMissing, s.request.Untrusted = true, true
+	s.request.Choose = func(r reference.Repository) auth.Choice { return auth.Choice{JobToken: r.Host == "ghcr.io"} }
+	s.hosts["ghcr.io"].fail = failing("CheckPush", problem.New(problem.NoPushPermission, "ghcr.io", "push", "", nil))
+	s.run(t.Context())
+	if n := s.hosts["b.test"].count("Upload") + s.hosts["b.test"].count("PutManifest"); n > 0 {
+		t.Errorf("%d writes to b.test", n)
+	}
+	if len(s.failures()["ghcr.io"]) == 0 {
+		t.Error("ghcr.io did not fail")
+	}
+}
