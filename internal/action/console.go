@@ -152,12 +152,14 @@ func (c *console) write(to stream, s string) {
 }
 
 // clean takes secrets and everything but printable characters and line feeds out of a
-// text. Secrets are looked for again in what was spelled out.
+// text. Secrets are looked for again in what was spelled out, and the text is cut only then:
+// half a secret matches none of its forms.
 func (c *console) clean(text string) string {
+	text = c.vault.Redact(printable(c.vault.Redact(text)))
 	if len(text) > longestText {
-		text = text[:longestText] + "…"
+		text = strings.ToValidUTF8(text[:longestText], "") + "…"
 	}
-	return c.vault.Redact(printable(c.vault.Redact(text)))
+	return text
 }
 
 // printable spells out what a terminal or a browser would act on rather than show:

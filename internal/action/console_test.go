@@ -130,6 +130,21 @@ func TestLongTextIsCut(t *testing.T) {
 	}
 }
 
+// A secret across the place where a text is cut leaves nothing of itself.
+func TestSecretsAreHiddenBeforeTheCut(t *testing.T) {
+	c, out, _ := testConsole()
+	c.vault.Learn("", secret.New(strings.Repeat("Secret0/", 80)))
+	c.text(standard, strings.Repeat("x", longestText-100)+strings.Repeat("Secret0/", 80))
+	if strings.Contains(out.String(), "Secret0") {
+		t.Error("a part of the secret is shown")
+	}
+	out.Reset()
+	c.text(standard, strings.Repeat("x", longestText-1)+"ä")
+	if strings.Contains(out.String(), "\\x") || len(out.String()) > longestText+10 {
+		t.Error("cut within a character")
+	}
+}
+
 func FuzzConsole(f *testing.F) {
 	for _, text := range injections {
 		f.Add(text)

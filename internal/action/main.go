@@ -80,9 +80,10 @@ func learnEnvironment(vars variables, vault *secret.Vault) {
 	for _, name := range []string{"GITHUB_TOKEN", "ACTIONS_RUNTIME_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_TOKEN", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"} {
 		vault.Learn("", secret.New(vars.get(name)))
 	}
-	for _, name := range []string{"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"} {
-		user, password := userInfo(vars.get(name))
+	for _, name := range []string{"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"} {
+		user, password, written := userInfo(vars.get(name))
 		vault.Learn(user, secret.New(password))
+		vault.Learn("", secret.New(written))
 	}
 }
 

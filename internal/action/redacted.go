@@ -42,7 +42,12 @@ func redacted(e report.Event, hide func(string) string) report.Event {
 		e.Note = redact(e.Note)
 		return e
 	case report.SourceKnown:
-		e.Reference = redact(e.Reference)
+		e.Reference, e.Digest, e.MediaType = redact(e.Reference), redact(e.Digest), redact(e.MediaType)
+		platforms := make([]string, len(e.Platforms)) // the event's own are the sender's
+		for i, p := range e.Platforms {
+			platforms[i] = redact(p)
+		}
+		e.Platforms = platforms
 		return e
 	}
 	return e

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -179,12 +180,23 @@ func (s *step) emit(e report.Event) {
 }
 
 // userInfo returns the user name and password in a proxy's address, empty where it has
-// none.
-func userInfo(address string) (user, password string) {
-	u, err := url.Parse(address)
-	if err != nil || u.User == nil {
-		return "", ""
+// none, and the password as it is written there. The scheme may be missing. An address that
+// is no URL is looked through all the same: the error that says so repeats it.
+func userInfo(address string) (user, password, written string) {
+	if scheme, rest, ok := strings.Cut(address, "://"); ok && !strings.ContainsAny(scheme, ":@") {
+		address = rest
 	}
-	password, _ = u.User.Password()
-	return u.User.Username(), password
+	at := strings.LastIndexByte(address, '@')
+	if at < 0 {
+		return "", "", ""
+	}
+	user, written, _ = strings.Cut(address[:at], ":")
+	password = written
+	if decoded, err := url.PathUnescape(user); err == nil {
+		user = decoded
+	}
+	if decoded, err := url.PathUnescape(written); err == nil {
+		password = decoded
+	}
+	return user, password, written
 }

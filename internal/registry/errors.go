@@ -89,22 +89,23 @@ func (c *Client) answer(resp *http.Response) *Error {
 	e := &Error{Status: resp.StatusCode, RetryAfter: retryAfter(resp.Header, c.o.Clock.Now())}
 	if req := resp.Request; req != nil {
 		e.Method = req.Method
-		e.Path = bound(req.URL.Path)
+		e.Path = c.outside(req.URL.Path)
 		if req.URL.Host != c.apiHost {
-			e.Path = bound(req.URL.Host + req.URL.Path)
+			e.Path = c.outside(req.URL.Host + req.URL.Path)
 		}
 	}
 	// Half an answer is an answer too: the status says the most.
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
 	_ = resp.Body.Close()
-	e.Code, e.Message = parseErrorBody(body)
-	e.Message = c.o.Vault.Redact(e.Message)
+	e.Code, e.Message = parseErrorBody(body, c.o.Vault.Redact)
 	return e
 }
 
 // parseErrorBody reads {"errors":[{"code","message"}]} (distribution spec, "Error
-// Codes"), Docker Hub's {"details":…} or {"message":…}, or else plain text.
-func parseErrorBody(body []byte) (code, message string) {
+// Codes"), Docker Hub's {"details":…} or {"message":…}, or else plain text. What it returns is
+// first redacted and then cut: half a secret matches none of its forms.
+func parseErrorBody(body []byte, redact func(string) string) (code, message string) {
+	bound := func(s string) string { return bound(redact(s)) }
 	var spec struct {
 		Errors []struct {
 			Code    string          `json:"code"`
@@ -135,12 +136,17 @@ func parseErrorBody(body []byte) (code, message string) {
 		}
 		return bound(spec.Errors[0].Code), bound(strings.Join(all, "; "))
 	}
-	text := string(body)
+	// Before its fields are joined: a secret may hold spaces.
+	text := redact(string(body))
 	if strings.HasPrefix(strings.TrimSpace(text), "<") { // a proxy's page: the status says as much
 		return "", ""
 	}
 	return "", bound(strings.Join(strings.Fields(text), " "))
 }
+
+// outside returns a text from outside as an error may hold it: secrets replaced, and
+// only then cut, since half a secret matches none of its forms.
+func (c *Client) outside(s string) string { return bound(c.o.Vault.Redact(s)) }
 
 // bound cuts s to maxMessage characters.
 func bound(s string) string {

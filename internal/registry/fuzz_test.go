@@ -33,7 +33,7 @@ func FuzzErrorBody(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		code, message := parseErrorBody(body)
+		code, message := parseErrorBody(body, func(s string) string { return s })
 		for _, s := range []string{code, message} {
 			if utf8.RuneCountInString(s) > maxMessage || !utf8.ValidString(s) {
 				t.Errorf("%d characters: %q", utf8.RuneCountInString(s), s)

@@ -36,10 +36,10 @@ type Options struct {
 	// means 5 minutes for requests that carried a body, Stall for all others.
 	Answer time.Duration
 	// RetryBudget is how long transient failures are tried again; it starts anew
-	// with each progress. 0 means 3 minutes.
+	// with each progress. 0 means 5 minutes.
 	RetryBudget time.Duration
 	// FirstContact is the budget until the host has answered for the first time:
-	// a typo in a host name must not take minutes. 0 means 15 s.
+	// a typo in a host name must not take minutes. 0 means 10 s.
 	FirstContact time.Duration
 	// Clock tells the time and waits; nil is the real one.
 	Clock Clock

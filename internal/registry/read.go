@@ -92,7 +92,7 @@ func (r *Repository) describe(ref string, raw []byte, h http.Header) (v1.Descrip
 	// An announced digest of another algorithm than ours cannot be compared.
 	if expected != "" && expected != digest.String() && (expected == ref || strings.HasPrefix(expected, algorithm+":")) {
 		return v1.Descriptor{}, problem.New(problem.DigestMismatch, r.c.o.Host,
-			fmt.Sprintf("%s: manifest %s has the digest %s, not %s", r, short(ref), digest, bound(expected)), "", nil)
+			fmt.Sprintf("%s: manifest %s has the digest %s, not %s", r, short(ref), digest, r.c.outside(expected)), "", nil)
 	}
 	var head struct {
 		MediaType string          `json:"mediaType"`
@@ -225,7 +225,7 @@ func (r *Repository) OpenBlob(ctx context.Context, d v1.Descriptor, offset int64
 		var ok bool
 		if start, ok = contentRangeStart(resp.Header.Get("Content-Range")); !ok || start > offset {
 			_ = resp.Body.Close()
-			return nil, r.explain(ctx, doing, false, fmt.Errorf("asked for bytes from %d on, got %q", offset, bound(resp.Header.Get("Content-Range"))))
+			return nil, r.explain(ctx, doing, false, fmt.Errorf("asked for bytes from %d on, got %q", offset, r.c.outside(resp.Header.Get("Content-Range"))))
 		}
 	}
 	body := &blobBody{ReadCloser: resp.Body, r: r, ctx: ctx, doing: doing, left: d.Size - start}

@@ -87,7 +87,7 @@ func (r *Repository) follow(ctx context.Context, k call) (*http.Response, error)
 		drain(resp)
 		u = next
 	}
-	return nil, &unsafeError{fmt.Sprintf("%s %s: more than %d redirects", k.method, bound(k.url.Path), maxRedirects)}
+	return nil, &unsafeError{fmt.Sprintf("%s %s: more than %d redirects", k.method, r.c.outside(k.url.Path), maxRedirects)}
 }
 
 // redirect returns where resp sends us, nil if it does not.

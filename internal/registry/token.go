@@ -401,16 +401,16 @@ func (r *realm) explain(ctx context.Context, err error) error {
 		e := &Error{Method: http.MethodGet, Status: answer.StatusCode, RetryAfter: r.retryAfter, token: true}
 		if answer.Request != nil {
 			e.Method = answer.Request.Method
-			e.Path = bound(answer.Request.URL.Host + answer.Request.URL.Path)
+			e.Path = r.c.outside(answer.Request.URL.Host + answer.Request.URL.Path)
 		}
 		var all []string
 		for i, d := range answer.Errors {
 			if i == 0 {
-				e.Code = bound(string(d.Code))
+				e.Code = r.c.outside(string(d.Code))
 			}
 			all = append(all, d.Message)
 		}
-		e.Message = r.c.o.Vault.Redact(bound(strings.Join(all, "; ")))
+		e.Message = r.c.outside(strings.Join(all, "; "))
 		return e
 	case errors.As(err, &unsafe):
 		return unsafe
@@ -421,5 +421,5 @@ func (r *realm) explain(ctx context.Context, err error) error {
 	case strings.HasPrefix(err.Error(), "no token in bearer response"):
 		return errors.New("the token server's answer holds no token")
 	}
-	return errors.New(bound(r.c.o.Vault.Redact(err.Error())))
+	return errors.New(r.c.outside(err.Error()))
 }

@@ -1,0 +1,47 @@
+package registry
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/secret"
+)
+
+// A registry, or its token server, that repeats a credential longer than what an error
+// holds of its words: no part of the credential is shown.
+func TestLongSecretsAreHiddenBeforeTheCut(t *testing.T) {
+	password := strings.Repeat("ECRpass0/", 80)
+	for name, answer := range map[string]func(w http.ResponseWriter){
+		"text":    func(w http.ResponseWriter) { w.WriteHeader(400); _, _ = w.Write([]byte("bad header " + password)) },
+		"message": func(w http.ResponseWriter) { refuse(w, 400, "WHATEVER", "bad header "+password) },
+		"code":    func(w http.ResponseWriter) { refuse(w, 400, password, "bad header") },
+		"escaped": func(w http.ResponseWriter) {
+			w.WriteHeader(400)
+			_, _ = w.Write([]byte(`{"message":"bad header ` + strings.ReplaceAll(password, "E", `\u0045`) + `"}`))
+		},
+	} {
+		for _, at := range []string{"registry", "token server"} {
+			f := newFake(t)
+			f.hook = func(w http.ResponseWriter, r *http.Request) bool {
+				switch {
+				case at == "registry" && strings.Contains(r.URL.Path, "/manifests/"), r.URL.Path == "/token":
+					answer(w)
+					return true
+				case at == "token server":
+					w.Header().Set("WWW-Authenticate", `Bearer realm="`+strings.Replace(f.URL, "127.0.0.1", "localhost", 1)+`/token",service="x"`)
+					w.WriteHeader(http.StatusUnauthorized)
+					return true
+				}
+				return false
+			}
+			vault := secret.NewVault(nil)
+			vault.Learn("AWS", secret.New(password))
+			c, _ := f.client(func(o *Options) { o.Auth = account("AWS", password); o.Vault = vault })
+			_, _, err := c.Repository("a").Manifest(t.Context(), "v1")
+			if err == nil || !strings.Contains(err.Error(), "400") || strings.Contains(err.Error(), "pass0") {
+				t.Errorf("%s, %s: %v", at, name, err)
+			}
+		}
+	}
+}
