@@ -132,11 +132,11 @@ func (l *itemList) item(n *yaml.Node) (auth.Item, bool) {
 		l.entry(n.Content[i], n.Content[i+1], entries)
 	}
 	item := auth.Item{Line: n.Line, ECR: "auto"}
-	l.scope(&item, entries, n)
+	l.scope(&item, entries)
 	l.credentials(&item, entries)
+	whole := len(*l.bad) == before // with a key or the host misread, more complaints would be false
 	l.options(&item, entries)
-	l.agree(&item, entries)
-	if len(*l.bad) == before {
+	if whole && item.ECR != "" {
 		if key, what := item.Wrong(); key != "" {
 			l.wrong(problem.InvalidAuth, entries[key].key, what, "An item has one way to log in, with all its keys: docs/registries shows one for each registry.")
 		}
@@ -189,6 +189,10 @@ func (l *itemList) entry(key, value *yaml.Node, entries map[string]entry) {
 		l.wrong(problem.InvalidAuth, value, "YAML would change the value of "+name+" without a word: part of it reads as a comment or goes on in the next line", asJSON)
 		return
 	}
+	if name == "password" && l.cutShort(key, value) {
+		l.wrong(problem.InvalidAuth, value, "the comment in the line below could be the second line of the secret", "Put an empty line in front of the comment, or write the secret as password: ${{ toJSON(secrets.KEY) }}, which carries any text whole.")
+		return
+	}
 	if !isNull(value) {
 		entries[name] = entry{key: key, value: value, text: value.Value}
 	}
@@ -198,11 +202,12 @@ func (l *itemList) entry(key, value *yaml.Node, entries map[string]entry) {
 // unset secret. In quotes it is text.
 func isNull(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.Tag == "!!null" }
 
-// unchanged reports whether a value without quotes is, to its last character, what stands
-// there: YAML drops what follows " #" and joins lines.
+// unchanged reports whether a value is, to its last character, what stands there: YAML
+// drops what follows " #" and joins lines. Quotes are taken for meant, but not with a
+// comment behind them: a secret can begin with a quote.
 func (l *itemList) unchanged(key, value *yaml.Node) bool {
 	if value.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle) != 0 {
-		return true
+		return endsLine(l.behindQuotes(value.Line, value.Column))
 	}
 	if value.Style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0 {
 		return value.Value != "" // a password "|-" would read as an empty block
@@ -217,8 +222,51 @@ func (l *itemList) unchanged(key, value *yaml.Node) bool {
 	if !ok {
 		return false
 	}
+	return endsLine(after)
+}
+
+// endsLine reports whether what stands behind a value is nothing, or belongs to the list
+// around it and is no comment.
+func endsLine(after string) bool {
 	after = strings.TrimSpace(after)
-	return after == "" || strings.ContainsAny(after[:1], ",}]")
+	return after == "" || strings.ContainsAny(after[:1], ",}]") && !strings.HasPrefix(strings.TrimLeft(after, ",}] \t"), "#")
+}
+
+// behindQuotes returns what stands in the line in which a value in quotes ends, behind it.
+func (l *itemList) behindQuotes(line, column int) string {
+	text := []rune(l.rest(line, column))
+	if len(text) == 0 {
+		return ""
+	}
+	quote, i := text[0], 1
+	for {
+		for ; i < len(text); i++ {
+			switch {
+			case quote == '"' && text[i] == '\\', text[i] == quote && quote == '\'' && i+1 < len(text) && text[i+1] == quote:
+				i++ // with what it escapes
+			case text[i] == quote:
+				return string(text[i+1:])
+			}
+		}
+		if line++; line > len(l.lines) {
+			return ""
+		}
+		text, i = l.lines[line-1], 0
+	}
+}
+
+// cutShort reports whether the line below a password without quotes is a comment that
+// stands further left than its key: the second line of a secret would.
+func (l *itemList) cutShort(key, value *yaml.Node) bool {
+	if value.Style != 0 || value.Value == "" || isNull(value) || value.Line >= len(l.lines) {
+		return false
+	}
+	below := l.lines[value.Line]
+	indent := 0
+	for indent < len(below) && (below[indent] == ' ' || below[indent] == '\t') {
+		indent++
+	}
+	return indent+1 < key.Column && indent < len(below) && below[indent] == '#'
 }
 
 // rest returns a line from a column on; both count from 1.
@@ -231,7 +279,7 @@ func (l *itemList) rest(line, column int) string {
 
 // scope reads which repositories the item is for. docker/login-action's scope is a path
 // with actions behind an @.
-func (l *itemList) scope(item *auth.Item, entries map[string]entry, n *yaml.Node) {
+func (l *itemList) scope(item *auth.Item, entries map[string]entry) {
 	item.Registry = reference.DockerHub
 	if e, ok := entries["registry"]; ok {
 		if strings.TrimSpace(e.text) == "" {
@@ -239,7 +287,13 @@ func (l *itemList) scope(item *auth.Item, entries map[string]entry, n *yaml.Node
 			return
 		}
 		host, path, err := reference.ParseScope(e.text)
-		if err != nil {
+		var unset *reference.NotConfigured
+		switch {
+		case errors.As(err, &unset):
+			item.Registry, item.Skip = "", unset.Reason
+			return
+		case err != nil:
+			item.Registry = "" // nothing more can be said of it
 			l.wrong(problem.InvalidAuth, e.value, err.Error(), "Write HOST or HOST/PATH, such as ghcr.io or docker.io/acme.")
 			return
 		}
@@ -289,6 +343,7 @@ func (l *itemList) options(item *auth.Item, entries map[string]entry) {
 		item.ECR = strings.ToLower(strings.TrimSpace(e.text))
 		if item.ECR != "auto" && !isBool(item.ECR) {
 			l.wrong(problem.InvalidAuth, e.value, "ecr is neither auto, true nor false", "Write one of them.")
+			item.ECR = ""
 		}
 	}
 	for name, to := range map[string]*bool{"anonymous": &item.Anonymous, "insecure": &item.Insecure} {
@@ -319,47 +374,6 @@ func (l *itemList) boolean(name string, entries map[string]entry) (value, ok boo
 		return false, false
 	}
 	return strings.EqualFold(text, "true"), true
-}
-
-// agree checks that the keys of an item belong together, and that identities of a cloud
-// go to that cloud's hosts only.
-func (l *itemList) agree(item *auth.Item, entries map[string]entry) {
-	if item.Anonymous {
-		for _, name := range credentialKeys {
-			if e, ok := entries[name]; ok {
-				l.wrong(problem.InvalidAuth, e.key, name+" and anonymous: true exclude each other", "Leave one of them.")
-				break
-			}
-		}
-	}
-	for _, pair := range [][2]string{{"password", "username"}, {"azure-client", "azure-tenant"}, {"azure-tenant", "azure-client"}, {"gcp-service-account", "gcp-provider"}} {
-		e, ok := entries[pair[0]]
-		if _, other := entries[pair[1]]; ok && !other {
-			l.wrong(problem.InvalidAuth, e.key, pair[0]+" needs "+pair[1]+" beside it", "Add "+pair[1]+".")
-		}
-	}
-	if item.Skip != "" || item.Registry == "" {
-		return
-	}
-	for _, cloud := range []struct {
-		keys  []string
-		fits  func(host string) bool
-		hosts string
-	}{
-		{[]string{"gcp-provider", "gcp-service-account"}, googleHost, "*.pkg.dev and gcr.io"},
-		{[]string{"azure-client", "azure-tenant"}, func(h string) bool { return strings.HasSuffix(h, ".azurecr.io") }, "*.azurecr.io"},
-		{[]string{"dockerhub-connection"}, func(h string) bool { return h == reference.DockerHub }, "docker.io"},
-	} {
-		for _, name := range cloud.keys {
-			if e, ok := entries[name]; ok && !cloud.fits(item.Registry) {
-				l.wrong(problem.InvalidAuth, e.key, fmt.Sprintf("%s is for %s only, not for %s", name, cloud.hosts, item.Registry), "Move it to the item of such a registry.")
-			}
-		}
-	}
-}
-
-func googleHost(host string) bool {
-	return strings.HasSuffix(host, ".pkg.dev") || host == "gcr.io" || strings.HasSuffix(host, ".gcr.io")
 }
 
 // once refuses a second item for the same repositories: which one would apply?

@@ -42,7 +42,7 @@ func TestPasswordsAreTakenAsWritten(t *testing.T) {
 		"yes": "yes", "=": "=", "a:b": "a:b", "a#b": "a#b", "<<": "<<", "12:30:45": "12:30:45", "0o17": "0o17", "-5": "-5",
 		`"null"`: "null", `'null'`: "null", `"a # b"`: "a # b", `"a\nb"`: "a\nb", `'it''s'`: "it's", `"\u00e4"`: "ä",
 		"a b": "a b", "a, b]": "a, b]", "$2y$05$abc/def": "$2y$05$abc/def", "pass&word*": "pass&word*", "  spaced": "spaced", "p%40": "p%40",
-		`"quoted" # comment`: "quoted", "abc  ": "abc", "-dash": "-dash", "?x": "?x", ":x": ":x", `a"b`: `a"b`, `a\nb`: `a\nb`,
+		`"a # b"  `: "a # b", `'it''s # x'`: "it's # x", `"a\" # b"`: `a" # b`, "abc  ": "abc", "-dash": "-dash", "?x": "?x", ":x": ":x", `a"b`: `a"b`, `a\nb`: `a\nb`,
 		"|\n    one\n    two\n": "one\ntwo\n", "|-\n    one": "one",
 	} {
 		item := one(t, "- registry: ghcr.io\n  username: me\n  password: "+written+"\n")
@@ -174,6 +174,13 @@ func TestWrongItems(t *testing.T) {
 		"only comment":       {in("  password: #" + canary), "line 3", "comment", "toJSON", problem.InvalidAuth},
 		"comment and null":   {in("  password: null #" + canary), "line 3, column 13", "comment", "toJSON", problem.InvalidAuth},
 		"comment in flow":    {"- {username: me, password: " + canary + " #x\n  }", "line 1, column 28", "comment", "toJSON", problem.InvalidAuth},
+		"comment, quoted":    {in("  password: \"" + canary + "\" #def"), "line 3, column 13", "comment", "toJSON", problem.InvalidAuth},
+		"comment, 'quoted'":  {in("  password: 'it''s " + canary + "' # x"), "line 3, column 13", "comment", "toJSON", problem.InvalidAuth},
+		"lines, quoted":      {in("  password: \"a\n    " + canary + "\" # x"), "line 3, column 13", "comment", "toJSON", problem.InvalidAuth},
+		"behind flow":        {"- {username: me, password: " + canary + "} # foo", "line 1, column 28", "comment", "toJSON", problem.InvalidAuth},
+		"behind JSON":        {"[{\"username\": \"me\", \"password\": \"" + canary + "\"}] # foo", "line 1, column 33", "comment", "toJSON", problem.InvalidAuth},
+		"second line":        {in("  password: abc\n#" + canary), "line 3, column 13", "line below", "toJSON", problem.InvalidAuth},
+		"second line, in":    {in("  password: abc\n #" + canary + "\n  insecure: true"), "line 3, column 13", "line below", "toJSON", problem.InvalidAuth},
 		"next line":          {in("  password: " + canary + "\n    more"), "line 3, column 13", "next line", "toJSON", problem.InvalidAuth},
 		"anchor":             {in("  password: &" + canary + " x"), "line 3", "anchor", "toJSON", problem.InvalidAuth},
 		"anchor alone":       {in("  password: &" + canary), "line 3", "anchor", "toJSON", problem.InvalidAuth},
@@ -209,7 +216,7 @@ func TestWrongItems(t *testing.T) {
 		"ecr":                {in("  ecr: maybe"), "line 3, column 8", "neither auto", "", problem.InvalidAuth},
 		"expression":         {in("  tags-matching: v(1"), "line 3, column 18", "missing closing )", "RE2", problem.InvalidAuth},
 		"expression, split":  {in("  tags-matching: a)|(b"), "line 3, column 18", "unexpected )", "RE2", problem.InvalidAuth},
-		"anonymous and user": {in("  anonymous: true"), "line 2, column 3", "exclude", "", problem.InvalidAuth},
+		"anonymous and user": {in("  anonymous: true"), "line 3, column 3", "exclude", "", problem.InvalidAuth},
 		"password alone":     {"- registry: ghcr.io\n  password: " + canary, "line 2, column 3", "needs username", "", problem.InvalidAuth},
 		"client alone":       {"- registry: a.azurecr.io\n  azure-client: x", "line 2, column 3", "needs azure-tenant", "", problem.InvalidAuth},
 		"Google elsewhere":   {"- registry: evil-gcr.io\n  gcp-provider: x", "line 2, column 3", "*.pkg.dev", "", problem.InvalidAuth},
@@ -235,6 +242,56 @@ func TestWrongItems(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A comment is no part of a secret where it cannot be one, or where there is no secret.
+func TestCommentsThatAreOnlyComments(t *testing.T) {
+	for _, text := range []string{
+		"- registry: ghcr.io\n  username: me\n  password: abc\n  # about the next key\n  insecure: true\n",
+		"- registry: ghcr.io\n  username: me\n  password: abc\n\n# the next registry\n- registry: quay.io\n",
+		"- registry: ghcr.io\n  username: me\n  password: \"abc\"\n# the next registry\n- registry: quay.io\n",
+		"- registry: ghcr.io\n  username: me\n  password:\n# the next registry\n- registry: quay.io\n",
+		"- registry: ghcr.io\n  password: abc\n  username: me\n# the next registry\n- registry: quay.io\n",
+		"- registry: ghcr.io # GitHub\n  insecure: \"true\" # for now\n",
+		"- {username: me, password: abc, required: false} # Docker Hub\n",
+	} {
+		if _, bad, _ := items(t, text); len(bad) > 0 {
+			t.Errorf("%q: %v", text, bad)
+		}
+	}
+}
+
+// An item with an empty key is skipped, whatever else it lacks.
+func TestEmptyKeyIsNoError(t *testing.T) {
+	for _, text := range []string{
+		"{registry: ghcr.io, password: ''}", "{registry: ghcr.io, anonymous: true, username: ''}", "{registry: ghcr.io, dockerhub-connection: ''}",
+		"{registry: a.azurecr.io, azure-client: ''}", "{registry: quay.io, gcp-provider: ''}", "{registry: gcr.io, gcp-service-account: null}",
+		"{registry: ghcr.io, aws-role: '', password: x}",
+	} {
+		if item := one(t, "- "+text); !item.HasCredentialKey() {
+			t.Errorf("%s: %+v", text, item)
+		}
+	}
+	for _, text := range []string{"https://", "/acme", "https:///acme/app", "':5000'"} {
+		if item := one(t, "- registry: "+text+"\n  username: u\n  password: p\n"); item.Skip == "" || item.Registry != "" {
+			t.Errorf("%s: %+v", text, item)
+		}
+	}
+}
+
+// What is wrong with the host is said once, and not of Docker Hub.
+func TestWrongHostIsSaidOnce(t *testing.T) {
+	for _, text := range []string{
+		"- registry: a b\n  azure-client: x\n  azure-tenant: y\n", "- registry: a b\n  username: u\n- registry: docker.io\n", "- registry: a b\n  scope: acme\n  gcp-provider: x\n",
+	} {
+		if _, bad, _ := items(t, text); len(bad) != 1 || !strings.Contains(bad[0].Error(), "a b") {
+			t.Errorf("%q: %v", text, bad)
+		}
+	}
+	// One wrong option hides nothing that is wrong with the way to log in.
+	if _, bad, _ := items(t, "- registry: ghcr.io\n  password: p\n  insecure: 7\n"); len(bad) != 2 {
+		t.Errorf("%v", bad)
 	}
 }
 

@@ -24,8 +24,8 @@ var (
 // (distribution spec: "many clients impose a limit of 255").
 const longestPath = 255
 
-// NotConfigured is the error of a destination with an empty component, which is what
-// an unset variable leaves of a line: it is skipped, not wrong.
+// NotConfigured is the error of a destination, or a registry, with an empty component,
+// which is what an unset variable leaves of a line: it is skipped, not wrong.
 type NotConfigured struct {
 	Reason string // "the registry or owner in front of the first / is empty"
 }
@@ -38,6 +38,9 @@ func (e *NotConfigured) Error() string { return e.Reason }
 func ParseDestination(text string) (Reference, error) {
 	text = strings.TrimSpace(text)
 	if scheme, rest, ok := strings.Cut(text, "://"); ok {
+		if rest == "" || rest[0] == '/' || rest[0] == ':' {
+			return Reference{}, &NotConfigured{Reason: "the registry behind :// is empty"}
+		}
 		return Reference{}, invalidTag(text, fmt.Sprintf("a destination has no %s:// in front", short(scheme)), "Write "+short(rest)+".")
 	}
 	if before, _, ok := strings.Cut(text, "@"); ok {
@@ -101,7 +104,8 @@ func ParseSource(text string) (Reference, error) {
 }
 
 // ParseScope reads what an item of registry-auth names: HOST or HOST/PATH, with a
-// scheme in front and a slash behind allowed. It has no remedy of its own.
+// scheme in front and a slash behind allowed. The error is a *NotConfigured for an empty
+// host, which is what an unset variable leaves; it has no remedy of its own.
 func ParseScope(text string) (host, path string, err error) {
 	text = strings.TrimSpace(text)
 	// All names of Docker Hub, some of which have a path of the API's behind them.
@@ -115,6 +119,9 @@ func ParseScope(text string) (host, path string, err error) {
 		text = rest
 	}
 	host, path, _ = strings.Cut(strings.TrimRight(text, "/"), "/")
+	if host == "" || host[0] == ':' {
+		return "", "", &NotConfigured{Reason: "the host in registry is empty"}
+	}
 	if e := checkHost(host); e != nil {
 		return "", "", fmt.Errorf("%q is not a registry host, or host and path: %w", short(text), e)
 	}

@@ -40,6 +40,7 @@ func TestDestinationsThatAreNotConfigured(t *testing.T) {
 	for _, text := range []string{
 		"/app:1", "docker.io//app:1", "/me/app", "ghcr.io/:1", "ghcr.io/me/:1", "ghcr.io/", "//app", ":1", ":",
 		"ghcr.io//:1", "/", "/app:", "ghcr.io//Upper:1", ":5000/app:1",
+		"https:///b:1", "https://", "https://:5000/app:1",
 	} {
 		_, err := ParseDestination(text)
 		var n *NotConfigured
@@ -139,6 +140,16 @@ func TestParseScope(t *testing.T) {
 	for _, text := range []string{"ftp://ghcr.io", "ghcr.io//app", "ghcr.io/Org", "a b", "ghcr.io:x", "user@ghcr.io", "/app", "ghcr.io/app:1"} {
 		if host, path, err := ParseScope(text); err == nil {
 			t.Errorf("%q: got %q %q", text, host, path)
+		}
+	}
+}
+
+func TestScopesThatAreNotConfigured(t *testing.T) {
+	for _, text := range []string{"https://", "http:///", "/acme", "https:///acme", "/", ":5000", "https://:5000/acme"} {
+		_, _, err := ParseScope(text)
+		var n *NotConfigured
+		if !errors.As(err, &n) || n.Reason == "" {
+			t.Errorf("%q: %v", text, err)
 		}
 	}
 }
