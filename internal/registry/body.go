@@ -88,7 +88,7 @@ func (o *outgoing) retract() {
 	o.stop()
 	o.mu.Lock()
 	n := o.reached
-	o.reached = 0
+	o.reached, o.err = 0, nil // the next pass has errors of its own
 	o.mu.Unlock()
 	if n != 0 && o.progress != nil {
 		o.progress.Sent(-n)
@@ -145,9 +145,11 @@ func (p *pass) Read(buf []byte) (int, error) {
 		err = fmt.Errorf("the source ended %d bytes early", p.left)
 	}
 	if err != nil && err != io.EOF {
-		p.o.mu.Lock()
-		p.o.err = err
-		p.o.mu.Unlock()
+		if p.watch.ctx.Err() == nil { // else it is the request that has ended, and the source with it
+			p.o.mu.Lock()
+			p.o.err = err
+			p.o.mu.Unlock()
+		}
 		return n, err
 	}
 	if p.left == 0 {

@@ -34,7 +34,7 @@ type Client struct {
 	wire     *wire
 	throttle *throttle
 
-	probing   chan struct{} // holds one token: who has it probes
+	probing   flight
 	mu        sync.Mutex
 	scheme    string // "" until probed
 	challenge *transport.Challenge
@@ -85,7 +85,6 @@ func New(o Options) *Client {
 		registry: registry,
 		loopback: reference.Loopback(apiHost),
 		throttle: newThrottle(o.Clock, o.Concurrency),
-		probing:  make(chan struct{}, 1),
 		repos:    map[string]*Repository{},
 	}
 	c.wire = newWire(c)
@@ -136,7 +135,9 @@ func (r *Repository) Path() string { return r.path }
 // except loopback and what the user called insecure.
 func (c *Client) plainAllowed() bool { return c.o.Insecure || c.loopback }
 
-// probe finds out scheme and challenge by GET /v2/, once. TLS is tried first,
+// probe finds out scheme and challenge by GET /v2/, once; whoever asks meanwhile shares
+// the outcome, so that a dead host costs one budget however many repositories are
+// wanted of it. TLS is tried first,
 // everywhere; plain HTTP is tried only where it is allowed and only after the other
 // side answered in plain HTTP: a time-out or a broken handshake proves nothing, and
 // must not make us send credentials in clear.
@@ -144,12 +145,10 @@ func (c *Client) probe(ctx context.Context) error {
 	if c.probed() {
 		return nil
 	}
-	select {
-	case c.probing <- struct{}{}:
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-	defer func() { <-c.probing }()
+	return c.probing.do(ctx, c.probeAlone)
+}
+
+func (c *Client) probeAlone(ctx context.Context) error {
 	if c.probed() {
 		return nil
 	}

@@ -44,7 +44,7 @@ type tokens struct {
 
 // token is one bearer token, or the place for it.
 type token struct {
-	buying chan struct{} // holds one: who has it buys
+	buying flight
 
 	mu      sync.Mutex
 	value   string
@@ -132,7 +132,7 @@ func (t *tokens) entry(need access) *token {
 	return e
 }
 
-func newToken() *token { return &token{buying: make(chan struct{}, 1)} }
+func newToken() *token { return &token{} }
 
 func (e *token) get() string {
 	e.mu.Lock()
@@ -213,14 +213,17 @@ func (t *tokens) bearer(ctx context.Context, need access, ch *transport.Challeng
 	if value, ok := e.usable(t.c.o.Clock.Now()); ok {
 		return value, nil
 	}
-	select {
-	case e.buying <- struct{}{}:
-	case <-ctx.Done():
-		return "", context.Cause(ctx)
+	err := e.buying.do(ctx, func(ctx context.Context) error { return t.renew(ctx, e, need, ch) })
+	if err != nil {
+		return "", err
 	}
-	defer func() { <-e.buying }()
-	if value, ok := e.usable(t.c.o.Clock.Now()); ok {
-		return value, nil
+	return e.get(), nil
+}
+
+// renew buys the token of e, unless somebody else just has.
+func (t *tokens) renew(ctx context.Context, e *token, need access, ch *transport.Challenge) error {
+	if _, ok := e.usable(t.c.o.Clock.Now()); ok {
+		return nil
 	}
 	e.mu.Lock()
 	renewed := e.value != ""
@@ -228,20 +231,20 @@ func (t *tokens) bearer(ctx context.Context, need access, ch *transport.Challeng
 	e.mu.Unlock()
 	value, life, err := t.buy(ctx, ch, scopes)
 	if err != nil {
-		return "", err
+		return err
 	}
 	e.mu.Lock()
-	defer e.mu.Unlock()
 	e.value, e.renewAt = value, time.Time{}
 	if life > 0 {
 		// Early enough that what starts now is authorised before it ends: an
 		// upload's token is looked at when its request begins.
 		e.renewAt = t.c.o.Clock.Now().Add(life - min(life/4, 30*time.Second))
 	}
-	if renewed {
+	e.mu.Unlock()
+	if renewed { // said without the lock: who listens may ask for a token
 		t.c.o.Notify(Notice{Registry: t.c.o.Host, Routine: true, Text: fmt.Sprintf("%s/%s: token renewed", t.c.o.Host, t.repo)})
 	}
-	return value, nil
+	return nil
 }
 
 func (t *tokens) scopes(need access) []string {

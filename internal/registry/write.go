@@ -70,15 +70,17 @@ func (r *Repository) PutManifest(ctx context.Context, ref string, raw []byte, me
 	var answer *Error
 	if errors.As(err, &answer) && !passing(answer.Status) {
 		conditional := cond.IfNoneMatch || cond.IfMatch != ""
+		protected := isTag && immutable(answer, conditional)
+		if tries > 1 && (protected || answer.Status == http.StatusPreconditionFailed) {
+			// What is in the way may be ours: the write whose answer was lost.
+			if d, err := r.Stat(ctx, ref); err == nil && d.Digest.String() == digestOf(d.Digest.Algorithm, raw) {
+				return result, nil
+			}
+		}
 		switch {
-		case isTag && immutable(answer, conditional):
+		case protected:
 			return PutResult{}, problem.New(problem.ImmutableTag, r.c.o.Host, r.String()+": "+doing, "", fmt.Errorf("%w: %w", ErrImmutable, answer))
 		case answer.Status == http.StatusPreconditionFailed:
-			if tries > 1 { // the write whose answer was lost may have been ours
-				if d, err := r.Stat(ctx, ref); err == nil && d.Digest.String() == digestOf(d.Digest.Algorithm, raw) {
-					return result, nil
-				}
-			}
 			return PutResult{}, problem.New(problem.TagRefused, r.c.o.Host, r.String()+": "+doing, "", fmt.Errorf("%w: %w", ErrPrecondition, answer))
 		case isTag && answer.Status != http.StatusUnauthorized && answer.Status != http.StatusForbidden && !missing(answer):
 			return PutResult{}, problem.New(problem.TagRefused, r.c.o.Host, r.String()+": "+doing, "", err)
@@ -118,16 +120,24 @@ func (r *Repository) DeleteTag(ctx context.Context, tag string) error {
 	if strings.Contains(tag, ":") {
 		return problem.New(problem.TagRefused, r.c.o.Host, r.String()+": "+doing+": not a tag", "", ErrUnsupported)
 	}
-	resp, err := r.do(ctx, func() call {
-		return call{doing: doing, method: http.MethodDelete, url: r.at("/manifests/"+tag, nil), need: access{write: true, remove: true}}
+	tries := 0
+	err := r.reading(ctx, doing, func(ctx context.Context) error {
+		tries++
+		resp, err := r.once(ctx, call{doing: doing, method: http.MethodDelete, url: r.at("/manifests/"+tag, nil), need: access{write: true, remove: true}})
+		if err != nil {
+			return err
+		}
+		drain(resp)
+		return nil
 	})
 	if err == nil {
-		drain(resp)
 		return nil
 	}
 	var answer *Error
 	if errors.As(err, &answer) {
 		switch {
+		case answer.Status == http.StatusNotFound && tries > 1:
+			return nil // gone by the try whose answer was lost
 		case answer.Status == http.StatusMethodNotAllowed, answer.Status == http.StatusNotImplemented, answer.Status == http.StatusBadRequest,
 			answer.Code == codeUnsupported, answer.Code == codeDigestInvalid:
 			return problem.New(problem.TagRefused, r.c.o.Host, r.String()+": "+doing, "", fmt.Errorf("%w: %w", ErrUnsupported, answer))
