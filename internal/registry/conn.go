@@ -1,9 +1,11 @@
 package registry
 
 import (
+	"crypto/tls"
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 )
 
 // piece is how much of a body is read and written at a time.
@@ -22,6 +24,45 @@ func newPieces() *pieces {
 type conn struct {
 	net.Conn
 	pieces *pieces
+	watch  atomic.Pointer[watch] // of the upload that is being sent
+}
+
+// step is how much is written between two signs of life: on a slow link a whole piece
+// may take longer than a stall.
+const step = 64 << 10
+
+// Write implements io.Writer. What has been written tells the watch that bytes move.
+func (c *conn) Write(p []byte) (int, error) {
+	written := 0
+	for {
+		n, err := c.Conn.Write(p[written:min(written+step, len(p))])
+		written += n
+		if w := c.watch.Load(); w != nil && n > 0 {
+			w.moved()
+		}
+		if err != nil || written == len(p) {
+			return written, err
+		}
+	}
+}
+
+// watched lets w know what is written to connection, which is as net/http has it: ours,
+// or TLS over ours. Connections that carry several requests at a time are left alone.
+func watched(connection net.Conn, w *watch) {
+	for {
+		switch c := connection.(type) {
+		case *conn:
+			c.watch.Store(w)
+			return
+		case *tls.Conn:
+			if c.ConnectionState().NegotiatedProtocol == "h2" {
+				return
+			}
+			connection = c.NetConn()
+		default:
+			return
+		}
+	}
 }
 
 // ReadFrom implements io.ReaderFrom.
@@ -29,5 +70,5 @@ func (c *conn) ReadFrom(r io.Reader) (int64, error) {
 	buf := c.pieces.Get().(*[piece]byte)
 	defer c.pieces.Put(buf)
 	// Conn's own ReadFrom is hidden, and with it the smaller buffer.
-	return io.CopyBuffer(struct{ io.Writer }{c.Conn}, r, buf[:])
+	return io.CopyBuffer(struct{ io.Writer }{c}, r, buf[:])
 }

@@ -42,6 +42,16 @@ func (w *watch) touch() {
 	}
 }
 
+// moved says that a byte that was handed over before has gone out: what is waited for
+// stays the same.
+func (w *watch) moved() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.paused {
+		w.timer.Reset(w.allowed)
+	}
+}
+
 // awaitAnswer says that the registry has the whole request.
 func (w *watch) awaitAnswer() {
 	w.mu.Lock()

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"strconv"
 	"strings"
@@ -86,7 +87,7 @@ func (w *wire) transport(dialer, proxyDialer *net.Dialer, h2 bool) *http.Transpo
 			if err != nil {
 				return nil, err
 			}
-			return &conn{c, w.pieces}, nil
+			return &conn{Conn: c, pieces: w.pieces}, nil
 		},
 		TLSHandshakeTimeout: tlsTimeout,
 		TLSClientConfig: &tls.Config{
@@ -171,6 +172,9 @@ func (w *wire) send(req *http.Request, s sending) (*http.Response, error) {
 	}
 	parent := req.Context()
 	ctx, watch := newWatch(parent, w.c.o.Stall, w.c.o.Answer, s.bulk)
+	if s.bulk && s.body != nil {
+		ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(got httptrace.GotConnInfo) { watched(got.Conn, watch) }})
+	}
 	req = req.WithContext(ctx)
 	req.Header.Set("User-Agent", w.c.o.UserAgent)
 	if s.body != nil {
