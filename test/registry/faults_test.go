@@ -25,6 +25,7 @@ type fault struct {
 	arm   func(*link, *servers.Server)
 	stays bool // until the upload is done: nothing breaks by it
 	exact bool // the registry does it, at the very byte
+	hard  bool // connections end with a reset
 }
 
 func kit(f servers.Fault) func(*link, *servers.Server) {
@@ -33,11 +34,11 @@ func kit(f servers.Fault) func(*link, *servers.Server) {
 }
 
 var faults = []fault{
-	{name: "connection reset (RST)", arm: func(l *link, _ *servers.Server) { l.add("reset_peer", "upstream", map[string]any{"timeout": 0}) }},
+	{name: "connection reset (RST)", hard: true, arm: func(l *link, _ *servers.Server) { l.add("reset_peer", "upstream", map[string]any{"timeout": 0}) }},
 	{name: "connection closed (FIN)", arm: func(l *link, _ *servers.Server) { l.add("limit_data", "upstream", map[string]any{"bytes": 0}) }},
 	{name: "stall, nothing passes any more", arm: func(l *link, _ *servers.Server) { l.add("timeout", "upstream", map[string]any{"timeout": 0}) }},
 	{name: "bytes vanish, then closed", arm: func(l *link, _ *servers.Server) { l.add("timeout", "upstream", map[string]any{"timeout": 50}) }},
-	{name: "answer reset", arm: func(l *link, _ *servers.Server) { l.add("reset_peer", "downstream", map[string]any{"timeout": 0}) }},
+	{name: "answer reset", hard: true, arm: func(l *link, _ *servers.Server) { l.add("reset_peer", "downstream", map[string]any{"timeout": 0}) }},
 	{name: "answer never comes", arm: func(l *link, _ *servers.Server) { l.add("timeout", "downstream", map[string]any{"timeout": 0}) }},
 	{name: "registry gone for a moment (refused)", arm: func(l *link, _ *servers.Server) { l.cut() }},
 	{name: "slow link, 16 MB/s", stays: true, arm: func(l *link, _ *servers.Server) { l.add("bandwidth", "upstream", map[string]any{"rate": 16 << 10}) }},
@@ -123,7 +124,7 @@ func TestFaults(t *testing.T) {
 // suffer uploads a blob while f happens, and checks what arrived.
 func suffer(t *testing.T, s *servers.Server, f fault, at int64, seed uint64, keeps bool) result {
 	t.Helper()
-	l := newLink(t, s.Host)
+	l := newLink(t, s.Host, f.hard)
 	data, d := noise(blobSize, seed)
 	c := client(t, s, l, func() {
 		if !f.stays {
@@ -151,7 +152,10 @@ func suffer(t *testing.T, s *servers.Server, f fault, at int64, seed uint64, kee
 	}
 	same(t, s, r.Path(), d, data)
 	got := result{fault: f.name, sent: float64(bodies(s)) / float64(d.Size), retries: c.Stats().Retries}
-	if keeps && f.arm != nil && at > 0 && got.sent > 1.6 {
+	if at > 0 && !f.stays && got.retries == 0 {
+		t.Errorf("the fault did not happen\n%s", s.Log)
+	}
+	if keeps && at > 0 && got.sent > 1.6 {
 		t.Errorf("%.2f times the blob was sent\n%s", got.sent, s.Log)
 	}
 	return got

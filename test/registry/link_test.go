@@ -3,9 +3,9 @@ package registry
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"io"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -27,16 +27,18 @@ type link struct {
 	server   *toxiproxy.ApiServer
 	upstream string
 	host     string
+	abrupt   bool // connections end with a reset, not in order
 
-	mu    sync.Mutex
-	proxy *toxiproxy.Proxy
-	ill   bool
+	mu      sync.Mutex
+	proxy   *toxiproxy.Proxy
+	dormant map[string]*dormant // by stream
+	ill     bool
 }
 
-func newLink(t testing.TB, upstream string) *link {
+func newLink(t testing.TB, upstream string, abrupt bool) *link {
 	t.Helper()
 	l := &link{
-		t: t, upstream: upstream, host: "127.0.0.1:0",
+		t: t, upstream: upstream, host: "127.0.0.1:0", abrupt: abrupt,
 		server: toxiproxy.NewServer(toxiproxy.NewMetricsContainer(prometheus.NewRegistry()), zerolog.Nop()),
 	}
 	l.start()
@@ -51,9 +53,23 @@ func newLink(t testing.TB, upstream string) *link {
 
 // start listens at the link's address; another process may hold the port for a moment.
 func (l *link) start() {
+	l.proxy = toxiproxy.NewProxy(l.server, "link", l.host, l.upstream)
+	l.dormant = map[string]*dormant{}
+	for _, stream := range []string{"upstream", "downstream"} {
+		d, err := lay(l.proxy, stream)
+		if err != nil {
+			l.t.Fatal(err)
+		}
+		l.dormant[stream] = d
+	}
+	if l.abrupt {
+		// It does nothing, but toxiproxy resets what it closes when it is there.
+		if _, err := l.proxy.Toxics.AddToxicJson(strings.NewReader(`{"type": "reset_peer", "toxicity": 0}`)); err != nil {
+			l.t.Fatal(err)
+		}
+	}
 	var err error
 	for range 100 {
-		l.proxy = toxiproxy.NewProxy(l.server, "link", l.host, l.upstream)
 		if err = l.proxy.Start(); err == nil {
 			return
 		}
@@ -70,12 +86,8 @@ func (l *link) add(kind, stream string, attributes map[string]any) {
 		return
 	}
 	l.ill = true
-	raw, err := json.Marshal(map[string]any{"type": kind, "stream": stream, "attributes": attributes})
-	if err != nil {
-		panic(err)
-	}
-	if _, err := l.proxy.Toxics.AddToxicJson(bytes.NewReader(raw)); err != nil {
-		l.t.Errorf("toxic %s: %v", raw, err)
+	if err := l.dormant[stream].wake(kind, attributes); err != nil {
+		l.t.Errorf("toxic %s %v: %v", kind, attributes, err)
 	}
 }
 
@@ -87,9 +99,7 @@ func (l *link) cut() {
 	l.proxy.Stop()
 }
 
-// clear ends all that happens. It does so with a new proxy at the same address: a toxic
-// that has closed a connection leaves the toxics before it waiting for ever, and
-// toxiproxy with them when it is asked to change anything.
+// clear ends all that happens, with a new proxy at the same address.
 func (l *link) clear() {
 	l.mu.Lock()
 	defer l.mu.Unlock()

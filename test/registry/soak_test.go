@@ -64,13 +64,13 @@ func mix(t *testing.T, seed uint64, source *servers.Server, destinations []*serv
 	image.Push(t, source.Reference(repository, "src"), source.Inspect()...)
 
 	var all []*link
-	from := newLink(t, source.Host)
+	from := newLink(t, source.Host, random.IntN(2) == 0)
 	all = append(all, from)
 	chaos := []*disorder{{from, source, rand.New(rand.NewPCG(seed, 0)), 3}}
 	auth := item(source, from)
 	var tags []string
 	for i, d := range destinations {
-		l := newLink(t, d.Host)
+		l := newLink(t, d.Host, random.IntN(2) == 0)
 		all = append(all, l)
 		chaos = append(chaos, &disorder{l, d, rand.New(rand.NewPCG(seed, uint64(i+1))), 6})
 		auth += item(d, l)
