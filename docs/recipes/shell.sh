@@ -2,10 +2,16 @@
 # Plain shell, with the container: any other CI system, or a terminal. Secrets come in by a
 # file or by standard input, never on the command line.
 set -eu
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
 
-docker buildx build --output type=oci,dest=image.tar .
+# One platform, by any Docker. For several, BuildKit writes the archive:
+#   docker buildx create --use
+#   docker buildx build --platform linux/amd64,linux/arm64 --output "type=oci,dest=$work/image.tar" .
+docker build -t app .
+docker save -o "$work/image.tar" app
 
-docker run --rm -i -v "$PWD:/project:ro" -w /project \
+docker run --rm -i -v "$work:/work:ro" -w /work \
   ghcr.io/multi-registry-push/multi-registry-push:1 \
   --source ./image.tar \
   --tags docker.io/acme/app:latest,quay.io/acme/app:latest \

@@ -284,7 +284,11 @@ func (r *Resolver) fromSurroundings(repo reference.Repository) Choice {
 		r.useECR(&c, repo.Host, host, r.defaultChain(repo.Host, host, false))
 		return c
 	}
-	return c.skip("no credentials in registry-auth or Docker's configuration")
+	reason := "no credentials in registry-auth or Docker's configuration"
+	if strings.Contains(repo.Host, ":") || !strings.Contains(repo.Host, ".") { // one of the user's own
+		reason += "; one that needs no login is given an item with anonymous: true"
+	}
+	return c.skip(reason)
 }
 
 // skip returns c as a choice without a credential.

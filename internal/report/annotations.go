@@ -59,7 +59,7 @@ func (p *Printer) annotations() []Line {
 		noticed = append(noticed, Line{Kind: NoticeLine, Title: "Destination not configured", Text: lineSkipped(l)})
 	}
 	if enabled == 0 && len(r.registries)+len(r.lines) > 0 && len(r.errs) == 0 && !r.cancelled {
-		warned = append(warned, Line{Kind: WarningLine, Title: "Nothing was published", Text: "Every registry was skipped; log and summary say why."})
+		warned = append(warned, Line{Kind: WarningLine, Title: "Nothing was published", Text: "Every registry was skipped; the log says why."})
 	}
 	var all []Line
 	for _, lines := range [][]Line{failed, warned, noticed} {

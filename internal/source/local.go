@@ -122,10 +122,10 @@ func find(spec Spec, paths Paths) (path, pick string, info os.FileInfo, err erro
 }
 
 func notFound(path string, paths Paths) error {
-	remedy := "Check the path, and that the step that writes it has run."
+	remedy := "Check the path, and that the step that writes it has run. "
 	if paths.Container {
-		remedy = fmt.Sprintf("A container action sees only the workspace (%s) and the runner's temporary folder (%s): write the image into one of them, such as ${{ runner.temp }}.", containerWorkspace, containerTemp)
-	} else if !filepath.IsAbs(path) {
+		remedy += fmt.Sprintf("A container action sees only the workspace (%s) and the runner's temporary folder (%s): write the image into one of them, such as ${{ runner.temp }}.", containerWorkspace, containerTemp)
+	} else if remedy += "A container sees only what is mounted into it."; !filepath.IsAbs(path) {
 		if dir, err := os.Getwd(); err == nil {
 			remedy = fmt.Sprintf("Relative paths start at %s. %s", dir, remedy)
 		}

@@ -1,0 +1,72 @@
+package container
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/goccy/go-yaml"
+)
+
+// TestRecipesWithDocker follows the recipes for a machine with Docker alone, to the
+// letter but for the names of their registries and images: with credentials both registries
+// serve the image, and without the second's the first does.
+func TestRecipesWithDocker(t *testing.T) {
+	image := actionImage(t)
+	shell := read(t, "../../docs/recipes/shell.sh")
+	var gitlab struct {
+		Publish struct{ Script []string }
+	}
+	if err := yaml.Unmarshal([]byte(read(t, "../../docs/recipes/gitlab-ci.yml")), &gitlab); err != nil {
+		t.Fatal(err)
+	}
+	script := gitlab.Publish.Script
+	for name, recipe := range map[string]string{
+		"shell":  shell,
+		"gitlab": script[len(script)-1], // what comes before needs buildx, and another engine
+	} {
+		for _, both := range []bool{true, false} {
+			t.Run(name+map[bool]string{true: "", false: ", one without a password"}[both], func(t *testing.T) {
+				first, second, _ := job(t)
+				folder := t.TempDir()
+				copyFile(t, fixture(t, "buildkit-attested.tar"), filepath.Join(folder, "image.tar"))
+				write(t, filepath.Join(folder, "Dockerfile"), "FROM "+image+"\nLABEL of="+t.Name()+"\n")
+				password := second.Users[0].Password
+				if !both {
+					password = ""
+				}
+				text := strings.NewReplacer(
+					"docker run ", "docker run --network host ",
+					"docker build -t app", "docker build -t app:recipe",
+					"image.tar\" app", "image.tar\" app:recipe",
+					"ghcr.io/multi-registry-push/multi-registry-push:1", image,
+					// Docker Hub is where the second registry is, and needs no line of its own.
+					"docker.io/acme/app", second.Host+"/acme/app",
+					"- username: ", "- registry: "+second.Host+"\n  username: ",
+					"quay.io", first.Host,
+				).Replace(recipe)
+				cmd := exec.Command("sh", "-c", text)
+				cmd.Dir = folder
+				cmd.Env = append(os.Environ(), "DOCKER_BUILDKIT=0",
+					"DOCKERHUB_USERNAME="+second.Users[0].Name, "DOCKERHUB_TOKEN="+password,
+					"QUAY_USERNAME="+first.Users[0].Name, "QUAY_TOKEN="+first.Users[0].Password,
+					"IMAGE="+image, "CI_PROJECT_DIR="+folder, "CI_REGISTRY="+first.Host, "CI_REGISTRY_IMAGE="+first.Host+"/acme/app",
+					"CI_REGISTRY_USER="+first.Users[0].Name, "CI_REGISTRY_PASSWORD="+first.Users[0].Password, "CI_COMMIT_SHORT_SHA=latest")
+				out, err := cmd.CombinedOutput()
+				t.Cleanup(func() { _, _ = docker("rmi", "app:recipe") })
+				if err != nil {
+					t.Fatalf("%v\n%s", err, out)
+				}
+				verified := func(host string) bool { return strings.Contains(string(out), host+"  serves sha256:") }
+				if !verified(first.Host) || verified(second.Host) != both {
+					t.Errorf("not published where it should be:\n%s", out)
+				}
+				if left, err := filepath.Glob(filepath.Join(folder, "*")); err != nil || len(left) != 2 {
+					t.Errorf("the recipe leaves %q (%v)", left, err)
+				}
+			})
+		}
+	}
+}
