@@ -307,7 +307,8 @@ func (p *Printer) notice(e Notice) {
 	}
 }
 
-// Tick prints a line for each copy under way, if the last ones are some seconds old:
+// Tick prints a line for each copy under way, or one for a source that takes its time
+// before there is anything to copy, if the last ones are some seconds old:
 // five at first, more later, so that the log of a long run stays readable. Call it
 // about once a second.
 func (p *Printer) Tick(now time.Time) {
@@ -317,7 +318,8 @@ func (p *Printer) Tick(now time.Time) {
 		return
 	}
 	under := p.record.Progress(now)
-	if len(under) == 0 {
+	since, reading := p.record.reading(now)
+	if len(under) == 0 && !reading {
 		return
 	}
 	if p.nextTick.IsZero() {
@@ -330,6 +332,9 @@ func (p *Printer) Tick(now time.Time) {
 	p.nextTick = now.Add(interval(now.Sub(p.started)))
 	for _, progress := range under {
 		p.sink(Line{Kind: Text, Text: progress.String()})
+	}
+	if len(under) == 0 {
+		p.sink(Line{Kind: Text, Text: fmt.Sprintf("reading the image, %s so far", duration(since))})
 	}
 }
 

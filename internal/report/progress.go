@@ -16,6 +16,7 @@ type Progress struct {
 	Done, Total int64 // bytes; Done never exceeds Total
 	PerSecond   float64
 	Left        time.Duration // 0 when it cannot be told
+	Growing     bool          // layers are still being compressed: Total is what is known so far
 }
 
 // sample notes how many bytes had been sent, at most once a second.
@@ -39,9 +40,20 @@ func (r *Record) Progress(now time.Time) []Progress {
 		if g.open(Copy) < 0 || g.expected <= 0 || len(g.errs) > 0 {
 			continue
 		}
-		all = append(all, g.progress(now))
+		p := g.progress(now)
+		p.Growing = r.source.Digest == ""
+		all = append(all, p)
 	}
 	return all
+}
+
+// reading returns for how long the source has been read, while it is not known yet what
+// is to be copied: layers of an engine or archive may have to be compressed first.
+func (r *Record) reading(now time.Time) (since time.Duration, ok bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	ok = r.phase == Copy && r.source.Digest == "" && len(r.errs) == 0 && !r.cancelled
+	return now.Sub(r.copying), ok
 }
 
 func (g *registry) progress(now time.Time) Progress {
@@ -69,11 +81,17 @@ func (p Progress) Percent() int {
 //
 //	ghcr.io  42 %, 132.1 of 314.6 MB, 25.1 MB/s, 8 s left
 func (p Progress) String() string {
+	if p.Growing {
+		return p.Registry + "  " + p.figures()
+	}
 	return fmt.Sprintf("%s  %d %%, %s", p.Registry, p.Percent(), p.figures())
 }
 
 // figures are what stands behind a live bar: 132.1 of 314.6 MB, 25.1 MB/s, 8 s left.
 func (p Progress) figures() string {
+	if p.Growing {
+		return fmt.Sprintf("%s MB sent, more to come", megabytes(p.Done))
+	}
 	parts := []string{fmt.Sprintf("%s of %s MB", megabytes(p.Done), megabytes(p.Total))}
 	switch {
 	case p.Done >= p.Total:

@@ -22,6 +22,7 @@ type Record struct {
 	source     SourceKnown
 	read       SourceRead
 	phase      Phase
+	copying    time.Time // since when the phase is Copy or later
 	lines      []LineSkipped
 	notices    []Notice
 	registries []*registry // in the order in which they were first named
@@ -103,6 +104,9 @@ func (r *Record) Apply(e Event) {
 		r.dryRun = e.DryRun
 	case PhaseStarted:
 		r.phase = e.Phase
+		if e.Phase == Copy {
+			r.copying = e.Time
+		}
 	case SourceKnown:
 		r.source = e
 	case SourceRead:

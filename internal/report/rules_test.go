@@ -228,7 +228,7 @@ func TestTableKeepsItsWidth(t *testing.T) {
 // show the rate of the last seconds, not of the whole run.
 func TestProgressFollowsTheClock(t *testing.T) {
 	p := newPlay()
-	p.tell(PhaseStarted{p.now(), Copy}, RegistryPhase{p.now(), "r", Copy, false, false}, Expected{p.now(), "r", 1000 * mb})
+	p.tell(PhaseStarted{p.now(), Copy}, SourceKnown{At: p.now(), Digest: "sha256:1"}, RegistryPhase{p.now(), "r", Copy, false, false}, Expected{p.now(), "r", 1000 * mb})
 	lines := func() (n int) {
 		for _, l := range p.lines {
 			if strings.Contains(l.Text, " %, ") {
@@ -257,11 +257,40 @@ func TestProgressFollowsTheClock(t *testing.T) {
 	}
 }
 
+// TestProgressOfASourceThatIsCompressed: no silence while the first layer is compressed,
+// and no percentage of a total that still grows.
+func TestProgressOfASourceThatIsCompressed(t *testing.T) {
+	p := newPlay()
+	p.tell(PhaseStarted{p.now(), Login})
+	wait := func() (last string) {
+		for range 12 {
+			p.tell(SourceRead{At: p.after(time.Second)})
+			p.tick()
+		}
+		return p.lines[len(p.lines)-1].Text
+	}
+	if got := wait(); !strings.HasPrefix(got, "Login") {
+		t.Errorf("before the copy: %q", got)
+	}
+	p.tell(PhaseStarted{p.now(), Copy})
+	if got := wait(); got != "reading the image, 11.0 s so far" {
+		t.Errorf("with nothing to copy yet: %q", got)
+	}
+	p.tell(RegistryPhase{p.now(), "r", Copy, false, false}, Expected{p.now(), "r", 60 * mb}, Sent{p.now(), "r", 60 * mb})
+	if got := wait(); got != "r  60.0 MB sent, more to come" {
+		t.Errorf("while layers are compressed: %q", got)
+	}
+	p.tell(SourceKnown{At: p.now(), Digest: "sha256:1"}, Expected{p.now(), "r", 60 * mb})
+	if got := wait(); !strings.HasPrefix(got, "r  50 %, 60.0 of 120.0 MB") {
+		t.Errorf("when all is known: %q", got)
+	}
+}
+
 func TestLiveBars(t *testing.T) {
 	p := newPlay()
 	var out bytes.Buffer
 	live := NewLive(&out, p.record, 100)
-	p.tell(PhaseStarted{p.now(), Copy}, RegistryPhase{p.now(), "ghcr.io", Copy, false, false}, Expected{p.now(), "ghcr.io", 100 * mb},
+	p.tell(PhaseStarted{p.now(), Copy}, SourceKnown{At: p.now(), Digest: "sha256:1"}, RegistryPhase{p.now(), "ghcr.io", Copy, false, false}, Expected{p.now(), "ghcr.io", 100 * mb},
 		Sent{p.after(2 * time.Second), "ghcr.io", 50 * mb})
 	live.Tick(epoch.Add(p.at))
 	if _, err := live.Write([]byte("a line above\n")); err != nil {
