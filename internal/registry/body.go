@@ -51,6 +51,9 @@ type outgoing struct {
 	reached int64 // bytes handed over by the current pass
 }
 
+// empty reports whether there is nothing to send.
+func (o *outgoing) empty() bool { return o == nil || o.size == 0 }
+
 // open starts a pass over the body; one that is under way ends first.
 func (o *outgoing) open(ctx context.Context, w *watch, counter *atomic.Int64) (io.ReadCloser, error) {
 	o.retract()

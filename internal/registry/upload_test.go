@@ -6,8 +6,10 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/problem"
 )
@@ -303,4 +305,39 @@ func TestUploadCancelled(t *testing.T) {
 	if f.requests("DELETE") != 1 || len(f.sessions) != 0 {
 		t.Error("the upload was left open")
 	}
+}
+
+// A registry may take its time to hash a blob that came in pieces: the request that closes such an
+// upload has no body, but much to do.
+func TestUploadClosedSlowly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFakeHandler(t)
+		f.noPutBody = true
+		f.hook = func(_ http.ResponseWriter, r *http.Request) bool {
+			return r.Method == http.MethodPut && r.ContentLength == 0 && (realClock{}).Sleep(r.Context(), 2*defaultStall) != nil
+		}
+		c := New(Options{Host: "registry.example", Base: handlerTripper{f}})
+		data, d := blobOf(100)
+		how, err := c.Repository("a").Upload(t.Context(), d, nil, &bytesContent{data: data}, nil)
+		if err != nil || how != Uploaded || c.Stats().Retries != 0 {
+			t.Errorf("%v, %v, %d retries", how, err, c.Stats().Retries)
+		}
+	})
+}
+
+// handlerTripper hands requests to a handler, without a network.
+type handlerTripper struct{ http.Handler }
+
+func (h handlerTripper) RoundTrip(req *http.Request) (*http.Response, error) {
+	answer := httptest.NewRecorder()
+	h.ServeHTTP(answer, req)
+	if req.Body != nil {
+		_ = req.Body.Close()
+	}
+	if err := req.Context().Err(); err != nil {
+		return nil, err
+	}
+	resp := answer.Result()
+	resp.Request = req
+	return resp, nil
 }

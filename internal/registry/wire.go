@@ -186,7 +186,7 @@ func (w *wire) send(req *http.Request, s sending) (*http.Response, error) {
 		req.Body = body
 		req.ContentLength = s.body.size
 	}
-	if req.Body == nil && s.commit {
+	if s.commit && s.body.empty() {
 		watch.awaitAnswer()
 	}
 	resp, err := tripper.RoundTrip(req)
