@@ -45,6 +45,30 @@ func TestSlowLinkIsNoStall(t *testing.T) {
 	})
 }
 
+// A connection that is kept still knows the watch of an upload that has ended: it does not wake
+// it up.
+func TestKeptConnectionLeavesAnEndedWatchAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		near, far := net.Pipe()
+		ctx, w := newWatch(t.Context(), time.Minute, time.Hour, true)
+		c := &conn{Conn: near, pieces: newPieces()}
+		watched(c, w)
+		w.end()
+		w.resume() // the transport may still be reading the body
+		go func() { _, _ = io.Copy(io.Discard, far) }()
+		if _, err := c.Write(make([]byte, 2*step)); err != nil {
+			t.Fatal(err)
+		}
+		_ = near.Close()
+		if w.timer.Stop() {
+			t.Error("the time of a watch that has ended runs again")
+		}
+		if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
+			t.Errorf("ended by %v", cause)
+		}
+	})
+}
+
 // Each upload's connection tells its watch.
 func TestUploadsWatchTheirConnection(t *testing.T) {
 	f := newFake(t)

@@ -80,16 +80,17 @@ func (w *watch) resume() {
 	w.timer.Reset(w.allowed)
 }
 
-// end frees the watch; the request's context is over.
+// end frees the watch; the request's context is over. Whoever still holds the watch, such
+// as a connection that is kept for later requests, does not start its time again.
 func (w *watch) end() {
 	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.cancel(nil) // before the mutex is free: see resume
 	w.paused = true
 	w.timer.Stop()
 	if w.whole != nil {
 		w.whole.Stop()
 	}
-	w.mu.Unlock()
-	w.cancel(nil)
 }
 
 // reason returns why a request broke: our caller's reason if it was the caller,
