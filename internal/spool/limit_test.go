@@ -133,6 +133,49 @@ func TestGoingBack(t *testing.T) {
 	}
 }
 
+// A body of the source that takes its time to close, as one over a connection that rests does,
+// holds up nobody else.
+func TestSlowCloseHoldsUpNobody(t *testing.T) {
+	s := newSpool(t, Options{Limit: 8 * mib})
+	src := &origin{content: random(9, 40<<20)}
+	closing, release := make(chan struct{}), make(chan struct{})
+	c := s.Blob(descriptor(src.content), slowClosing{src, closing, release}, 1).Claim()
+	finish(t, open(t, c, 0), src.content)
+	back := open(t, c, 1000) // what it needs is gone: it reads from the source by itself
+	take(t, back, src.content[1000:2000])
+	ended := make(chan struct{})
+	go func() { defer close(ended); back.Close() }()
+	<-closing
+	finish(t, open(t, c, 39<<20), src.content[39<<20:])
+	close(release)
+	<-ended
+}
+
+// slowClosing is a source whose bodies say that they are being closed, and wait, if they
+// were not read to their end.
+type slowClosing struct {
+	*origin
+	closing, release chan struct{}
+}
+
+func (o slowClosing) Open(ctx context.Context, offset int64) (io.ReadCloser, error) {
+	rc, err := o.origin.Open(ctx, offset)
+	return &slowToClose{rc, o}, err
+}
+
+type slowToClose struct {
+	io.ReadCloser
+	o slowClosing
+}
+
+func (b *slowToClose) Close() error {
+	if in := b.ReadCloser.(*body); in.off < int64(len(in.o.content)) {
+		b.o.closing <- struct{}{}
+		<-b.o.release
+	}
+	return b.ReadCloser.Close()
+}
+
 // While there is space, going back costs nothing.
 func TestGoingBackIsFree(t *testing.T) {
 	s := newSpool(t, Options{Limit: 64 * mib})

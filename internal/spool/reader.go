@@ -161,7 +161,7 @@ func (r *reader) readDirect(p []byte) (int, error) {
 	// Only at a mark is it sure that these are the bytes that the others got.
 	held := marked && r.off == next.pos && (b.at(r.off) != nil || r.off == b.written)
 	if r.closed || err != nil || held {
-		st.close()
+		s.garbage = append(s.garbage, st)
 		if held && err == nil {
 			r.direct = nil
 			r.claim.detached = false
@@ -225,7 +225,7 @@ func (r *reader) Close() error {
 	r.closed = true
 	r.cancel()
 	if r.direct != nil && !r.reading {
-		r.direct.close()
+		s.garbage = append(s.garbage, r.direct)
 	}
 	c.pos = r.off
 	c.readers = slices.DeleteFunc(c.readers, func(other *reader) bool { return other == r })

@@ -90,12 +90,12 @@ type Spool struct {
 
 	mu      sync.Mutex // guards what follows, and the guarded part of blobs, claims and readers
 	closed  bool
-	blobs   map[*Blob]struct{} // that hold, or may come to hold, space
-	large   slots              // fetches to disk
-	small   slots              // fetches to memory: these never wait behind large ones
-	space   signal             // something changed for a fetch that waits
-	waiting int                // fetches that wait for it
-	garbage []*segment         // to be closed when the mutex is free
+	blobs   map[*Blob]struct{}     // that hold, or may come to hold, space
+	large   slots                  // fetches to disk
+	small   slots                  // fetches to memory: these never wait behind large ones
+	space   signal                 // something changed for a fetch that waits
+	waiting int                    // fetches that wait for it
+	garbage []interface{ close() } // segments and streams, to be closed when the mutex is free
 	stats   Stats
 }
 
