@@ -2,7 +2,10 @@ package report
 
 import (
 	"fmt"
+	"slices"
 	"strings"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/problem"
 )
 
 // mostAnnotations is how many notices, warnings and errors each GitHub shows of one
@@ -24,7 +27,7 @@ func (p *Printer) annotations() []Line {
 		failed = append(failed, Line{Kind: ErrorLine, Title: title, Text: Advised(err)})
 	}
 	enabled := 0
-	for _, g := range r.registries {
+	for _, g := range r.culpritsFirst() {
 		status, reason := r.status(g)
 		switch status {
 		case Failed:
@@ -66,6 +69,19 @@ func (p *Printer) annotations() []Line {
 		all = append(all, folded(lines)...)
 	}
 	return all
+}
+
+// culpritsFirst returns the registries, those last that failed only because another did.
+func (r *Record) culpritsFirst() []*registry {
+	var culprits, held []*registry
+	for _, g := range r.registries {
+		if len(g.errs) > 0 && !slices.ContainsFunc(g.errs, func(err error) bool { return !problem.Is(err, problem.AtomicHeldBack) }) {
+			held = append(held, g)
+		} else {
+			culprits = append(culprits, g)
+		}
+	}
+	return append(culprits, held...)
 }
 
 // advised returns the errors of a registry with their remedies.

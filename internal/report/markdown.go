@@ -244,7 +244,7 @@ func (r *Record) wrongs() []string {
 	for _, err := range r.errs {
 		lines = append(lines, "- "+explained("", err))
 	}
-	for _, g := range r.registries {
+	for _, g := range r.culpritsFirst() {
 		status, reason := r.status(g)
 		if status != Failed {
 			continue

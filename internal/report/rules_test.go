@@ -5,9 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/problem"
 )
 
 // TestStatus holds the contract's rules for the status of a registry and the exit
@@ -150,6 +153,28 @@ func TestAnnotationsFold(t *testing.T) {
 	}
 	if n != 10 || last.Title != "and 16 more" || !strings.Contains(last.Text, "r24.example.com skipped: password is empty") {
 		t.Errorf("%d notices, the last is %+v", n, last)
+	}
+}
+
+// TestCulpritsComeFirst: what held the others back is the first that a person reads.
+func TestCulpritsComeFirst(t *testing.T) {
+	p := newPlay()
+	held := problem.New(problem.AtomicHeldBack, "a.example", "a.example was not tagged", "", nil)
+	for _, host := range []string{"a.example", "b.example"} {
+		p.tell(RegistryPlanned{At: p.now(), Registry: host, References: []string{host + "/app:1"}})
+	}
+	p.tell(RegistryFailed{p.now(), "b.example", false, errors.New("refused")}, RegistryFailed{p.now(), "a.example", false, held}, Finished{p.now()})
+	var titles []string
+	for _, l := range p.lines {
+		if l.Kind == ErrorLine {
+			titles = append(titles, l.Title)
+		}
+	}
+	if want := []string{"b.example failed", "a.example failed"}; !slices.Equal(titles, want) {
+		t.Errorf("got %q, want %q", titles, want)
+	}
+	if text := p.record.Markdown(MaxSummary); strings.Index(text, "refused") > strings.Index(text, "was not tagged") {
+		t.Errorf("the summary:\n%s", text)
 	}
 }
 
