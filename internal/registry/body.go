@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/http"
 	"sync"
-	"sync/atomic"
 )
 
 // Content is a blob's bytes, which can be read again from any offset.
@@ -55,7 +54,7 @@ type outgoing struct {
 func (o *outgoing) empty() bool { return o == nil || o.size == 0 }
 
 // open starts a pass over the body; one that is under way ends first.
-func (o *outgoing) open(ctx context.Context, w *watch, counter *atomic.Int64) (io.ReadCloser, error) {
+func (o *outgoing) open(ctx context.Context, w *watch, sent func(int64)) (io.ReadCloser, error) {
 	o.retract()
 	if o.size == 0 {
 		return http.NoBody, nil
@@ -67,7 +66,7 @@ func (o *outgoing) open(ctx context.Context, w *watch, counter *atomic.Int64) (i
 		}
 		return nil, &contentError{err}
 	}
-	p := &pass{o: o, content: content, left: o.size, watch: w, counter: counter, done: make(chan struct{})}
+	p := &pass{o: o, content: content, left: o.size, watch: w, sent: sent, done: make(chan struct{})}
 	o.mu.Lock()
 	o.current = p
 	o.mu.Unlock()
@@ -119,7 +118,7 @@ type pass struct {
 	content io.ReadCloser
 	left    int64
 	watch   *watch
-	counter *atomic.Int64
+	sent    func(int64)
 
 	mu      sync.Mutex
 	reading bool
@@ -166,7 +165,7 @@ func (p *pass) advance(n int64) {
 		return
 	}
 	p.left -= n
-	p.counter.Add(n)
+	p.sent(n)
 	p.o.mu.Lock()
 	p.o.reached += n
 	p.o.mu.Unlock()

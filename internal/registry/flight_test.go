@@ -10,6 +10,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/problem"
 )
 
 // A host that is dead costs one budget, not one for each repository that is wanted.
@@ -32,6 +34,73 @@ func TestADeadHostCostsOneBudget(t *testing.T) {
 			t.Errorf("took %v, the budget is %v", took, defaultFirstContact)
 		}
 	})
+}
+
+// A host that dies in mid-run costs one budget, too, however much is still wanted of it, one after
+// the other; one that only refuses one thing costs a budget for each.
+func TestAHostThatDiesCostsOneBudget(t *testing.T) {
+	for name, c := range map[string]struct {
+		answer func(path string) (int, error)
+		least  time.Duration
+		most   time.Duration
+	}{
+		"connection refused": {func(string) (int, error) {
+			return 0, &net.OpError{Op: "dial", Err: errors.New("connection refused")}
+		}, defaultRetryBudget / 2, defaultRetryBudget + longestPause},
+		"503": {func(string) (int, error) { return 503, nil }, defaultRetryBudget / 2, defaultRetryBudget + longestPause},
+		"503 for one, others live": {func(path string) (int, error) {
+			if strings.HasSuffix(path, "/well") {
+				return 404, nil
+			}
+			return 503, nil
+		}, 2 * defaultRetryBudget, 3 * defaultRetryBudget},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c1 := New(Options{Host: "registry.example", Base: tripperFunc(func(req *http.Request) (*http.Response, error) {
+					resp := &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: http.NoBody, Request: req}
+					var err error
+					if req.URL.Path != "/v2/" {
+						resp.StatusCode, err = c.answer(req.URL.Path)
+					}
+					if err != nil {
+						return nil, err
+					}
+					return resp, nil
+				})})
+				start := time.Now()
+				for _, tag := range []string{"1", "2", "3"} {
+					if _, err := c1.Repository("a").Stat(t.Context(), tag); !problem.Is(err, problem.RegistryGaveUp) {
+						t.Errorf("%s: %v", tag, err)
+					}
+					_, _ = c1.Repository("a").StatBlob(t.Context(), "well")
+				}
+				if took := time.Since(start); took < c.least || took > c.most {
+					t.Errorf("took %v, want %v to %v", took, c.least, c.most)
+				}
+			})
+		})
+	}
+}
+
+// What fails now and then, with nothing between to tell, is not dead.
+func TestRareFailuresAreNoDeath(t *testing.T) {
+	clock := newClock()
+	th := newThrottle(clock, 4)
+	start := th.silentSince(time.Minute)
+	_ = clock.Sleep(t.Context(), 30*time.Second)
+	if got := th.silentSince(time.Minute); got != start {
+		t.Errorf("silent since %v, want %v", got, start)
+	}
+	_ = clock.Sleep(t.Context(), 2*time.Minute)
+	if got := th.silentSince(time.Minute); got != clock.Now() {
+		t.Errorf("silent since %v, want %v", got, clock.Now())
+	}
+	th.alive()
+	_ = clock.Sleep(t.Context(), time.Second)
+	if got := th.silentSince(time.Minute); got != clock.Now() {
+		t.Errorf("after a sign of life, silent since %v, want %v", got, clock.Now())
+	}
 }
 
 // A token server that is down costs one budget, too.

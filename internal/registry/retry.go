@@ -104,11 +104,15 @@ type gaveUpError struct {
 	tries int
 	after time.Duration
 	asked time.Duration // how long the registry wanted us to wait
+	dead  bool          // it had been silent for too long when this was first tried
 }
 
 func (e *gaveUpError) Error() string {
 	if e.asked > 0 {
 		return fmt.Sprintf("the registry asks to wait %s: %v", e.asked.Round(time.Second), e.err)
+	}
+	if e.dead {
+		return fmt.Sprintf("given up, since nothing else has come of the registry for %s: %v", e.after.Round(time.Second), e.err)
 	}
 	return fmt.Sprintf("given up after %d tries in %s: %v", e.tries, e.after.Round(time.Second), e.err)
 }
@@ -149,12 +153,21 @@ func (b *budget) again(ctx context.Context, doing string, started time.Time, err
 	if !c.hasAnswered() {
 		limit, least = c.o.FirstContact, 1
 	}
+	// One budget for a host that is dead, not one for each thing that is wanted of it.
+	since := b.since
+	silent := c.throttle.silentSince(longestPause + c.o.Stall)
+	if silent.Before(since) {
+		since = silent
+	}
+	dead := now.Sub(silent) > limit
+	if dead {
+		least = 1
+	}
 	var dns *net.DNSError
 	if errors.As(err, &dns) && dns.IsNotFound {
 		limit = min(limit, unknownHostFor)
 	}
 
-	since := b.since
 	pause := backoff(b.tries - 1)
 	asked := time.Duration(0)
 	var answer *Error
@@ -171,7 +184,7 @@ func (b *budget) again(ctx context.Context, doing string, started time.Time, err
 		return &gaveUpError{err: err, tries: b.tries, after: now.Sub(b.since), asked: asked}
 	}
 	if b.tries >= least && now.Add(max(pause, asked)).Sub(since) > limit {
-		return &gaveUpError{err: err, tries: b.tries, after: now.Sub(b.since)}
+		return &gaveUpError{err: err, tries: b.tries, after: now.Sub(since), dead: dead && b.tries < fewest}
 	}
 
 	c.wire.retries.Add(1)

@@ -41,6 +41,8 @@ type throttle struct {
 	slowed  time.Time     // when the last slowing down began
 	refused int           // times in a row
 	lastOK  time.Time
+	silent  time.Time // the first of the failures since the last sign of life, zero if there is none
+	failed  time.Time // the last of them
 }
 
 const (
@@ -136,6 +138,28 @@ func (t *throttle) lastSuccess() time.Time {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.lastOK
+}
+
+// alive says that the host gave a sign of life: an answer that is no passing failure, or
+// bytes of a blob that move.
+func (t *throttle) alive() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.silent = time.Time{}
+}
+
+// silentSince says that a request failed in passing, and returns since when nothing
+// but that has come of the host. Failures that are longer apart than apart prove nothing
+// of the time between them.
+func (t *throttle) silentSince(apart time.Duration) time.Time {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now := t.clock.Now()
+	if t.silent.IsZero() || now.Sub(t.failed) > apart {
+		t.silent = now
+	}
+	t.failed = now
+	return t.silent
 }
 
 // limiter lets a number of holders in that goes down by half and up by one.

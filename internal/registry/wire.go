@@ -178,7 +178,12 @@ func (w *wire) send(req *http.Request, s sending) (*http.Response, error) {
 	req = req.WithContext(ctx)
 	req.Header.Set("User-Agent", w.c.o.UserAgent)
 	if s.body != nil {
-		body, err := s.body.open(ctx, watch, &w.sent)
+		body, err := s.body.open(ctx, watch, func(n int64) {
+			w.sent.Add(n)
+			if s.bulk && !s.foreign {
+				w.c.throttle.alive()
+			}
+		})
 		if err != nil {
 			watch.end()
 			return nil, err
@@ -209,6 +214,10 @@ func (w *wire) send(req *http.Request, s sending) (*http.Response, error) {
 	}
 	watch.pause() // until somebody reads
 	body := &incoming{ReadCloser: resp.Body, watch: watch, parent: parent}
+	if !s.foreign && !passing(resp.StatusCode) {
+		w.c.throttle.alive()
+		body.alive = w.c.throttle.alive
+	}
 	if s.count {
 		body.counter = &w.received
 	}
@@ -249,6 +258,7 @@ type incoming struct {
 	watch   *watch
 	parent  context.Context
 	counter *atomic.Int64
+	alive   func() // nil for an answer that is no sign of life
 	closed  sync.Once
 }
 
@@ -260,6 +270,9 @@ func (b *incoming) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	if n > 0 {
 		b.watch.touch()
+		if b.alive != nil {
+			b.alive()
+		}
 		if b.counter != nil {
 			b.counter.Add(int64(n))
 		}
