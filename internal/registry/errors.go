@@ -34,14 +34,17 @@ const (
 
 // Codes of the distribution specification's errors that decide something here.
 const (
-	codeNameUnknown   = "NAME_UNKNOWN"
-	codeUploadUnknown = "BLOB_UPLOAD_UNKNOWN"
-	codeUploadInvalid = "BLOB_UPLOAD_INVALID"
-	codeDigestInvalid = "DIGEST_INVALID"
-	codeTagInvalid    = "TAG_INVALID"
-	codeUnsupported   = "UNSUPPORTED"
-	codeRangeInvalid  = "RANGE_INVALID"
-	codeSizeInvalid   = "SIZE_INVALID"
+	codeNameUnknown     = "NAME_UNKNOWN"
+	codeContentUnknown  = "MANIFEST_BLOB_UNKNOWN"
+	codeManifestUnknown = "MANIFEST_UNKNOWN"
+	codeBlobUnknown     = "BLOB_UNKNOWN"
+	codeUploadUnknown   = "BLOB_UPLOAD_UNKNOWN"
+	codeUploadInvalid   = "BLOB_UPLOAD_INVALID"
+	codeDigestInvalid   = "DIGEST_INVALID"
+	codeTagInvalid      = "TAG_INVALID"
+	codeUnsupported     = "UNSUPPORTED"
+	codeRangeInvalid    = "RANGE_INVALID"
+	codeSizeInvalid     = "SIZE_INVALID"
 )
 
 // Error is a registry's answer that says no.

@@ -176,3 +176,45 @@ func TestNoticesAreSentWithoutLocks(t *testing.T) {
 		t.Error("no notice of a token renewed")
 	}
 }
+
+// A registry that does not see yet what it took is asked a few times more; one that is not known
+// to have it is believed.
+func TestRegistryThatSeesLate(t *testing.T) {
+	for _, c := range []struct {
+		status int
+		code   string
+		late   int // times
+		whole  bool
+		puts   int
+		fails  bool
+	}{
+		{404, "MANIFEST_BLOB_UNKNOWN", 3, true, 4, false},
+		{400, "MANIFEST_BLOB_UNKNOWN", 1, true, 2, false},
+		{404, "MANIFEST_UNKNOWN", 1, true, 2, false},
+		{404, "MANIFEST_BLOB_UNKNOWN", 1 << 20, true, 1 + mostUnseen, true},
+		{404, "MANIFEST_BLOB_UNKNOWN", 1, false, 1, true},
+		{404, "NAME_UNKNOWN", 1, true, 1, true},
+		{403, "MANIFEST_BLOB_UNKNOWN", 1, true, 1, true},
+	} {
+		f := newFake(t)
+		tries := 0
+		f.hook = func(w http.ResponseWriter, r *http.Request) bool {
+			if r.Method != http.MethodPut {
+				return false
+			}
+			if tries++; tries <= c.late {
+				refuse(w, c.status, c.code, "manifest blob unknown to registry")
+				return true
+			}
+			return false
+		}
+		client, clock := f.client(nil)
+		_, err := client.Repository("a").PutManifest(t.Context(), "v1", []byte("{}"), "x/y", Condition{Whole: c.whole})
+		if (err != nil) != c.fails || tries != c.puts || clock.slept() > 10*time.Second {
+			t.Errorf("%+v: %d PUTs in %v, %v", c, tries, clock.slept(), err)
+		}
+		if c.fails && !strings.Contains(err.Error(), c.code) {
+			t.Errorf("%+v: %v", c, err)
+		}
+	}
+}

@@ -17,7 +17,15 @@ import (
 type Condition struct {
 	IfNoneMatch bool   // only if there is nothing
 	IfMatch     string // only if there is this digest
+	// Whole says that the registry is known to have all that the manifest points at: it
+	// took it, or showed it. One that says otherwise has not seen it everywhere yet, and
+	// is asked a few times more.
+	Whole bool
 }
+
+// mostUnseen is how often a manifest is written again after the registry said that it
+// lacks what it was given: some seconds in all.
+const mostUnseen = 4
 
 // PutResult is what a registry says of a manifest it took.
 type PutResult struct {
@@ -44,7 +52,7 @@ func (r *Repository) PutManifest(ctx context.Context, ref string, raw []byte, me
 	if cond.IfMatch != "" {
 		header.Set("If-Match", `"`+cond.IfMatch+`"`)
 	}
-	tries := 0
+	tries, unseen := 0, 0
 	var result PutResult
 	err := r.reading(ctx, doing, func(ctx context.Context) error {
 		tries++
@@ -52,6 +60,10 @@ func (r *Repository) PutManifest(ctx context.Context, ref string, raw []byte, me
 			doing: doing, method: http.MethodPut, url: r.at("/manifests/"+ref, nil), header: header,
 			body: &outgoing{content: manifestBytes(raw), size: int64(len(raw))}, need: access{write: true}, commit: true,
 		})
+		if cond.Whole && lacksContent(err) && unseen < mostUnseen {
+			unseen++
+			return &againError{err}
+		}
 		if err != nil {
 			return err
 		}
@@ -87,6 +99,20 @@ func (r *Repository) PutManifest(ctx context.Context, ref string, raw []byte, me
 		}
 	}
 	return PutResult{}, r.explain(ctx, doing, true, err)
+}
+
+// lacksContent reports whether a registry says that it does not have what a manifest
+// points at.
+func lacksContent(err error) bool {
+	var answer *Error
+	if !errors.As(err, &answer) || answer.Status != http.StatusBadRequest && answer.Status != http.StatusNotFound {
+		return false
+	}
+	switch answer.Code {
+	case codeContentUnknown, codeBlobUnknown, codeManifestUnknown:
+		return true
+	}
+	return false
 }
 
 // immutable recognises a registry's own protection of tags: ECR says TAG_INVALID or

@@ -113,7 +113,7 @@ func (r *run) writeManifest(ctx context.Context, s *site, t *target, m *source.M
 		return
 	}
 	d := m.Descriptor
-	if _, err := t.repository.PutManifest(ctx, d.Digest.String(), m.Raw, string(d.MediaType), registry.Condition{}); err != nil {
+	if _, err := t.repository.PutManifest(ctx, d.Digest.String(), m.Raw, string(d.MediaType), registry.Condition{Whole: true}); err != nil {
 		r.fail(ctx, s, t, err)
 		return
 	}

@@ -182,7 +182,7 @@ func (r *run) writeOne(ctx context.Context, m *move) error {
 		}
 		return nil
 	}
-	cond := registry.Condition{}
+	cond := registry.Condition{Whole: true}
 	if m.asked && r.ImmutableTags != nil && r.ImmutableTags.MatchString(m.tag) {
 		// Between the look and the write somebody may have been faster: look again, and
 		// let registries that honour conditions close the gap that is left.

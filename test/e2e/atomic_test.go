@@ -242,14 +242,19 @@ func TestVerify(t *testing.T) {
 	}
 }
 
-// A registry that serves a tag late is asked again before it is judged.
+// A registry that serves a tag late, or does not see yet what it was given, is asked again before it is judged.
 func TestEventualConsistency(t *testing.T) {
 	w := newWorld(t)
 	s := servers.Olareg(t, servers.Options{})
+	unseen := s.Faults.Add(servers.Fault{Match: servers.Matching(http.MethodPut, "/manifests/"), Count: 2, Status: 404,
+		Body: `{"errors":[{"code":"MANIFEST_BLOB_UNKNOWN","message":"blob unknown to registry"}]}`})
 	written := false
 	s.Faults.Add(servers.Fault{Match: func(q *http.Request) bool {
 		written = written || tagWrite("1")(q)
 		return written && q.Method == http.MethodHead
 	}, Count: 2, Status: 404})
 	job{source: w.source, tags: []string{s.Reference("acme/app", "1")}, auth: s.Item(0)}.run(t).exits(0)
+	if unseen.Hits() != 2 {
+		t.Errorf("%d manifests were not seen", unseen.Hits())
+	}
 }
