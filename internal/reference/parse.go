@@ -1,6 +1,7 @@
 package reference
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"strings"
@@ -37,6 +38,9 @@ func (e *NotConfigured) Error() string { return e.Reason }
 // component, else a *problem.Problem with code InvalidTag.
 func ParseDestination(text string) (Reference, error) {
 	text = strings.TrimSpace(text)
+	if HoldsCredentials(text) {
+		return Reference{}, problem.New(problem.InvalidTag, "", credentialsInFront, "Write HOST/REPOSITORY:TAG, and the credentials in registry-auth.", nil)
+	}
 	if scheme, rest, ok := strings.Cut(text, "://"); ok {
 		if rest == "" || rest[0] == '/' || rest[0] == ':' {
 			return Reference{}, &NotConfigured{Reason: "the registry behind :// is empty"}
@@ -112,6 +116,9 @@ func ParseScope(text string) (host, path string, err error) {
 	if CanonicalHost(text) == DockerHub {
 		return DockerHub, "", nil
 	}
+	if HoldsCredentials(text + "/") {
+		return "", "", errors.New(credentialsInFront)
+	}
 	if before, rest, ok := strings.Cut(text, "://"); ok {
 		if !strings.EqualFold(before, "https") && !strings.EqualFold(before, "http") {
 			return "", "", fmt.Errorf("%q is not a registry host: the scheme is not https", short(text))
@@ -133,6 +140,26 @@ func ParseScope(text string) (host, path string, err error) {
 		return "", "", fmt.Errorf("%q is not a registry host, or host and path: %w", short(text), e)
 	}
 	return host, path, nil
+}
+
+// credentialsInFront is all that is said of a reference with credentials: any other
+// message would repeat them.
+const credentialsInFront = "credentials stand in front of the host"
+
+// HoldsCredentials reports whether text is a reference with USER:PASSWORD@ or TOKEN@ in
+// front of its host, as addresses of repositories have it that were copied from elsewhere.
+func HoldsCredentials(text string) bool {
+	if _, rest, ok := strings.Cut(text, "://"); ok {
+		text = rest
+	}
+	first, _, more := strings.Cut(text, "/")
+	at := strings.LastIndexByte(first, '@')
+	if at < 0 {
+		return false
+	}
+	host := first[at+1:] // or a digest, which nothing follows
+	digest := strings.HasPrefix(host, "sha256:") || strings.HasPrefix(host, "sha512:")
+	return more || namesHost(host) && hostName.MatchString(host) && !digest
 }
 
 type badName struct{ what, remedy string }

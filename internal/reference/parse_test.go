@@ -72,7 +72,8 @@ func TestParseDestinationRefuses(t *testing.T) {
 		"-x.io/me/app:1":                             "not a host",
 		"ghcr.io:99999/me/app:1":                     "not a port",
 		"ghcr.io:0/me/app:1":                         "not a port",
-		"user@ghcr.io/me/app:1":                      "not a digest",
+		"ghcr.io/me@ghcr.io/app:1":                   "not a digest",
+		"app:1@sha256:12":                            "not a digest",
 		"ghcr.io/me/ap\x1b[31mp:1":                   "cannot be part",
 		"ghcr.io/me/äpp:1":                           "cannot be part",
 		"ghcr.io/" + strings.Repeat("a", 256) + ":1": "256 characters",
@@ -174,4 +175,26 @@ func FuzzParseDestination(f *testing.F) {
 			t.Errorf("%q parsed as %s, which is the source %s, %v", text, got, source, err)
 		}
 	})
+}
+
+// A reference with credentials in it, as people paste it, must not be repeated by the
+// message that refuses it.
+func TestCredentialsAreNotRepeated(t *testing.T) {
+	for _, text := range []string{
+		"https://me:hunter22@ghcr.io/me/app:1", "me:hunter22@ghcr.io/me/app", "hunter22@ghcr.io/me/app", "me:hunter22@localhost/app", "me:hunter22@ghcr.io",
+		"docker://me:hunter22@/app:1", "me:p@hunter22@ghcr.io:443/me/app:1@sha256:" + strings.Repeat("0", 64),
+	} {
+		_, tag := ParseDestination(text)
+		_, _, scope := ParseScope(strings.TrimPrefix(text, "docker://"))
+		for _, err := range []error{tag, scope} {
+			if err == nil || !strings.Contains(err.Error(), "credentials") || strings.Contains(err.Error()+problem.Advice(err), "hunter22") {
+				t.Errorf("%q: %v", text, err)
+			}
+		}
+	}
+	for _, text := range []string{"app@sha256:" + strings.Repeat("0", 64), "ghcr.io/me/app:1@sha256:12", "app@", "app", "ghcr.io:443/me/app:1", "docker://app:1@sha256:12"} {
+		if HoldsCredentials(text) {
+			t.Errorf("%q is taken for one with credentials", text)
+		}
+	}
 }

@@ -61,15 +61,22 @@ func Parse(value string, paths Paths) (Spec, error) {
 		return spec, invalid(fmt.Sprintf("source %q is more than one line", short(text)), "Name one image.")
 	}
 	kind, rest, prefixed := cutPrefix(text)
+	untagged, _, _ := cutTag(text)
+	path := isPath(text) || isPath(untagged)
+	if !prefixed && !path || kind == Registry || kind == DockerDaemon {
+		// Before anything quotes it.
+		if reference.HoldsCredentials(rest) {
+			return spec, invalid("source: credentials stand in front of the host", "Write HOST/REPOSITORY:TAG, and the credentials in registry-auth.")
+		}
+	}
 	if prefixed {
 		return parsePrefixed(spec, kind, rest, paths)
 	}
 	if scheme, rest, ok := cutScheme(text); ok {
 		return spec, invalid(fmt.Sprintf("source %q begins with %s, which names no kind of image", short(text), short(scheme)), fmt.Sprintf("Write docker://%s for an image in a registry.", short(rest)))
 	}
-	untagged, _, _ := cutTag(text)
 	switch {
-	case isPath(text), isPath(untagged):
+	case path:
 		spec.Kind, spec.Path = BarePath, paths.Map(text)
 		return spec, nil
 	case paths.exists(text), paths.exists(untagged):
@@ -162,7 +169,7 @@ func cutPrefix(text string) (Kind, string, bool) {
 			return kind, rest, true
 		}
 	}
-	return "", "", false
+	return "", text, false
 }
 
 // cutScheme finds schemes that we do not know, and docker: without its slashes.

@@ -86,9 +86,17 @@ func TestParseRefuses(t *testing.T) {
 		"https://ghcr.io/me/app":   "docker://",
 		"docker:nginx":             "docker://nginx",
 		"a\nb":                     "one line",
+
+		"me:hunter22@ghcr.io/app":                 "credentials",
+		"https://me:hunter22@ghcr.io/app":         "credentials",
+		"docker://hunter22@ghcr.io/app:1@":        "credentials",
+		"docker-daemon:me:hunter22@ghcr.io/app:1": "credentials",
 	} {
 		_, err := Parse(value, Paths{Exists: func(string) bool { return false }})
 		wantProblem(t, err, problem.InvalidSource, says)
+		if text := err.Error() + problem.Advice(err); strings.Contains(text, "hunter22") {
+			t.Errorf("%q is repeated: %s", value, text)
+		}
 	}
 }
 
