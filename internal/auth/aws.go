@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"net"
 	"net/http"
 	"path/filepath"
 	"strings"
@@ -72,19 +73,24 @@ func (r *Resolver) region(h ecrHost) string {
 	return cmp.Or(h.region, r.o.Getenv("AWS_REGION"), r.o.Getenv("AWS_DEFAULT_REGION"))
 }
 
-// holdsAWS reports whether the environment holds AWS credentials that the default
-// chain would find. A variable that is set but empty, as from an unset secret, holds
-// nothing.
-func (r *Resolver) holdsAWS() bool {
+// namesAWS reports whether the environment's variables name AWS credentials for the
+// default chain. One that is set but empty, as from an unset secret, names nothing.
+func (r *Resolver) namesAWS() bool {
 	env := r.o.Getenv
-	switch {
-	case env("AWS_ACCESS_KEY_ID") != "" && env("AWS_SECRET_ACCESS_KEY") != "",
-		env("AWS_WEB_IDENTITY_TOKEN_FILE") != "" && env("AWS_ROLE_ARN") != "",
-		env("AWS_PROFILE") != "",
-		env("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI") != "",
-		env("AWS_CONTAINER_CREDENTIALS_FULL_URI") != "":
+	return env("AWS_ACCESS_KEY_ID") != "" && env("AWS_SECRET_ACCESS_KEY") != "" ||
+		env("AWS_WEB_IDENTITY_TOKEN_FILE") != "" && env("AWS_ROLE_ARN") != "" ||
+		env("AWS_PROFILE") != "" ||
+		env("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI") != "" ||
+		env("AWS_CONTAINER_CREDENTIALS_FULL_URI") != ""
+}
+
+// holdsAWS reports whether the default chain would find AWS credentials in the
+// environment: in its variables, or in the SDK's file.
+func (r *Resolver) holdsAWS() bool {
+	if r.namesAWS() {
 		return true
 	}
+	env := r.o.Getenv
 	for _, file := range []string{env("AWS_SHARED_CREDENTIALS_FILE"), filepath.Join(env("HOME"), ".aws", "credentials")} {
 		if file == "" || !filepath.IsAbs(file) {
 			continue
@@ -170,33 +176,49 @@ func (r *Resolver) defaultChain(registry string, h ecrHost, metadata bool) awsKe
 		state = imds.ClientDefaultEnableState
 	}
 	cache := aws.NewCredentialsCache(aws.CredentialsProviderFunc(func(ctx context.Context) (aws.Credentials, error) {
-		missing := func(err error) error {
-			return problem.New(problem.MissingCredentials, registry, "AWS credentials are unset",
-				"Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or `aws-role` in the registry's item.", errors.New(r.clean(err.Error())))
+		// The SDK sends what is in these files without showing it to us first.
+		for _, name := range []string{"AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"} {
+			if sent, err := r.o.ReadFile(r.o.Getenv(name)); err == nil {
+				r.o.Vault.Learn("", secret.New(string(sent)))
+			}
 		}
 		c, err := config.LoadDefaultConfig(ctx,
 			config.WithRegion(cmp.Or(r.region(h), "us-east-1")),
 			config.WithHTTPClient(r.chainClient()),
 			config.WithLogger(logging.Nop{}),
 			config.WithEC2IMDSClientEnableState(state))
-		if err != nil {
-			return aws.Credentials{}, missing(err)
+		var got aws.Credentials
+		if err == nil {
+			got, err = c.Credentials.Retrieve(ctx)
 		}
-		got, err := c.Credentials.Retrieve(ctx)
 		if err != nil {
-			if ctx.Err() != nil {
-				return aws.Credentials{}, ctx.Err()
-			}
-			var refused smithy.APIError
-			if errors.As(err, &refused) {
-				return aws.Credentials{}, r.awsProblem(problem.WrongCredentials, registry, "getting AWS credentials for "+registry, "", err)
-			}
-			return aws.Credentials{}, missing(err)
+			return aws.Credentials{}, r.chainProblem(ctx, registry, err)
 		}
 		r.learnKeys(got)
 		return got, nil
 	}))
 	return cache.Retrieve
+}
+
+// chainProblem makes a problem of the default chain's error. A chain that ends in nothing
+// means that the credentials are unset, as does a profile that no file has; what the
+// environment names and cannot be had is a failure.
+func (r *Resolver) chainProblem(ctx context.Context, registry string, err error) error {
+	var refused smithy.APIError
+	var noProfile config.SharedConfigProfileNotExistError
+	var network net.Error
+	code := problem.WrongCredentials
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case errors.As(err, &refused):
+	case !r.namesAWS(), errors.As(err, &noProfile):
+		return problem.New(problem.MissingCredentials, registry, "AWS credentials are unset",
+			"Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or `aws-role` in the registry's item.", errors.New(r.clean(err.Error())))
+	case errors.As(err, &network):
+		code = problem.Unreachable
+	}
+	return r.awsProblem(code, registry, "getting AWS credentials for "+registry, "", err)
 }
 
 // chainClient returns the client of the SDK's own chain. It is of the SDK's kind, since
@@ -208,6 +230,9 @@ func (r *Resolver) chainClient() aws.HTTPClient {
 	}
 	return awshttp.NewBuildableClient().WithTimeout(r.o.Timeout).WithTransportOptions(func(t *http.Transport) {
 		t.Proxy, t.DialContext, t.TLSClientConfig = base.Proxy, base.DialContext, base.TLSClientConfig.Clone()
+		if c := t.TLSClientConfig; c != nil && c.RootCAs != nil {
+			c.RootCAs = c.RootCAs.Clone() // the SDK adds AWS_CA_BUNDLE to it, while others use ours
+		}
 		t.DisableKeepAlives = true // it is used once
 	})
 }

@@ -115,7 +115,7 @@ func TestSeveralAccountsAndRegions(t *testing.T) {
 	for host := range apis {
 		for _, path := range []string{"a/one", "a/two", "b/three"} {
 			wg.Go(func() {
-				if err := j.push(r.For(repository(host, path)).Auth, host, path); err != nil {
+				if err := j.push(r.For(t.Context(), repository(host, path)).Auth, host, path); err != nil {
 					t.Error(err)
 				}
 			})
@@ -334,6 +334,21 @@ func TestDefaultChain(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	})
+	t.Run("web identity that cannot be had", func(t *testing.T) {
+		j, a, _, _ := account(t)
+		set(t, j, "AWS_ROLE_ARN", a.Role, "AWS_WEB_IDENTITY_TOKEN_FILE", t.TempDir()+"/gone")
+		_, err := j.choose(j.resolver(), ecrHost, "acme/app").Auth.Authorization()
+		if !problem.Is(err, problem.WrongCredentials) || !strings.Contains(err.Error(), "/gone") {
+			t.Errorf("without its file: %v", err)
+		}
+		set(t, j, "AWS_ROLE_ARN", a.Role, "AWS_WEB_IDENTITY_TOKEN_FILE", tokenFile(t, j, "sts.amazonaws.com"), "AWS_MAX_ATTEMPTS", "1")
+		a.STS(stsHost, "sts.amazonaws.com")
+		j.net.Unplug(stsHost)
+		_, err = j.choose(j.resolver(), ecrHost, "acme/app").Auth.Authorization()
+		if !problem.Is(err, problem.Unreachable) {
+			t.Errorf("without STS: %v", err)
+		}
+	})
 	t.Run("wrong key", func(t *testing.T) {
 		j, _, _, _ := account(t)
 		set(t, j, "AWS_ACCESS_KEY_ID", "AKIAWRONG", "AWS_SECRET_ACCESS_KEY", "wrong-secret-key")
@@ -356,7 +371,7 @@ func TestInstanceMetadata(t *testing.T) {
 		t.Setenv(name, "")
 	}
 	t.Setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", metadata.URL)
-	if c := j.resolver().For(repository(ecrHost, "acme/app")); c.Skip != "AWS credentials are unset" {
+	if c := j.resolver().For(t.Context(), repository(ecrHost, "acme/app")); c.Skip != "AWS credentials are unset" {
 		t.Errorf("without ecr: true: %q, %q", c.Skip, c.Origin)
 	}
 	// Nor when files of the SDK hold keys, but none for the profile that applies.
