@@ -45,9 +45,9 @@ func (p *problems) add(code problem.Code, what, remedy string) {
 }
 
 // readInputs takes every input from its flag, else from the environment, else from its
-// default. The error is ctx's: somebody may cancel while standard input is waited for.
-func readInputs(ctx context.Context, def *definition, args arguments, vars variables, stdin io.Reader, bad *problems) (in *inputs, cancelled error) {
-	in = &inputs{values: map[string]string{}, flags: map[string]bool{}, unread: map[string]bool{}}
+// default. Standard input is waited for until ctx is done.
+func readInputs(ctx context.Context, def *definition, args arguments, vars variables, stdin io.Reader, bad *problems) *inputs {
+	in := &inputs{values: map[string]string{}, flags: map[string]bool{}, unread: map[string]bool{}}
 	unknownVariables(def, vars, bad)
 	stdinTaken := ""
 	for _, d := range def.Inputs {
@@ -64,10 +64,7 @@ func readInputs(ctx context.Context, def *definition, args arguments, vars varia
 					stdinTaken = d.Name
 				}
 				text, err := readSecret(ctx, values[0], stdin)
-				switch {
-				case err != nil && ctx.Err() != nil:
-					cancelled = ctx.Err()
-				case err != nil:
+				if err != nil {
 					in.unread[d.Name] = true
 					bad.add(problem.InvalidInput, fmt.Sprintf("--%s: %v", d.Name, err), "Write @FILE, or - for standard input.")
 				}
@@ -83,7 +80,7 @@ func readInputs(ctx context.Context, def *definition, args arguments, vars varia
 			}
 		}
 	}
-	return in, cancelled
+	return in
 }
 
 // input returns an input's variable. The runner makes it of the input's name: upper case,

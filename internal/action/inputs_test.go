@@ -59,10 +59,7 @@ func read(t *testing.T, args, environ []string, stdin string) (*inputs, *setting
 	def, _ := actionDefinition(t)
 	var bad problems
 	a := parseArguments(def, args, &bad)
-	in, err := readInputs(t.Context(), def, a, newVariables(environ), strings.NewReader(stdin), &bad)
-	if err != nil {
-		t.Fatal(err)
-	}
+	in := readInputs(t.Context(), def, a, newVariables(environ), strings.NewReader(stdin), &bad)
 	return in, parseSettings(in, func(string, secret.Text) {}, "", &bad), bad
 }
 
@@ -204,10 +201,7 @@ func FuzzInputs(f *testing.F) {
 	f.Fuzz(func(t *testing.T, a, b, c, variable string) {
 		var bad problems
 		args := parseArguments(def, []string{a, b, c}, &bad)
-		in, err := readInputs(t.Context(), def, args, newVariables([]string{variable, "GITHUB_ACTIONS=true"}), strings.NewReader("x"), &bad)
-		if err != nil {
-			t.Fatal(err)
-		}
+		in := readInputs(t.Context(), def, args, newVariables([]string{variable, "GITHUB_ACTIONS=true"}), strings.NewReader("x"), &bad)
 		parseSettings(in, func(string, secret.Text) {}, "", &bad)
 		for _, err := range bad {
 			if len(err.Error()) > 4000 {

@@ -51,33 +51,31 @@ func Main(ctx context.Context, env Env) (status int) {
 		return exitOK
 	}
 	learnEnvironment(vars, out.vault)
-	in, cancelled := readInputs(ctx, def, args, vars, env.Stdin, &bad)
+	in := readInputs(ctx, def, args, vars, env.Stdin, &bad)
 	set := parseSettings(in, out.vault.Learn, vars.get("GITHUB_ACTOR"), &bad)
 
 	s := newStep(env, vars, out, set)
-	if cancelled != nil {
-		s.emit(report.Started{At: s.at(), DryRun: set.DryRun})
-		s.emit(report.Cancelled{At: s.at()})
-		s.emit(report.Finished{At: s.at()})
-		return s.finish(def)
-	}
 	request, plan := s.prepare(ctx, in, &bad)
 	s.emit(report.Started{At: s.at(), DryRun: set.DryRun})
-	if len(bad) > 0 {
+	switch {
+	case ctx.Err() != nil: // what was read by then may be half of it
+		s.emit(report.Cancelled{At: s.at()})
+		s.emit(report.Finished{At: s.at()})
+	case len(bad) > 0:
 		for _, err := range bad {
 			s.emit(report.RunFailed{At: s.at(), Err: err})
 		}
 		s.emit(report.Finished{At: s.at()})
-	} else {
+	default:
 		s.run(ctx, request, plan)
 	}
 	return s.finish(def)
 }
 
-// learnEnvironment makes the secrets of the job's environment known. Most are never used;
-// an error of a proxy or a provider could still repeat them.
+// learnEnvironment makes those secrets of the job's environment known that package auth
+// has no use for: an error of a proxy or a provider could still repeat them.
 func learnEnvironment(vars variables, vault *secret.Vault) {
-	for _, name := range []string{"GITHUB_TOKEN", "ACTIONS_RUNTIME_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_TOKEN", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"} {
+	for _, name := range []string{"GITHUB_TOKEN", "ACTIONS_RUNTIME_TOKEN"} {
 		vault.Learn("", secret.New(vars.get(name)))
 	}
 	for _, name := range []string{"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"} {
@@ -94,7 +92,7 @@ func (s *step) prepare(ctx context.Context, in *inputs, bad *problems) (replicat
 		bad.add(problem.MissingCredentials, in.where("tags")+" is empty, and missing-credentials is fail", "Look at the step or variable that should have filled it.")
 	}
 	request := s.request()
-	plan := replicate.NewPlan(request)
+	plan := replicate.NewPlan(ctx, request)
 	if !plan.Enabled() && !s.set.Undecided {
 		return request, plan
 	}

@@ -27,7 +27,7 @@ func redacted(e report.Event, hide func(string) string) report.Event {
 		e.Line, e.Reason = redact(e.Line), redact(e.Reason)
 		return e
 	case report.RegistryPlanned:
-		e.Skip = redact(e.Skip)
+		e.Skip, e.Accounts = redact(e.Skip), each(e.Accounts, redact)
 		return e
 	case report.RegistrySkipped:
 		e.Reason = redact(e.Reason)
@@ -43,14 +43,19 @@ func redacted(e report.Event, hide func(string) string) report.Event {
 		return e
 	case report.SourceKnown:
 		e.Reference, e.Digest, e.MediaType = redact(e.Reference), redact(e.Digest), redact(e.MediaType)
-		platforms := make([]string, len(e.Platforms)) // the event's own are the sender's
-		for i, p := range e.Platforms {
-			platforms[i] = redact(p)
-		}
-		e.Platforms = platforms
+		e.Platforms = each(e.Platforms, redact)
 		return e
 	}
 	return e
+}
+
+// each returns a list of its own: the event's is the sender's.
+func each(texts []string, redact func(string) string) []string {
+	out := make([]string, len(texts))
+	for i, text := range texts {
+		out[i] = redact(text)
+	}
+	return out
 }
 
 // oneLine puts spaces where a text has line breaks.

@@ -82,10 +82,10 @@ type found struct {
 
 // lookup finds the credential of repo: the entry of the longest path, a credential
 // helper before what stands in the file.
-func (c *dockerConfig) lookup(r *Resolver, repo reference.Repository) (f found, ok bool, warnings []string) {
+func (c *dockerConfig) lookup(ctx context.Context, r *Resolver, repo reference.Repository) (f found, ok bool, warnings []string) {
 	for key := repo.String(); ; {
 		if helper := c.helper(key, repo.Host); helper != "" {
-			config, err := r.runHelper(helper, key)
+			config, err := r.runHelper(ctx, helper, key)
 			switch {
 			case errors.Is(err, errNoCredentials):
 			case err != nil:
@@ -192,7 +192,7 @@ type helperAnswer struct {
 }
 
 // runHelper asks a credential helper once for each server.
-func (r *Resolver) runHelper(name, key string) (authn.AuthConfig, error) {
+func (r *Resolver) runHelper(ctx context.Context, name, key string) (authn.AuthConfig, error) {
 	server := key
 	if server == reference.DockerHub {
 		server = "https://index.docker.io/v1/" // the name under which Docker stores it
@@ -203,7 +203,7 @@ func (r *Resolver) runHelper(name, key string) (authn.AuthConfig, error) {
 	if a, known := r.helped[id]; known {
 		return a.config, a.err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	user, password, err := r.o.Helper(ctx, name, server)
 	a := helperAnswer{err: err}

@@ -50,7 +50,7 @@ func TestDockerConfigOrder(t *testing.T) {
 		if len(warnings) > 0 {
 			t.Errorf("warnings: %v", warnings)
 		}
-		c := r.For(repo("quay.io", "a/b"))
+		c := r.For(t.Context(), repo("quay.io", "a/b"))
 		if drop == 4 {
 			if c.Skip == "" {
 				t.Errorf("a credential out of nothing: %+v", c)
@@ -69,7 +69,7 @@ func TestDockerConfigOrder(t *testing.T) {
 		GitHubToken: secret.New("ghs_x"), ServerURL: github,
 	})
 	for _, host := range []string{"ghcr.io", ecrPrivate} {
-		if c := r.For(repo(host, "a/b")); !strings.HasPrefix(c.Origin, "DOCKER_AUTH_CONFIG") {
+		if c := r.For(t.Context(), repo(host, "a/b")); !strings.HasPrefix(c.Origin, "DOCKER_AUTH_CONFIG") {
 			t.Errorf("%s: %q", host, c.Origin)
 		}
 	}
@@ -106,7 +106,7 @@ func TestDockerConfigEntries(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			vault := secret.NewVault(nil)
 			r, warnings := NewResolver(Options{Vault: vault, Getenv: env("DOCKER_AUTH_CONFIG", tt.config)})
-			c := r.For(repo(tt.host, tt.path))
+			c := r.For(t.Context(), repo(tt.host, tt.path))
 			if len(warnings)+len(c.Warnings) > 0 {
 				t.Errorf("warnings: %v %v", warnings, c.Warnings)
 			}
@@ -145,11 +145,11 @@ func TestDockerConfigThatCannotBeRead(t *testing.T) {
 	if strings.Contains(text, "c2VjcmV0") {
 		t.Errorf("a warning quotes the secret:\n%s", text)
 	}
-	c := r.For(repo("quay.io", "x"))
+	c := r.For(t.Context(), repo("quay.io", "x"))
 	if c.Skip == "" || len(c.Warnings) != 1 || strings.Contains(c.Warnings[0], "!!!") {
 		t.Errorf("%+v", c)
 	}
-	if c := r.For(repo("gcr.io", "x")); c.Skip != "" || len(c.Warnings) > 0 {
+	if c := r.For(t.Context(), repo("gcr.io", "x")); c.Skip != "" || len(c.Warnings) > 0 {
 		t.Errorf("one broken entry took the others with it: %+v", c)
 	}
 }
@@ -162,7 +162,7 @@ func TestDockerConfigPathsAreMapped(t *testing.T) {
 			return strings.Replace(p, "/home/runner/_temp", "/github/runner_temp", 1)
 		},
 	})
-	if c := r.For(repo("quay.io", "x")); c.Skip != "" {
+	if c := r.For(t.Context(), repo("quay.io", "x")); c.Skip != "" {
 		t.Errorf("skipped: %s", c.Skip)
 	}
 }
@@ -185,27 +185,45 @@ func TestCredentialHelpers(t *testing.T) {
 		"credHelpers": {"docker.io": "hub", "broken.example": "gone"}, "credsStore": "store",
 		"auths": {"gcr.io": {"auth": "`+basicAuth("file", "pw12")+`"}, "broken.example": {"auth": "`+basicAuth("file", "pw12")+`"}, "docker.io": {"auth": "`+basicAuth("file", "pw12")+`"}}}`)})
 
-	c := r.For(repo("docker.io", "a/b"))
+	c := r.For(t.Context(), repo("docker.io", "a/b"))
 	if user, password := credential(t, c); user != "hubber" || password != "from-helper" || c.Origin != `docker-credential-hub from DOCKER_AUTH_CONFIG (user "hubber")` {
 		t.Errorf("%q %q, %q", user, password, c.Origin)
 	}
-	c = r.For(repo("quay.io", "a/b"))
+	c = r.For(t.Context(), repo("quay.io", "a/b"))
 	if got, _ := c.Auth.Authorization(); got.IdentityToken != "identity" || got.Username != "" {
 		t.Errorf("%+v", got)
 	}
-	c = r.For(repo("gcr.io", "a/b"))
+	c = r.For(t.Context(), repo("gcr.io", "a/b"))
 	if user, _ := credential(t, c); user != "file" || len(c.Warnings) > 0 {
 		t.Errorf("a store that knows nothing: user %q, warnings %v", user, c.Warnings)
 	}
-	c = r.For(repo("broken.example", "a/b"))
+	c = r.For(t.Context(), repo("broken.example", "a/b"))
 	want := "docker-credential-gone, which DOCKER_AUTH_CONFIG names for broken.example, could not be started; the next credential applies"
 	if user, _ := credential(t, c); user != "file" || len(c.Warnings) != 1 || c.Warnings[0] != want {
 		t.Errorf("a helper that is not there: user %q, warnings %q", user, c.Warnings)
 	}
 	before := asked
-	r.For(repo("broken.example", "a/c"))
+	r.For(t.Context(), repo("broken.example", "a/c"))
 	if asked != before {
 		t.Error("a helper was asked twice about one server")
+	}
+}
+
+func TestHelpersEndWithTheRun(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	var ended error
+	r, _ := NewResolver(Options{
+		Getenv: env("DOCKER_AUTH_CONFIG", `{"credsStore": "store"}`),
+		Helper: func(ctx context.Context, _, _ string) (string, secret.Text, error) {
+			cancel()
+			<-ctx.Done()
+			ended = ctx.Err()
+			return "", secret.Text{}, ended
+		},
+	})
+	r.For(ctx, repo("quay.io", "a/b"))
+	if !errors.Is(ended, context.Canceled) {
+		t.Errorf("the helper was ended by: %v", ended)
 	}
 }
 
@@ -245,6 +263,6 @@ func FuzzDockerConfig(f *testing.F) {
 				return "", secret.Text{}, errNoCredentials
 			},
 		})
-		r.For(repo(host, path))
+		r.For(t.Context(), repo(host, path))
 	})
 }

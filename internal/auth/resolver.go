@@ -113,7 +113,7 @@ func NewResolver(o Options) (*Resolver, []Warning) {
 	}
 	slices.SortStableFunc(r.items, func(a, b *Item) int { return len(b.Path) - len(a.Path) })
 	o.Vault.Learn(o.Actor, o.GitHubToken)
-	for _, name := range []string{oidcToken, "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"} {
+	for _, name := range []string{oidcToken, "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_CONTAINER_AUTHORIZATION_TOKEN"} {
 		o.Vault.Learn("", secret.New(o.Getenv(name)))
 	}
 	var warnings []Warning
@@ -122,12 +122,12 @@ func NewResolver(o Options) (*Resolver, []Warning) {
 }
 
 // For decides which credential repo gets. It sends nothing to the registry or
-// to a provider; it may run a credential helper.
-func (r *Resolver) For(repo reference.Repository) Choice {
+// to a provider; it may run a credential helper, which is stopped when ctx is done.
+func (r *Resolver) For(ctx context.Context, repo reference.Repository) Choice {
 	item := r.item(repo)
 	c, decided := r.fromItem(r.credentials(repo))
 	if !decided {
-		c = r.fromSurroundings(repo)
+		c = r.fromSurroundings(ctx, repo)
 	}
 	c.Item = item
 	if c.Auth == nil {
@@ -237,7 +237,7 @@ func (r *Resolver) fromItem(item *Item) (c Choice, decided bool) {
 
 // fromSurroundings returns what applies to a repository without a credential in
 // registry-auth, in the contract's order.
-func (r *Resolver) fromSurroundings(repo reference.Repository) Choice {
+func (r *Resolver) fromSurroundings(ctx context.Context, repo reference.Repository) Choice {
 	var c Choice
 	host, ecr := parseECR(repo.Host)
 	if item := r.item(repo); item != nil {
@@ -251,7 +251,7 @@ func (r *Resolver) fromSurroundings(repo reference.Repository) Choice {
 		}
 	}
 	for _, config := range r.configs {
-		f, ok, warnings := config.lookup(r, repo)
+		f, ok, warnings := config.lookup(ctx, r, repo)
 		c.Warnings = append(c.Warnings, warnings...)
 		if !ok {
 			continue

@@ -96,7 +96,7 @@ func TestWhichCredentialApplies(t *testing.T) {
 			if len(warnings) > 0 {
 				t.Errorf("warnings: %v", warnings)
 			}
-			c := r.For(repo(tt.host, "acme/app"))
+			c := r.For(t.Context(), repo(tt.host, "acme/app"))
 			if c.Origin != tt.origin || c.Skip != tt.skip {
 				t.Errorf("origin %q, skip %q; want %q, %q", c.Origin, c.Skip, tt.origin, tt.skip)
 			}
@@ -128,15 +128,15 @@ func TestLongestItemWins(t *testing.T) {
 	for path, want := range map[string]string{
 		"org/app": "app", "org/app/sub": "app", "org/application": "org", "org": "org", "organic/app": "host", "other/app": "host",
 	} {
-		if user, _ := credential(t, r.For(repo("quay.io", path))); user != want {
+		if user, _ := credential(t, r.For(t.Context(), repo("quay.io", path))); user != want {
 			t.Errorf("quay.io/%s got %q, want %q", path, user, want)
 		}
 	}
-	if c := r.For(repo("docker.io", "other/app")); c.Skip == "" {
+	if c := r.For(t.Context(), repo("docker.io", "other/app")); c.Skip == "" {
 		t.Error("the item for docker.io/acme was used for docker.io/other/app")
 	}
-	a, b := r.For(repo("quay.io", "org/app")), r.For(repo("quay.io", "org/app/sub"))
-	if a.Key != b.Key || a.Key == r.For(repo("quay.io", "org/x")).Key {
+	a, b := r.For(t.Context(), repo("quay.io", "org/app")), r.For(t.Context(), repo("quay.io", "org/app/sub"))
+	if a.Key != b.Key || a.Key == r.For(t.Context(), repo("quay.io", "org/x")).Key {
 		t.Error("accounts do not have one key each")
 	}
 }
@@ -149,20 +149,20 @@ func TestOptionsHideNoCredentials(t *testing.T) {
 		{Line: 3, Registry: "quay.io", Path: "org/open", Anonymous: true}, {Line: 4, Registry: "quay.io", Path: "org/open/x"},
 		{Line: 5, Registry: "quay.io", Path: "org/unset", Username: set(""), Password: secret.New("p"), PasswordSet: true}, {Line: 6, Registry: "quay.io", Path: "org/unset/x"},
 	}})
-	c := r.For(repo("quay.io", "org/app"))
+	c := r.For(t.Context(), repo("quay.io", "org/app"))
 	if user, _ := credential(t, c); user != "host" || c.Skip != "" {
 		t.Errorf("the credentials of quay.io are not used for quay.io/org/app: %q, %q", user, c.Skip)
 	}
 	if c.Item == nil || c.Item.Line != 2 {
 		t.Errorf("the options are those of %+v", c.Item)
 	}
-	if other := r.For(repo("quay.io", "other")); other.Key != c.Key || other.Item.Line != 1 {
+	if other := r.For(t.Context(), repo("quay.io", "other")); other.Key != c.Key || other.Item.Line != 1 {
 		t.Errorf("one account has two keys, %q and %q", other.Key, c.Key)
 	}
-	if c := r.For(repo("quay.io", "org/open/x/y")); !c.Anonymous || c.Skip != "" || c.Item.Line != 4 {
+	if c := r.For(t.Context(), repo("quay.io", "org/open/x/y")); !c.Anonymous || c.Skip != "" || c.Item.Line != 4 {
 		t.Errorf("anonymous does not reach below: %q, item %+v", c.Skip, c.Item)
 	}
-	if c := r.For(repo("quay.io", "org/unset/x")); !strings.Contains(c.Skip, "username in registry-auth is empty") || c.Item.Line != 6 {
+	if c := r.For(t.Context(), repo("quay.io", "org/unset/x")); !strings.Contains(c.Skip, "username in registry-auth is empty") || c.Item.Line != 6 {
 		t.Errorf("an unset credential fell through: skip %q, item %+v", c.Skip, c.Item)
 	}
 }
@@ -174,11 +174,11 @@ func TestJobTokenIsKnownHoweverItCame(t *testing.T) {
 		Items: []Item{login(1, "quay.io", "", "u", "ghs_own"), login(2, "docker.io", "", "u", "other")},
 	})
 	for host, want := range map[string]bool{"ghcr.io": true, "quay.io": true, "docker.io": false, "gcr.io": false} {
-		if got := r.For(repo(host, "a/b")).JobToken; got != want {
+		if got := r.For(t.Context(), repo(host, "a/b")).JobToken; got != want {
 			t.Errorf("%s: JobToken = %v", host, got)
 		}
 	}
-	if user, password := credential(t, r.For(repo("ghcr.io", "a/b"))); user != "octocat" || password != "ghs_own" {
+	if user, password := credential(t, r.For(t.Context(), repo("ghcr.io", "a/b"))); user != "octocat" || password != "ghs_own" {
 		t.Errorf("sent %q as %q", password, user)
 	}
 }
@@ -198,7 +198,7 @@ func TestSecretsAreLearned(t *testing.T) {
 
 func TestOIDCMissingIsSaid(t *testing.T) {
 	r, _ := NewResolver(Options{Items: []Item{{Line: 1, Registry: ecrPrivate, AWSRole: set("arn:aws:iam::1:role/r")}}})
-	_, err := r.For(repo(ecrPrivate, "app")).Auth.Authorization()
+	_, err := r.For(t.Context(), repo(ecrPrivate, "app")).Auth.Authorization()
 	if !problem.Is(err, problem.OIDCMissing) || !strings.Contains(problem.Advice(err), "id-token: write") {
 		t.Errorf("got %v; advice %q", err, problem.Advice(err))
 	}
@@ -209,14 +209,14 @@ func TestNeedsCreate(t *testing.T) {
 		Items:  []Item{login(1, ecrPrivate, "", "AWS", "docker-login")},
 		Getenv: env("AWS_ACCESS_KEY_ID", "", "AWS_SECRET_ACCESS_KEY", "x"),
 	})
-	c := r.For(repo(ecrPrivate, "app"))
+	c := r.For(t.Context(), repo(ecrPrivate, "app"))
 	if !c.NeedsCreate || c.CreateRepository == nil {
 		t.Fatal("ECR does not create repositories on push")
 	}
 	if _, err := c.CreateRepository(context.Background(), "app", false); !problem.Is(err, problem.CannotCreate) {
 		t.Errorf("a Docker login created a repository: %v", err)
 	}
-	if c := r.For(repo("ghcr.io", "a/b")); c.NeedsCreate || c.CreateRepository != nil {
+	if c := r.For(t.Context(), repo("ghcr.io", "a/b")); c.NeedsCreate || c.CreateRepository != nil {
 		t.Error("ghcr.io needs no repository")
 	}
 }

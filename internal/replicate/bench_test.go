@@ -1,6 +1,7 @@
 package replicate
 
 import (
+	"context"
 	"fmt"
 	"testing"
 
@@ -20,11 +21,13 @@ func BenchmarkPlan(b *testing.B) {
 				}
 			}
 		}
-		r.Choose = func(reference.Repository) auth.Choice { return auth.Choice{Origin: "anonymous", Anonymous: true} }
+		r.Choose = func(_ context.Context, _ reference.Repository) auth.Choice {
+			return auth.Choice{Origin: "anonymous", Anonymous: true}
+		}
 		b.Run(fmt.Sprintf("%d registries, %d repositories, %d tags", n.registries, n.repositories, n.tags), func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				if p := NewPlan(r); len(p.Registries) != n.registries {
+				if p := NewPlan(b.Context(), r); len(p.Registries) != n.registries {
 					b.Fatal(len(p.Registries))
 				}
 			}

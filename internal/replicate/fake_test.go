@@ -355,7 +355,9 @@ func newSetup(t testing.TB, root *source.Manifest, references ...string) *setup 
 			s.hosts[host] = newHost(host)
 		}
 	}
-	s.request.Choose = func(r reference.Repository) auth.Choice { return auth.Choice{Origin: "test", Key: r.Host} }
+	s.request.Choose = func(_ context.Context, r reference.Repository) auth.Choice {
+		return auth.Choice{Origin: "test", Key: r.Host}
+	}
 	s.request.Connect = func(host string, _ bool, _ func(string) auth.Choice) Host { return s.hosts[host].host() }
 	s.request.Open = func(context.Context, func(reference.Repository) source.RemoteRepository) (*source.Image, error) {
 		return source.NewImage("test", nil, root, nil), nil
@@ -366,7 +368,7 @@ func newSetup(t testing.TB, root *source.Manifest, references ...string) *setup 
 
 func (s *setup) run(ctx context.Context) {
 	s.record = nil
-	Run(ctx, s.request, NewPlan(s.request), func(e report.Event) { s.record = append(s.record, e) })
+	Run(ctx, s.request, NewPlan(ctx, s.request), func(e report.Event) { s.record = append(s.record, e) })
 }
 
 // status returns the last word on every reference.

@@ -1,6 +1,7 @@
 package replicate
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -85,14 +86,15 @@ func (r Registry) Insecure() (all, said bool) {
 }
 
 // NewPlan groups the destinations of r by registry and repository and decides,
-// without sending anything, which are enabled.
-func NewPlan(r Request) Plan {
+// without sending anything, which are enabled. It means nothing once ctx is done: what
+// could not be asked for then is missing.
+func NewPlan(ctx context.Context, r Request) Plan {
 	p := Plan{choices: map[reference.Repository]auth.Choice{}}
 	for _, d := range r.Destinations {
 		repository := d.Reference.Repository
 		choice, ok := p.choices[repository]
 		if !ok {
-			choice = r.Choose(repository)
+			choice = r.Choose(ctx, repository)
 			p.choices[repository] = choice
 		}
 		i := slices.IndexFunc(p.Registries, func(r Registry) bool { return r.Host == repository.Host })

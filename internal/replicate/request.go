@@ -36,8 +36,9 @@ type Request struct {
 	Destinations []Destination
 	Unconfigured []Unconfigured
 
-	// Choose decides which credential a repository gets. It sends nothing.
-	Choose func(reference.Repository) auth.Choice
+	// Choose decides which credential a repository gets. It sends nothing, but may run
+	// a credential helper.
+	Choose func(context.Context, reference.Repository) auth.Choice
 	// Connect makes the client of one host; it is called once a host, the source's
 	// included.
 	Connect func(host string, insecure bool, account func(repository string) auth.Choice) Host

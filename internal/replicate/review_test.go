@@ -1,6 +1,7 @@
 package replicate
 
 import (
+	"context"
 	"errors"
 	"maps"
 	"regexp"
@@ -24,7 +25,7 @@ func TestOptionalRepositoryUndoesNothing(t *testing.T) {
 	no := false
 	s := newSetup(t, twoPlatforms(t, "new"), "a.test/me/app:1", "a.test/me/nightly:1", "b.test/me/app:1")
 	s.request.Atomic = true
-	s.request.Choose = func(r reference.Repository) auth.Choice {
+	s.request.Choose = func(_ context.Context, r reference.Repository) auth.Choice {
 		if r.Path == "me/nightly" {
 			return auth.Choice{Item: item(&no, false)}
 		}
@@ -46,7 +47,7 @@ func TestOptionalRepositoryUndoesNothing(t *testing.T) {
 func TestSameFailureOfOptionalAndRequired(t *testing.T) {
 	no := false
 	s := newSetup(t, twoPlatforms(t, "new"), "a.test/me/nightly:1", "a.test/me/app:1")
-	s.request.Choose = func(r reference.Repository) auth.Choice {
+	s.request.Choose = func(_ context.Context, r reference.Repository) auth.Choice {
 		if r.Path == "me/nightly" {
 			return auth.Choice{Key: "same", Item: item(&no, false)}
 		}
@@ -109,7 +110,7 @@ func TestSlowOptionalLogin(t *testing.T) {
 	no := false
 	s := newSetup(t, twoPlatforms(t, "new"), "a.test/me/app:1", "b.test/me/app:1")
 	s.request.Atomic = true
-	s.request.Choose = func(r reference.Repository) auth.Choice {
+	s.request.Choose = func(_ context.Context, r reference.Repository) auth.Choice {
 		if r.Host == "b.test" {
 			return auth.Choice{Item: item(&no, false)}
 		}
@@ -140,10 +141,10 @@ func TestInsecureHoldsForAllOrNone(t *testing.T) {
 		"both": {true, true, true, true}, "one": {true, false, false, true}, "none": {false, false, false, false},
 	} {
 		s := newSetup(t, twoPlatforms(t, "new"), "a.test/a:1", "a.test/b:1")
-		s.request.Choose = func(r reference.Repository) auth.Choice {
+		s.request.Choose = func(_ context.Context, r reference.Repository) auth.Choice {
 			return auth.Choice{Item: item(nil, map[string]bool{"a": c.a, "b": c.b}[r.Path])}
 		}
-		if all, said := NewPlan(s.request).Registries[0].Insecure(); all != c.want || said != c.said {
+		if all, said := NewPlan(t.Context(), s.request).Registries[0].Insecure(); all != c.want || said != c.said {
 			t.Errorf("%s: insecure %v, said %v", name, all, said)
 		}
 	}
@@ -154,7 +155,7 @@ func TestInsecureHoldsForAllOrNone(t *testing.T) {
 func TestTagThatDoesNotMatchLacksNothing(t *testing.T) {
 	s := newSetup(t, twoPlatforms(t, "new"), "docker.io/me/app:sha-1", "b.test/me/app:sha-1")
 	s.request.FailOnMissing = true
-	s.request.Choose = func(r reference.Repository) auth.Choice {
+	s.request.Choose = func(_ context.Context, r reference.Repository) auth.Choice {
 		if r.Host == "docker.io" {
 			return auth.Choice{Skip: "username is empty", Item: &auth.Item{TagsMatching: regexp.MustCompile(`^(?:v\d+)$`)}}
 		}
@@ -171,7 +172,9 @@ func TestTagThatDoesNotMatchLacksNothing(t *testing.T) {
 func TestLackSeenAtLoginStopsAll(t *testing.T) {
 	s := newSetup(t, twoPlatforms(t, "new"), "ghcr.io/me/app:1", "b.test/me/app:1")
 	s.request.FailOnMissing, s.request.Untrusted = true, true
-	s.request.Choose = func(r reference.Repository) auth.Choice { return auth.Choice{JobToken: r.Host == "ghcr.io"} }
+	s.request.Choose = func(_ context.Context, r reference.Repository) auth.Choice {
+		return auth.Choice{JobToken: r.Host == "ghcr.io"}
+	}
 	s.hosts["ghcr.io"].fail = failing("CheckPush", problem.New(problem.NoPushPermission, "ghcr.io", "push", "", nil))
 	s.run(t.Context())
 	if n := s.hosts["b.test"].count("Upload") + s.hosts["b.test"].count("PutManifest"); n > 0 {

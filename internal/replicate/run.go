@@ -22,7 +22,7 @@ func Run(ctx context.Context, q Request, plan Plan, emit func(report.Event)) {
 	if !r.announce(plan) {
 		return
 	}
-	sites, source, disconnect := r.connect(plan)
+	sites, source, disconnect := r.connect(ctx, plan)
 	defer disconnect()
 	defer r.settle(ctx, sites)
 
@@ -109,21 +109,21 @@ func newRun(q Request, emit func(report.Event)) *run {
 
 // connect makes the client of every enabled registry, and of a remote source; a
 // source on the host of a destination shares its client.
-func (r *run) connect(plan Plan) (sites []*site, source *origin, disconnect func()) {
+func (r *run) connect(ctx context.Context, plan Plan) (sites []*site, source *origin, disconnect func()) {
 	var hosts []Host
 	for _, planned := range plan.Registries {
 		if !planned.Enabled() {
 			continue
 		}
 		insecure, said := planned.Insecure()
-		if r.SourceRepository != nil && r.SourceRepository.Host == planned.Host && insecure != r.sourceIsInsecure(planned.Host) {
+		if r.SourceRepository != nil && r.SourceRepository.Host == planned.Host && insecure != r.sourceIsInsecure(ctx, planned.Host) {
 			insecure, said = false, true
 		}
 		if said && !insecure {
 			r.emit(report.Notice{At: r.at(), Warning: true, Registry: planned.Host, Text: planned.Host +
 				" is reached by verified TLS alone: insecure: true does not hold for all of its repositories that are used here"})
 		}
-		host := r.Connect(planned.Host, insecure, r.account(planned.Host, plan))
+		host := r.Connect(planned.Host, insecure, r.account(ctx, planned.Host, plan))
 		hosts = append(hosts, host)
 		sites = append(sites, newSite(planned, host))
 	}
@@ -135,7 +135,7 @@ func (r *run) connect(plan Plan) (sites []*site, source *origin, disconnect func
 			}
 		}
 		if source.host.Repository == nil {
-			source.host = r.Connect(at.Host, r.sourceIsInsecure(at.Host), r.account(at.Host, plan))
+			source.host = r.Connect(at.Host, r.sourceIsInsecure(ctx, at.Host), r.account(ctx, at.Host, plan))
 			hosts = append(hosts, source.host)
 		}
 	}
@@ -146,23 +146,23 @@ func (r *run) connect(plan Plan) (sites []*site, source *origin, disconnect func
 	}
 }
 
-func (r *run) sourceIsInsecure(host string) bool {
+func (r *run) sourceIsInsecure(ctx context.Context, host string) bool {
 	if r.SourceRepository == nil || r.SourceRepository.Host != host {
 		return false
 	}
-	item := r.Choose(*r.SourceRepository).Item
+	item := r.Choose(ctx, *r.SourceRepository).Item
 	return item != nil && item.Insecure
 }
 
 // account returns the credentials of a host's repositories: as planned, or, for one
 // that only is read from, as chosen now.
-func (r *run) account(host string, plan Plan) func(path string) auth.Choice {
+func (r *run) account(ctx context.Context, host string, plan Plan) func(path string) auth.Choice {
 	return func(path string) auth.Choice {
 		repository := reference.Repository{Host: host, Path: path}
 		if c, ok := plan.choices[repository]; ok {
 			return c
 		}
-		return r.Choose(repository)
+		return r.Choose(ctx, repository)
 	}
 }
 

@@ -433,7 +433,7 @@ func TestUntrustedIsSkipped(t *testing.T) {
 	} {
 		s := newSetup(t, twoPlatforms(t, "new"), "ghcr.io/me/app:1")
 		s.request.Untrusted, s.request.FailOnMissing = c.untrusted, c.fail
-		s.request.Choose = func(reference.Repository) auth.Choice { return auth.Choice{JobToken: c.own} }
+		s.request.Choose = func(_ context.Context, _ reference.Repository) auth.Choice { return auth.Choice{JobToken: c.own} }
 		s.hosts["ghcr.io"].fail = failing("CheckPush", problem.New(problem.NoPushPermission, "ghcr.io", "push", "", nil))
 		s.run(t.Context())
 		skipped := slices.ContainsFunc(s.record, func(e report.Event) bool { _, ok := e.(report.RegistrySkipped); return ok })

@@ -114,7 +114,7 @@ func (j *job) resolver(items ...auth.Item) *auth.Resolver {
 // choose returns the choice for a repository, which must not be a skip.
 func (j *job) choose(r *auth.Resolver, host, path string) auth.Choice {
 	j.t.Helper()
-	c := r.For(reference.Repository{Host: host, Path: path})
+	c := r.For(j.t.Context(), reference.Repository{Host: host, Path: path})
 	if c.Skip != "" {
 		j.t.Fatalf("%s/%s is skipped: %s", host, path, c.Skip)
 	}
