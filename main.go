@@ -5,6 +5,8 @@ package main
 import (
 	"context"
 	_ "embed"
+	"io"
+	"log"
 	"os"
 	"os/signal"
 	"runtime"
@@ -20,6 +22,7 @@ var definition []byte
 
 func main() {
 	noCore()
+	stderr := quiet()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	environ := os.Environ()
 	// What it names is added to the built-in roots by the program; left in place it
@@ -32,7 +35,7 @@ func main() {
 		Environ:    environ,
 		Stdin:      os.Stdin,
 		Stdout:     os.Stdout,
-		Stderr:     os.Stderr,
+		Stderr:     stderr,
 		Definition: definition,
 		Version:    version,
 		Commit:     commit,
@@ -42,4 +45,16 @@ func main() {
 	})
 	stop()
 	os.Exit(status)
+}
+
+// quiet returns standard error, and takes it away from everybody else: what libraries
+// print on their own is neither redacted nor escaped. net/http logs what a server sends
+// unasked, and the AWS SDK hands a credential process our standard error.
+func quiet() *os.File {
+	stderr := os.Stderr
+	log.SetOutput(io.Discard)
+	if null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0); err == nil {
+		os.Stderr = null
+	}
+	return stderr
 }

@@ -1,8 +1,10 @@
 package leak
 
 import (
+	"bufio"
 	"context"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -20,6 +22,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/random"
 
 	"github.com/multi-registry-push/multi-registry-push/test/servers"
+	"github.com/multi-registry-push/multi-registry-push/test/standins"
 )
 
 // program builds the program once for all tests that need it as a process of its own.
@@ -120,6 +123,109 @@ func TestProxyThatRefuses(t *testing.T) {
 	}
 	for _, l := range leaks(o.everything(), secrets) {
 		t.Error(l)
+	}
+}
+
+// A server that goes on talking after its answer: net/http logs what it says, by itself.
+func TestServerThatTalksUnasked(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var serving sync.WaitGroup
+	defer serving.Wait()
+	defer listener.Close()
+	serving.Go(func() {
+		for {
+			c, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			serving.Go(func() { talk(c) })
+		}
+	})
+	at := "localhost:" + strings.TrimPrefix(listener.Addr().String(), "127.0.0.1:")
+	o := start(t, "INPUT_SOURCE="+localImage(t), "INPUT_TAGS="+at+"/me/app:1", "INPUT_REGISTRY-AUTH="+item(at, password)).end(t)
+	if o.status != 1 || !strings.Contains(o.stdout, "wrong-credentials") || o.stderr != "" {
+		t.Errorf("exit status %d:\n%s%s", o.status, o.stdout, o.stderr)
+	}
+	checkText(t, o)
+	for _, l := range leaks(o.everything(), []canary{password}) {
+		t.Error(l)
+	}
+}
+
+// talk refuses every request, and repeats its header behind the answer.
+func talk(c net.Conn) {
+	defer c.Close()
+	r := bufio.NewReader(c)
+	if first, err := r.Peek(1); err != nil || first[0] == 0x16 { // a TLS handshake
+		_, _ = io.WriteString(c, "HTTP/1.0 400 Bad Request\r\n\r\n")
+		return
+	}
+	for {
+		request, err := http.ReadRequest(r)
+		if err != nil {
+			return
+		}
+		status := "401 Unauthorized"
+		if request.Header.Get("Authorization") != "" {
+			status = "403 Forbidden"
+		}
+		_, pass, _ := request.BasicAuth()
+		_, _ = io.WriteString(c, "HTTP/1.1 "+status+"\r\nWWW-Authenticate: Basic realm=x\r\nContent-Length: 0\r\n\r\n"+
+			"##[error]c4n4ry ::error::c4n4ry "+request.Header.Get("Authorization")+" "+pass+"\r\n\r\n")
+	}
+}
+
+// A credential process talks to the terminal, and a credential helper may hang: neither is
+// heard, and the second is stopped with the program.
+func TestProgramsForCredentials(t *testing.T) {
+	script := func(dir, name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte("#!/bin/sh\n"+text), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	loud := "echo '##[error]c4n4ry " + awsKey.value + "' >&2\necho " + awsKey.value + "\nexit 1\n"
+	dir := t.TempDir()
+	script(dir, "docker-credential-loud", loud)
+	writeFile(t, filepath.Join(dir, "config.json"), `{"credHelpers":{"`+host+`":"loud"}}`)
+	writeFile(t, filepath.Join(dir, "aws"), "[profile x]\ncredential_process = "+script(dir, "process", loud)+"\n")
+	const ecr = "123456789012.dkr.ecr.eu-west-1.amazonaws.com"
+	n := standins.NewInternet(t)
+	n.Handle(ecr, locked(awsKey, nil))
+	path := "PATH=" + dir + ":" + os.Getenv("PATH")
+	o := start(t, append(append(publish(host+"/me/app:1\n"+ecr+"/app:1", ""), n.Env()...), "INPUT_SOURCE="+localImage(t),
+		path, "DOCKER_CONFIG="+dir, "AWS_PROFILE=x", "AWS_CONFIG_FILE="+filepath.Join(dir, "aws"))...).end(t)
+	if o.status != 1 || !strings.Contains(o.stdout, "docker-credential-loud") || !strings.Contains(o.stdout, "getting AWS credentials") || o.stderr != "" {
+		t.Errorf("exit status %d:\n%s%s", o.status, o.stdout, o.stderr)
+	}
+	checkText(t, o)
+	for _, l := range leaks(o.everything(), []canary{awsKey}) {
+		t.Error(l)
+	}
+
+	began := filepath.Join(dir, "began")
+	script(dir, "docker-credential-stuck", "echo > "+began+"\nexec sleep 600\n")
+	writeFile(t, filepath.Join(dir, "config.json"), `{"credsStore":"stuck"}`)
+	if err := syscall.Mkfifo(began, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := start(t, append(publish(host+"/me/app:1", ""), path, "DOCKER_CONFIG="+dir)...)
+	if _, err := os.ReadFile(began); err != nil { // until the helper has opened and closed it
+		t.Fatal(err)
+	}
+	if err := p.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	o = p.end(t)
+	if o.status != 130 || !strings.Contains(o.output, "results<<") || o.summary == "" {
+		t.Errorf("exit status %d, outputs %q, summary %q", o.status, o.output, o.summary)
+	}
+	if strings.Contains(o.stdout, "stuck") {
+		t.Errorf("the helper was waited for:\n%s", o.stdout)
 	}
 }
 
