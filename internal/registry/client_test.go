@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"io"
 	"log"
@@ -12,8 +11,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -186,36 +183,6 @@ func TestLateRegistry(t *testing.T) {
 	})
 	if err := c.Repository("me/app").Login(t.Context()); err != nil {
 		t.Error(err)
-	}
-}
-
-func TestRootsAdd(t *testing.T) {
-	f := newTLSFake(t)
-	file := filepath.Join(t.TempDir(), "ca.pem")
-	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: f.Certificate().Raw})
-	if err := os.WriteFile(file, text, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	builtIn, err := Roots("")
-	if err != nil {
-		t.Fatal(err)
-	}
-	roots, err := Roots(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if roots.Equal(builtIn) {
-		t.Error("nothing was added")
-	}
-	c, _ := f.client(func(o *Options) { o.Roots = roots })
-	if err := c.Repository("me/app").Login(t.Context()); err != nil {
-		t.Error(err)
-	}
-	if err := os.WriteFile(file, []byte("nothing"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := Roots(file); err == nil {
-		t.Error("a file without certificates was taken")
 	}
 }
 

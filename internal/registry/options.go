@@ -43,7 +43,7 @@ type Options struct {
 	FirstContact time.Duration
 	// Clock tells the time and waits; nil is the real one.
 	Clock Clock
-	// Roots are the authorities that are trusted; nil means the system's. See Roots.
+	// Roots are the authorities that are trusted; nil means the system's.
 	Roots *x509.CertPool
 	// Proxy picks the proxy of a request; nil means HTTPS_PROXY, HTTP_PROXY and
 	// NO_PROXY of the environment.

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"net/url"
 	"slices"
 	"strings"
@@ -177,62 +176,6 @@ func TestFormsAreAnnouncedOnceBeforeLearnReturns(t *testing.T) {
 		if n != 1 {
 			t.Errorf("%q announced %d times", f, n)
 		}
-	}
-}
-
-// A writer must give the same text whatever pieces it is given it in.
-func TestWriterAcrossPieces(t *testing.T) {
-	secrets := []string{"abcabd", "cabdab", "hunter22", "22hunter", "dabxyz", "line one\nline two, longer"}
-	v := NewVault(nil)
-	for _, s := range secrets {
-		v.Learn("u", New(s))
-	}
-	random := rand.New(rand.NewPCG(1, 2))
-	for round := range 2000 {
-		var text strings.Builder
-		for range random.IntN(8) {
-			s := secrets[random.IntN(len(secrets))]
-			switch random.IntN(3) {
-			case 0:
-				text.WriteString(s)
-			case 1:
-				text.WriteString(s[:random.IntN(len(s))])
-			case 2:
-				text.WriteString(s[random.IntN(len(s)):] + "\n")
-			}
-		}
-		var out bytes.Buffer
-		w := v.Writer(&out)
-		rest := text.String()
-		for rest != "" {
-			n := 1 + random.IntN(len(rest))
-			if _, err := w.Write([]byte(rest[:n])); err != nil {
-				t.Fatal(err)
-			}
-			rest = rest[n:]
-		}
-		if err := w.Flush(); err != nil {
-			t.Fatal(err)
-		}
-		if want := v.Redact(text.String()); out.String() != want {
-			t.Fatalf("round %d: %q\ngot  %q\nwant %q", round, text.String(), out.String(), want)
-		}
-	}
-}
-
-// What cannot be the start of a secret is passed on at once: a log must not lag.
-func TestWriterKeepsNothingBackWithoutNeed(t *testing.T) {
-	v := NewVault(nil)
-	v.Learn("", New("hunter22"))
-	var out bytes.Buffer
-	w := v.Writer(&out)
-	_, _ = w.Write([]byte("progress 10 % h"))
-	if out.String() != "progress 10 % " {
-		t.Errorf("got %q", out.String())
-	}
-	_, _ = w.Write([]byte("alf"))
-	if out.String() != "progress 10 % half" {
-		t.Errorf("got %q", out.String())
 	}
 }
 
