@@ -38,6 +38,7 @@ const (
 	VerifyMismatch     Code = "verify-mismatch"
 	AtomicHeldBack     Code = "atomic-held-back"
 	DiskFull           Code = "disk-full"
+	TemporaryFolder    Code = "temporary-folder"
 	Cancelled          Code = "cancelled"
 )
 
@@ -63,7 +64,7 @@ func Catalogue() []Entry {
 		{SourceUnsupported, "The source is of a kind that cannot be published, such as Docker schema 1.", "Build or convert the image with a current tool."},
 		{PlatformNotFound, "A platform that was asked for is not in the image.", "Use one of the platforms that the message lists."},
 		{EngineUnreachable, "The Docker engine does not answer.", "Start the engine, or mount its socket: `/var/run/docker.sock`."},
-		{MissingCredentials, "A registry has no credentials and `missing-credentials` is `fail`, or its item has `required: true`.", "Set the secret or variable that the message names."},
+		{MissingCredentials, "A registry has no credentials and `missing-credentials` is `fail`, or its item has `required: true`.", "Set the secret or variable that the message names, or give the registry an item in `registry-auth`. Pull requests from forks have neither: leave `missing-credentials` at `skip` for them."},
 		{WrongCredentials, "The registry refused user name and password, or the token.", "Check the user name, and whether the token has expired."},
 		{NoPushPermission, "The credentials are right, but may not push to this repository.", "Give the account or token write access to the repository."},
 		{NoPullPermission, "The credentials may not read this repository.", "Give the account or token read access, or check the repository's name."},
@@ -88,6 +89,7 @@ func Catalogue() []Entry {
 		{VerifyMismatch, "A tag serves another digest than the one just written.", "Look for another job that writes the same tag; run again."},
 		{AtomicHeldBack, "`atomic` is on and another registry failed: this one's tags were not moved.", "Mend the registry that failed and run again."},
 		{DiskFull, "The temporary folder is full.", "Free space, or point `TMPDIR` at a larger disk."},
+		{TemporaryFolder, "The temporary folder is not there, or cannot be written to.", "Point `TMPDIR` at a folder that can be written to."},
 		{Cancelled, "The job was cancelled.", "Run it again: what has arrived is not sent again."},
 	}
 }

@@ -31,8 +31,12 @@ func (p *Problem) Error() string {
 	var b strings.Builder
 	b.WriteString(p.What)
 	if p.Err != nil {
-		b.WriteString(": ")
-		b.WriteString(p.Err.Error())
+		cause := p.Err.Error()
+		var inner *Problem
+		if errors.As(p.Err, &inner) { // one code is enough to look for
+			cause = strings.TrimSuffix(cause, " ["+string(inner.Code)+"]")
+		}
+		b.WriteString(": " + cause)
 	}
 	b.WriteString(" [" + string(p.Code) + "]")
 	return b.String()

@@ -37,5 +37,5 @@ func temporary(err error) error {
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
 		return problem.New(problem.DiskFull, "", "the temporary folder is full", "", err)
 	}
-	return fmt.Errorf("writing a temporary file: %w", err)
+	return problem.New(problem.TemporaryFolder, "", "the temporary folder cannot be used", "", err)
 }

@@ -67,10 +67,10 @@ func (g *segment) close() {
 	g.memory = nil
 }
 
-// diskError makes a problem of a disk that is full.
+// diskError makes a problem of a temporary folder that is full or cannot be used.
 func diskError(dir string, err error) error {
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
 		return problem.New(problem.DiskFull, "", "no space left for the image's layers in the temporary folder "+dir, "", err)
 	}
-	return fmt.Errorf("temporary file of the spool: %w", err)
+	return problem.New(problem.TemporaryFolder, "", "the temporary folder "+dir+" cannot be used", "", err)
 }

@@ -24,6 +24,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -103,9 +104,9 @@ type Spool struct {
 func New(o Options) (*Spool, error) {
 	dir := cmp.Or(o.Dir, os.TempDir())
 	if info, err := os.Stat(dir); err != nil {
-		return nil, fmt.Errorf("temporary folder for the spool: %w", err)
+		return nil, diskError(dir, err)
 	} else if !info.IsDir() {
-		return nil, fmt.Errorf("temporary folder for the spool: %s is not a folder", dir)
+		return nil, diskError(dir, syscall.ENOTDIR)
 	}
 	limit, note := o.Limit, ""
 	if limit <= 0 {

@@ -11,6 +11,8 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -581,6 +583,32 @@ func TestOpenArguments(t *testing.T) {
 	}
 	if _, err := New(Options{Dir: t.TempDir() + "/none"}); err == nil {
 		t.Error("made a spool in a folder that is not there")
+	}
+}
+
+func TestTemporaryFolderThatCannotBeUsed(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range []string{filepath.Join(file, "missing"), file} {
+		if _, err := New(Options{Dir: dir}); !problem.Is(err, problem.TemporaryFolder) || !strings.Contains(err.Error(), dir) {
+			t.Errorf("got %v", err)
+		}
+	}
+	gone := t.TempDir()
+	s, err := New(Options{Dir: gone, MemoryBelow: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if err := os.Remove(gone); err != nil {
+		t.Fatal(err)
+	}
+	src := &origin{content: random(6, 2<<20)}
+	b := s.Blob(descriptor(src.content), src, 1)
+	if _, err := readAll(b.Claim(), 0); !problem.Is(err, problem.TemporaryFolder) {
+		t.Errorf("got %v", err)
 	}
 }
 
