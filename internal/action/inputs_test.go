@@ -3,6 +3,7 @@ package action
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -165,6 +166,8 @@ func TestWrongInputs(t *testing.T) {
 		"upper case":            {environ: workflow("INPUT_TAGS=ghcr.io/me/a:1\nghcr.io/Me/app:1"), says: `tags, line 2, "ghcr.io/Me/app:1"`, advises: `"me/app"`, code: problem.InvalidTag},
 		"bare word":             {environ: workflow("INPUT_TAGS=1.0.0"), says: "bare word", advises: "metadata-action", code: problem.InvalidTag},
 		"digest":                {environ: workflow("INPUT_TAGS=me/a:1,me/app@sha256:" + strings.Repeat("0", 64)), says: "line 1", advises: "digest", code: problem.InvalidTag},
+		"digest and tag":        {environ: workflow("INPUT_TAGS=me/app:1@sha256:" + strings.Repeat("0", 64)), says: "line 1", advises: "Write me/app:1: the digest", code: problem.InvalidTag},
+		"comment":               {environ: workflow("INPUT_TAGS=me/app:1\n# that is all"), says: "line 2, \"# that is all\": a list of destinations holds no comments", advises: "Leave", code: problem.InvalidTag},
 		"tag flag":              {args: []string{"--tags", "me/app:"}, says: `--tags, line 1, "me/app:"`, code: problem.InvalidTag},
 		"item":                  {environ: workflow("INPUT_REGISTRY-AUTH=- usrname: c4nary"), says: `registry-auth, line 1, column 3: there is no key "usrname"`, advises: "username", code: problem.UnknownInput},
 	} {
@@ -181,6 +184,20 @@ func TestWrongInputs(t *testing.T) {
 				t.Errorf("the value is repeated: %q, %q", text, advice)
 			}
 		})
+	}
+}
+
+// TestWrongInputsComeInOneOrder: whoever runs it again finds each message where it was.
+func TestWrongInputsComeInOneOrder(t *testing.T) {
+	_, _, bad := read(t, nil, []string{"GITHUB_ACTIONS=true", "INPUT_ATOMIC=x", "INPUT_REFERRERS=x", "INPUT_CREATE-REPOSITORY=x", "INPUT_DRY-RUN=x", "INPUT_SUMMARY=x",
+		"INPUT_REGISTRY-AUTH=- anonymous: x\n  insecure: x"}, "")
+	var got []string
+	for _, err := range bad {
+		got = append(got, regexp.MustCompile(`[a-z-]+(?:: "x"| is neither)`).FindString(err.Error()))
+	}
+	want := []string{"anonymous is neither", "insecure is neither", `atomic: "x"`, `referrers: "x"`, `create-repository: "x"`, `dry-run: "x"`, `summary: "x"`}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q", got)
 	}
 }
 

@@ -346,10 +346,11 @@ func (l *itemList) options(item *auth.Item, entries map[string]entry) {
 			item.ECR = ""
 		}
 	}
-	for name, to := range map[string]*bool{"anonymous": &item.Anonymous, "insecure": &item.Insecure} {
-		if b, ok := l.boolean(name, entries); ok {
-			*to = b
-		}
+	if b, ok := l.boolean("anonymous", entries); ok {
+		item.Anonymous = b
+	}
+	if b, ok := l.boolean("insecure", entries); ok {
+		item.Insecure = b
 	}
 	if b, ok := l.boolean("required", entries); ok {
 		item.Required = &b

@@ -199,7 +199,7 @@ func TestWrongItems(t *testing.T) {
 		"bad escape":         {in("  password: \"\\c" + canary + "\""), "line 3, column 13", "", "toJSON", problem.InvalidAuth},
 		"open bracket":       {in("  password: [" + canary), "line 3, column 13", "bracket", "toJSON", problem.InvalidAuth},
 		"spilled lines":      {in("  password: -----BEGIN-----\n" + canary + "\n-----END-----\n"), "line 4", "spilled", "toJSON", problem.InvalidAuth},
-		"tab":                {in("\tpassword: " + canary), "line 3", "", "toJSON", problem.InvalidAuth},
+		"tab":                {in("\tpassword: " + canary), "line 3", "tab", "Indent with spaces", problem.InvalidAuth},
 		"block of nothing":   {in("  password: |-\n"), "line 3, column 13", "change", "toJSON", problem.InvalidAuth},
 		"no list":            {"registry: ghcr.io\npassword: " + canary, "line 1, column 1", "list", "dash", problem.InvalidAuth},
 		"text":               {canary, "line 1, column 1", "list", "dash", problem.InvalidAuth},

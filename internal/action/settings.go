@@ -73,11 +73,12 @@ func parseSettings(in *inputs, learn func(user string, s secret.Text), actor str
 	}
 	s.Platforms = in.platforms(bad)
 	s.Concurrency = in.number("concurrency", 1, mostConcurrency, bad)
-	for name, to := range map[string]*bool{
-		"atomic": &s.Atomic, "referrers": &s.Referrers, "create-repository": &s.CreateRepository, "dry-run": &s.DryRun, "summary": &s.Summary,
-	} {
-		if value, ok := in.choice(name, []string{"true", "false"}, bad); ok {
-			*to = value == "true"
+	for _, b := range []struct {
+		name string
+		to   *bool
+	}{{"atomic", &s.Atomic}, {"referrers", &s.Referrers}, {"create-repository", &s.CreateRepository}, {"dry-run", &s.DryRun}, {"summary", &s.Summary}} {
+		if value, ok := in.choice(b.name, []string{"true", "false"}, bad); ok {
+			*b.to = value == "true"
 		}
 	}
 	return s

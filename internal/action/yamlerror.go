@@ -47,7 +47,11 @@ func (l *itemList) unparsable(text string, err error) {
 	if column > 0 {
 		at += fmt.Sprintf(", column %d", column)
 	}
-	l.bad.add(problem.InvalidAuth, at+": "+what, asJSON)
+	remedy := asJSON
+	if strings.Contains(err.Error(), "found a tab character") {
+		remedy = "Indent with spaces. If this is part of a secret: " + asJSON
+	}
+	l.bad.add(problem.InvalidAuth, at+": "+what, remedy)
 }
 
 // place finds where text stops being YAML: the first line, and in it the first column,

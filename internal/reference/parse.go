@@ -47,8 +47,14 @@ func ParseDestination(text string) (Reference, error) {
 		}
 		return Reference{}, invalidTag(text, fmt.Sprintf("a destination has no %s:// in front", short(scheme)), "Write "+short(rest)+".")
 	}
+	if strings.HasPrefix(text, "#") {
+		return Reference{}, invalidTag(text, "a list of destinations holds no comments", "Leave the line out.")
+	}
 	if before, _, ok := strings.Cut(text, "@"); ok {
-		return Reference{}, invalidTag(text, "a destination is a tag, not a digest", "Write "+short(before)+" with a tag: the digest follows from what is published.")
+		if _, _, tagged := cutTag(before); !tagged {
+			before += ":TAG"
+		}
+		return Reference{}, invalidTag(text, "a destination is a tag, not a digest", "Write "+short(before)+": the digest follows from what is published.")
 	}
 	path, tag, tagged := cutTag(text)
 	if reason := emptyComponent(path); reason != "" {
