@@ -49,7 +49,7 @@ func newStep(env Env, vars variables, out *console, set *settings) *step {
 	s.paths = source.NewPaths(vars.get, nil)
 	s.untrusted = untrusted(vars, s.paths.Map)
 	s.record = report.NewRecord(s.now)
-	s.printer = report.NewPrinter(s.record, out.print, report.PrinterOptions{Width: env.Width, Progress: !env.Terminal})
+	s.printer = report.NewPrinter(s.record, out.print, report.PrinterOptions{Width: env.Width, Progress: !env.Terminal, Fold: out.workflow})
 	s.loadRoots()
 
 	var transport http.RoundTripper = env.Transport

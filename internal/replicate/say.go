@@ -83,10 +83,10 @@ func (r *run) announce(plan Plan) bool {
 	for _, u := range r.Unconfigured {
 		if r.FailOnMissing {
 			r.emit(report.RunFailed{At: r.at(), Err: problem.New(problem.MissingCredentials, "",
-				fmt.Sprintf("%s, line %d, names a destination that is not configured (%q: %s), and missing-credentials is fail", u.Input, u.Line, u.Text, u.Reason), "", nil)})
+				fmt.Sprintf("%s, line %d, %q is not configured (%s), and missing-credentials is fail", u.Input, u.Line, u.Text, u.Reason), "", nil)})
 			continue
 		}
-		r.emit(report.LineSkipped{At: r.at(), Input: u.Input, Line: u.Text, Reason: u.Reason})
+		r.emit(report.LineSkipped{At: r.at(), Input: u.Input, Number: u.Line, Line: u.Text, Reason: u.Reason})
 	}
 	for _, g := range plan.Registries {
 		said := report.RegistryPlanned{At: r.at(), Registry: g.Host, References: g.references(), Accounts: g.accounts(), Skip: g.skip(), Optional: g.Enabled() && g.Optional()}

@@ -66,7 +66,10 @@ func (p *Printer) annotations() []Line {
 	}
 	var all []Line
 	for _, lines := range [][]Line{failed, warned, noticed} {
-		all = append(all, folded(lines)...)
+		if p.o.Fold {
+			lines = folded(lines)
+		}
+		all = append(all, lines...)
 	}
 	return all
 }

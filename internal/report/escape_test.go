@@ -62,7 +62,7 @@ func TestHostileTextStaysText(t *testing.T) {
 		TagDone{p.now(), "b" + evil, "b" + evil + "/a:1", Pushed, evil, evil, evil},
 		RegistryPhase{p.now(), "b" + evil, Copy, true, false},
 		TagsSkipped{p.now(), "b" + evil, []string{evil}, evil},
-		LineSkipped{p.now(), evil, evil, evil},
+		LineSkipped{p.now(), evil, 1, evil, evil},
 		RegistryFailed{At: p.now(), Registry: "b" + evil, Err: textError(evil)},
 		RunFailed{p.now(), textError(evil)},
 		Finished{p.after(1e9)},

@@ -79,10 +79,11 @@ type (
 		Reason     string
 	}
 	// LineSkipped says that a line of tags, or an item, names a destination that
-	// is not configured. Line is quoted as written.
+	// is not configured. Line is quoted as written; Number is its number, from 1.
 	LineSkipped struct {
 		At
 		Input  string // "tags" or "registry-auth"
+		Number int
 		Line   string
 		Reason string
 	}

@@ -194,11 +194,11 @@ func (r *Record) tableRows() []string {
 		status, _ := r.status(g)
 		cells := []string{code(bounded(g.host, 300)), statusMark(status) + " " + string(status), r.tagCell(g), "", "", "", ""}
 		if !g.start.IsZero() && status != Skipped {
-			sent := amount(g.bytesUploaded())
+			sent := amount(g.blobBytesSent())
 			if status == Planned {
 				sent = amount(g.missingBytes) + " to send"
 			}
-			copy(cells[3:], []string{sent, amount(g.reusedBytes), duration(g.duration()), rate(g.sent, g.copyTime())})
+			copy(cells[3:], []string{sent, g.reused(status), duration(g.duration()), rate(g.sent, g.copyTime())})
 		}
 		for i := range cells[3:] { // "12.5 s" must not break
 			cells[3+i] = strings.ReplaceAll(cells[3+i], " ", "&nbsp;")
@@ -299,7 +299,7 @@ func (r *Record) leftOuts() []string {
 		}
 	}
 	for _, l := range r.lines {
-		lines = append(lines, fmt.Sprintf("- %s line %s: %s\n", code(l.Input), code(bounded(l.Line, 200)), prose(l.Reason)))
+		lines = append(lines, fmt.Sprintf("- %s, line %d, %s: %s\n", code(l.Input), l.Number, code(bounded(l.Line, 200)), prose(l.Reason)))
 	}
 	return lines
 }

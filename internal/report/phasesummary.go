@@ -20,6 +20,11 @@ func (r *Record) phaseSummary(e RegistryPhase) (took time.Duration, text string,
 	}
 	failed = failed || g.skip != "" || g.broken || r.cancelled
 	switch e.Phase {
+	case Login:
+		text = "logged in"
+		if len(g.accounts) == 1 && g.accounts[0] == "anonymous" {
+			text = "needs no login"
+		}
 	case Copy:
 		if !r.dryRun { // which says what it would send in an event of its own
 			text = g.copied(took)
@@ -42,7 +47,7 @@ func (g *registry) copied(took time.Duration) string {
 	if g.uploaded == 0 && reused == 0 {
 		return "has the image already"
 	}
-	parts := []string{fmt.Sprintf("sent %s, %s", count(g.uploaded, "blob"), amount(max(g.sent, 0)))}
+	parts := []string{fmt.Sprintf("sent %s, %s", count(g.uploaded, "blob"), amount(g.blobBytesSent()))}
 	if g.uploaded == 0 {
 		parts = []string{"nothing to send"}
 	}

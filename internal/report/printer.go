@@ -51,12 +51,14 @@ type Printer struct {
 	cancelled bool
 	closed    bool
 	failures  map[string]bool // said
+	unsaid    []error         // of the run, for which there is an annotation only
 }
 
 // PrinterOptions change how a log looks.
 type PrinterOptions struct {
 	Width    int  // of the closing table in columns; 0 means 120
 	Progress bool // print progress lines at Tick; not where live bars show it
+	Fold     bool // GitHub reads along, and shows a few annotations of each kind only
 }
 
 // NewPrinter returns a printer of what happens to record. sink gets the lines, one
@@ -102,8 +104,10 @@ func (p *Printer) Print(e Event) {
 		}
 		p.advance()
 	case RunFailed:
-		if p.group != "" { // else nothing stands between here and the annotation
+		if p.group != "" {
 			p.problem("", e.Err)
+		} else { // nothing stands between here and the annotation
+			p.unsaid = append(p.unsaid, e.Err)
 		}
 	case DryRunPlan:
 		p.dryRun(e)
@@ -232,7 +236,7 @@ func (p *Printer) phase(e RegistryPhase) {
 	}
 	switch e.Phase {
 	case Login:
-		p.say(Login, "%s  logged in (%s)", e.Registry, duration(took))
+		p.say(Login, "%s  %s (%s)", e.Registry, text, duration(took))
 	case Copy:
 		if text != "" {
 			p.say(Copy, "%s  %s", e.Registry, text)
@@ -301,7 +305,11 @@ func (p *Printer) dryRun(e DryRunPlan) {
 }
 
 func (p *Printer) notice(e Notice) {
-	p.say("", "%s", prefixed(e.Registry, e.Text))
+	phase := p.group
+	if phase == "" {
+		phase = Plan // what comes up before it stands in its group, too
+	}
+	p.say(phase, "%s", prefixed(e.Registry, e.Text))
 	if e.Warning && !slices.ContainsFunc(p.warnings, func(n Notice) bool { return n.Registry == e.Registry && n.Text == e.Text }) {
 		p.warnings = append(p.warnings, e)
 	}
@@ -361,13 +369,18 @@ func (p *Printer) close() {
 		}
 	}
 	p.end()
+	if p.o.Fold && len(p.unsaid) > mostAnnotations { // one of them will be short of words
+		for _, err := range p.unsaid {
+			p.problem("", err)
+		}
+	}
 	for _, line := range append(p.record.tableLines(p.o.Width), p.annotations()...) {
 		p.sink(line)
 	}
 }
 
 func lineSkipped(e LineSkipped) string {
-	return fmt.Sprintf("%s: %q skipped: %s", e.Input, bounded(e.Line, 200), e.Reason)
+	return fmt.Sprintf("%s, line %d: %q skipped: %s", e.Input, e.Number, bounded(e.Line, 200), e.Reason)
 }
 
 func sourceLine(e SourceKnown) string {

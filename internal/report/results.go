@@ -120,8 +120,13 @@ func (g *registry) bytesUploaded() int64 {
 	if g.counted {
 		return g.uploadedBytes
 	}
-	return max(g.sent, 0)
+	return g.blobBytesSent()
 }
+
+// blobBytesSent is what log, table and summary call sent: the blobs, like what was reused
+// beside it and the speed. bytesUploaded is more by the manifests, and by what was lost on
+// the way.
+func (g *registry) blobBytesSent() int64 { return max(g.sent, 0) }
 
 func (g *registry) duration() time.Duration {
 	if g.start.IsZero() {

@@ -178,6 +178,41 @@ func TestCulpritsComeFirst(t *testing.T) {
 	}
 }
 
+// TestNoErrorOfTheRunIsLost: annotations that are put together are cut, and elsewhere than
+// on GitHub nothing has to be put together.
+func TestNoErrorOfTheRunIsLost(t *testing.T) {
+	for _, fold := range []bool{true, false} {
+		p := newPlay()
+		p.printer.o.Fold = fold
+		p.tell(Started{At: p.now()})
+		for i := range 200 {
+			p.tell(RunFailed{At: p.now(), Err: problem.New(problem.InvalidTag, "", fmt.Sprintf("tags, line %d, is wrong", i), "", nil)})
+		}
+		p.tell(Finished{p.now()})
+		errors, told := 0, 0
+		for _, l := range p.lines {
+			if l.Kind == ErrorLine {
+				errors++
+			}
+			if fold == (l.Kind == Text) && strings.HasPrefix(strings.TrimPrefix(l.Text, "failed: "), fmt.Sprintf("tags, line %d, is wrong", told)) {
+				told++
+			}
+		}
+		if want := map[bool]int{true: 10, false: 200}[fold]; errors != want || told != 200 {
+			t.Errorf("fold %v: %d errors, %d of 200 told in full", fold, errors, told)
+		}
+	}
+}
+
+// TestNoticesBeforeThePlan: what comes up before the first group stands in it.
+func TestNoticesBeforeThePlan(t *testing.T) {
+	p := newPlay()
+	p.tell(Started{At: p.now()}, Notice{At: p.now(), Warning: true, Text: "SSL_CERT_FILE is left aside"}, PhaseStarted{p.now(), Plan}, Finished{p.now()})
+	if log := p.log.String(); !strings.HasPrefix(log, "GROUP "+heading(Plan)+"\nSSL_CERT_FILE is left aside\nEND") {
+		t.Errorf("the log:\n%s", log)
+	}
+}
+
 // TestBrokenSourceIsTitledByWhatWasPublished: a source may break when some registry has
 // the image already.
 func TestBrokenSourceIsTitledByWhatWasPublished(t *testing.T) {

@@ -109,11 +109,20 @@ func (r *Record) row(g *registry) (cells []string, reason string) {
 	case Planned, Unchanged, Pushed:
 		reason = firstOf(reason, g.leftOut())
 	}
-	sent := amount(g.bytesUploaded())
+	sent := amount(g.blobBytesSent())
 	if status == Planned {
 		sent = "(" + amount(g.missingBytes) + ")"
 	}
-	return append(row, g.tagCount(status), sent, amount(g.reusedBytes), duration(g.duration()), rate(g.sent, g.copyTime())), reason
+	return append(row, g.tagCount(status), sent, g.reused(status), duration(g.duration()), rate(g.sent, g.copyTime())), reason
+}
+
+// reused says how much of the image the registry had. One that has the manifests is not
+// asked for their blobs: it has all of them.
+func (g *registry) reused(status Status) string {
+	if status != Failed && g.sent <= 0 && g.uploaded+g.mounted+g.existing+g.missingBlobs == 0 {
+		return "all"
+	}
+	return amount(g.reusedBytes)
 }
 
 // tagCount says how many of the tags are as asked, and of how many where that is not all.
