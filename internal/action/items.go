@@ -360,7 +360,7 @@ func (l *itemList) options(item *auth.Item, entries map[string]entry) {
 		if err != nil {
 			l.wrong(problem.InvalidAuth, e.value, "tags-matching: "+err.Error(), "Write a regular expression as RE2 takes it, such as v?\\d+\\.\\d+\\.\\d+; it must match the whole tag.")
 		}
-		item.TagsMatching = r
+		item.TagsMatching, item.TagsWritten = r, e.text
 	}
 }
 

@@ -37,6 +37,7 @@ type Item struct {
 	Anonymous    bool
 	Insecure     bool
 	TagsMatching *regexp.Regexp // anchored; nil means every tag
+	TagsWritten  string         // TagsMatching as the person wrote it
 	Required     *bool          // nil: failures fail the step, missing credentials skip
 }
 

@@ -2,6 +2,7 @@ package replicate
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -56,8 +57,23 @@ func (r *run) loginTarget(ctx context.Context, s *site, t *target) {
 		// Some chains only know that they end in nothing when they are asked.
 		r.lacks(ctx, s, t, err, "AWS credentials are unset")
 	default:
+		if t.Choice.Anonymous {
+			err = wantsLogin(err)
+		}
 		r.fail(ctx, s, t, err)
 	}
+}
+
+// wantsLogin gives a refusal the remedy that it has where nobody logged in: there is no
+// account whose user name or rights one could look at.
+func wantsLogin(err error) error {
+	p, ok := errors.AsType[*problem.Problem](err)
+	if !ok || !slices.Contains([]problem.Code{problem.WrongCredentials, problem.NoPushPermission, problem.NoPullPermission}, p.Code) {
+		return err
+	}
+	refused := *p
+	refused.Remedy = "The registry wants a login: give its item a username and a password in place of anonymous: true."
+	return &refused
 }
 
 // lacks says that t has no usable credential after all: a skip, as for those of which the

@@ -110,7 +110,7 @@ func NewPlan(ctx context.Context, r Request) Plan {
 func (r *Registry) add(ref reference.Reference, c auth.Choice) {
 	switch {
 	case c.Item != nil && c.Item.TagsMatching != nil && !c.Item.TagsMatching.MatchString(ref.Tag):
-		r.leave(ref, Left{Reason: fmt.Sprintf("tag does not match tags-matching %q", c.Item.TagsMatching)})
+		r.leave(ref, Left{Reason: "tags-matching is " + c.Item.TagsWritten})
 	case c.Skip != "":
 		required := c.Item != nil && c.Item.Required != nil
 		r.leave(ref, Left{Reason: c.Skip, Missing: true,
@@ -194,7 +194,7 @@ func (r Registry) skip() string {
 	case r.Enabled() || len(r.Left) == 0:
 		return ""
 	case len(r.Left) == 1 && !r.Left[0].Missing:
-		return "no tag matches tags-matching"
+		return "no tag matches: " + r.Left[0].Reason
 	}
 	var reasons []string
 	for _, l := range r.Left {

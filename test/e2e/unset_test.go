@@ -117,9 +117,26 @@ func TestTagsMatching(t *testing.T) {
 	}{{"main-0123456", report.Skipped}, {"v1.2.3", report.Pushed}, {"v1.2.3-rc1", report.Skipped}} {
 		o := job{source: image.Archive(t), auth: auth, tags: []string{releases.Reference("acme/app", c.tag), builds.Reference("acme/app", c.tag)}}.run(t).exits(0)
 		o.has(map[string]report.Status{releases.Host: c.want, builds.Host: report.Pushed})
+		if c.want == report.Skipped && !strings.Contains(o.stdout, `tags-matching is v?\d+\.\d+\.\d+`) {
+			t.Errorf("the expression is not said as it was written:\n%s", o.stdout)
+		}
 		image.Compare(t, builds.Reference("acme/app", c.tag), builds.Inspect()...)
 		if got := images.Digest(t, releases.Reference("acme/app", c.tag), releases.Inspect()...); (got != "") != (c.want == report.Pushed) {
 			t.Errorf("%s: %q", c.tag, got)
+		}
+	}
+}
+
+// A registry that wants a login after all is refused with what to do about that, not with
+// advice on an account that there is none of.
+func TestAnonymousWhereALoginIsWanted(t *testing.T) {
+	image := images.Build(images.Options{Single: true, Layers: 1})
+	for _, auth := range []servers.Auth{servers.Basic, servers.Token} {
+		s := servers.Olareg(t, servers.Options{Auth: auth})
+		o := job{source: image.Archive(t), auth: "- registry: " + s.Host + "\n  anonymous: true\n", tags: []string{s.Reference("acme/app", "1")}}.run(t).exits(1)
+		o.has(map[string]report.Status{s.Host: report.Failed})
+		if !strings.Contains(o.stdout, "in place of anonymous: true") || strings.Contains(o.stdout, "user name") {
+			t.Errorf("the log:\n%s", o.stdout)
 		}
 	}
 }
