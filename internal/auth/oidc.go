@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -108,7 +109,13 @@ func (r *Resolver) refused(code problem.Code, registry, what, remedy string, err
 		return err
 	}
 	var u *unanswered
-	if errors.As(err, &u) {
+	var authority x509.UnknownAuthorityError
+	switch {
+	case errors.As(err, &authority):
+		code, remedy = problem.UnknownAuthority, ""
+	case untrusted(err):
+		code, remedy = problem.CertificateInvalid, ""
+	case errors.As(err, &u):
 		code, remedy = problem.Unreachable, "Run the job again. If it lasts, look whether the runner can reach "+u.host+"."
 		switch {
 		case u.status == http.StatusTooManyRequests:

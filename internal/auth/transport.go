@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -105,7 +106,7 @@ func (e *exchange) roundTrip(req *http.Request) (*http.Response, error) {
 		if err == nil {
 			wait = cmp.Or(retryAfter(resp, e.clock.Now()), wait)
 		}
-		if attempt == attempts || wait > longPause || e.clock.Now().Sub(start) > patience {
+		if attempt == attempts || untrusted(err) || wait > longPause || e.clock.Now().Sub(start) > patience {
 			u := &unanswered{host: req.URL.Host, times: attempt, err: err}
 			if err == nil {
 				u.status = resp.StatusCode
@@ -152,6 +153,13 @@ func (e *exchange) cause(ctx context.Context, req *http.Request, err error) erro
 		return fmt.Errorf("no whole answer within %s", e.timeout)
 	}
 	return bare(err)
+}
+
+// untrusted reports whether err is a certificate that is not taken: it will be the same
+// the next time.
+func untrusted(err error) bool {
+	var certificate *tls.CertificateVerificationError
+	return errors.As(err, &certificate)
 }
 
 // bare drops the address that net/http puts before an error: it can carry

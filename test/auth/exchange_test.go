@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"crypto/x509"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -113,6 +114,22 @@ func each(t *testing.T, test func(*testing.T, *job, provider, setUp)) {
 			test(t, j, p, p.setUp(j))
 		})
 	}
+}
+
+// A company's proxy that looks into TLS: its authority has to be trusted first.
+func TestUnknownAuthority(t *testing.T) {
+	each(t, func(t *testing.T, j *job, p provider, s setUp) {
+		transport := j.net.Transport(t)
+		transport.TLSClientConfig.RootCAs = x509.NewCertPool()
+		j.o.Transport = transport
+		_, err := j.choose(j.resolver(s.item), p.host, p.path).Auth.Authorization()
+		if !problem.Is(err, problem.UnknownAuthority) || !strings.Contains(problem.Advice(err), "SSL_CERT_FILE") || !strings.Contains(err.Error(), "certificate") {
+			t.Errorf("got %v\n%s", err, problem.Advice(err))
+		}
+		if slept := j.clock.Now().Sub(j.start); slept > 0 {
+			t.Errorf("it was tried again, for %s", slept)
+		}
+	})
 }
 
 func TestTheCredentialIsAccepted(t *testing.T) {

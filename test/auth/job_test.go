@@ -70,6 +70,7 @@ type job struct {
 	net    *standins.Internet
 	github *standins.GitHub
 	clock  *clock
+	start  time.Time
 	vault  *secret.Vault
 	env    map[string]string
 	o      auth.Options
@@ -79,7 +80,7 @@ type job struct {
 func newJob(t *testing.T) *job {
 	n := standins.NewInternet(t)
 	j := &job{t: t, net: n, github: standins.NewGitHub(t, n), clock: newClock(), vault: secret.NewVault(nil), env: map[string]string{}}
-	j.github.Now = j.clock.Now
+	j.start, j.github.Now = j.clock.Now(), j.clock.Now
 	j.set(j.github.Env()...)
 	j.o = auth.Options{
 		Vault: j.vault, Clock: j.clock, Transport: n.Transport(t),
