@@ -78,7 +78,7 @@ func learnEnvironment(vars variables, vault *secret.Vault) {
 	for _, name := range []string{"GITHUB_TOKEN", "ACTIONS_RUNTIME_TOKEN"} {
 		vault.Learn("", secret.New(vars.get(name)))
 	}
-	for _, name := range []string{"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"} {
+	for _, name := range []string{"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy", "DOCKER_HOST"} {
 		user, password, written := userInfo(vars.get(name))
 		vault.Learn(user, secret.New(password))
 		vault.Learn("", secret.New(written))

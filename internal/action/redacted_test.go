@@ -24,6 +24,10 @@ func TestTheSourcesWordsStayInOneLine(t *testing.T) {
 	if sent[1] != "linux/hunter2" {
 		t.Error("the sender's own slice has changed")
 	}
+	p := redacted(report.RegistryPlanned{Accounts: []string{"OIDC, AWS role a\nb"}}, strings.ToUpper).(report.RegistryPlanned)
+	if !slices.Equal(p.Accounts, []string{"OIDC, AWS ROLE A B"}) {
+		t.Errorf("%q", p.Accounts)
+	}
 }
 
 func TestProxyPasswordsAreSecret(t *testing.T) {

@@ -179,7 +179,7 @@ func (s *step) emit(e report.Event) {
 	s.printer.Print(e)
 }
 
-// userInfo returns the user name and password in a proxy's address, empty where it has
+// userInfo returns the user name and password in an address, empty where it has
 // none, and the password as it is written there. The scheme may be missing. An address that
 // is no URL is looked through all the same: the error that says so repeats it.
 func userInfo(address string) (user, password, written string) {

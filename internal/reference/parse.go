@@ -154,18 +154,20 @@ const credentialsInFront = "credentials stand in front of the host"
 
 // HoldsCredentials reports whether text is a reference with USER:PASSWORD@ or TOKEN@ in
 // front of its host, as addresses of repositories have it that were copied from elsewhere.
+// What may stand behind an @ is a digest, which holds no slash.
 func HoldsCredentials(text string) bool {
-	if _, rest, ok := strings.Cut(text, "://"); ok {
-		text = rest
-	}
-	first, _, more := strings.Cut(text, "/")
-	at := strings.LastIndexByte(first, '@')
-	if at < 0 {
+	before, behind, ok := strings.Cut(text, "@")
+	switch {
+	case !ok, strings.HasPrefix(behind, "sha256:"), strings.HasPrefix(behind, "sha512:"):
 		return false
+	case strings.Contains(behind, "/"):
+		return true
 	}
-	host := first[at+1:] // or a digest, which nothing follows
-	digest := strings.HasPrefix(host, "sha256:") || strings.HasPrefix(host, "sha512:")
-	return more || namesHost(host) && hostName.MatchString(host) && !digest
+	_, name, schemed := strings.Cut(before, "://")
+	if !schemed {
+		name = before
+	}
+	return !strings.Contains(name, "/") && namesHost(behind) && hostName.MatchString(behind)
 }
 
 type badName struct{ what, remedy string }

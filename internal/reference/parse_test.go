@@ -72,7 +72,7 @@ func TestParseDestinationRefuses(t *testing.T) {
 		"-x.io/me/app:1":                             "not a host",
 		"ghcr.io:99999/me/app:1":                     "not a port",
 		"ghcr.io:0/me/app:1":                         "not a port",
-		"ghcr.io/me@ghcr.io/app:1":                   "not a digest",
+		"ghcr.io/me/app@latest":                      "not a digest",
 		"app:1@sha256:12":                            "not a digest",
 		"ghcr.io/me/ap\x1b[31mp:1":                   "cannot be part",
 		"ghcr.io/me/äpp:1":                           "cannot be part",
@@ -181,7 +181,7 @@ func FuzzParseDestination(f *testing.F) {
 // message that refuses it.
 func TestCredentialsAreNotRepeated(t *testing.T) {
 	for _, text := range []string{
-		"https://me:hunter22@ghcr.io/me/app:1", "me:hunter22@ghcr.io/me/app", "hunter22@ghcr.io/me/app", "me:hunter22@localhost/app", "me:hunter22@ghcr.io",
+		"https://me:hunter22@ghcr.io/me/app:1", "me:hunter22@ghcr.io/me/app", "hunter22@ghcr.io/me/app", "me:hunter22@localhost/app", "https://me:/hunter22@ghcr.io/app", "me:hunter22@ghcr.io",
 		"docker://me:hunter22@/app:1", "me:p@hunter22@ghcr.io:443/me/app:1@sha256:" + strings.Repeat("0", 64),
 	} {
 		_, tag := ParseDestination(text)

@@ -69,8 +69,10 @@ func (f *formSet) escaped(s string, least int) {
 		f.add(e, least)
 		f.add(lowerPercent(e), least)
 	}
-	f.add(jsonEscape(s, true), least)
-	f.add(jsonEscape(s, false), least)
+	for _, e := range []string{jsonEscape(s, true), jsonEscape(s, false)} {
+		f.add(e, least)
+		f.add(slashed(e), least)
+	}
 	f.add(unquoted(strconv.Quote(s)), least)
 	f.add(unquoted(strconv.QuoteToASCII(s)), least)
 	f.add(html.EscapeString(s), least)
@@ -81,6 +83,7 @@ func (f *formSet) base64(s string) {
 		encoded := e.EncodeToString([]byte(s))
 		f.add(encoded, shortest)
 		f.add(url.QueryEscape(encoded), shortest)
+		f.add(slashed(encoded), shortest)
 	}
 }
 
@@ -111,6 +114,9 @@ func lowerPercent(s string) string {
 	}
 	return string(b)
 }
+
+// slashed escapes what JSON need not escape, but PHP does.
+func slashed(s string) string { return strings.ReplaceAll(s, "/", `\/`) }
 
 func backwards(s string) string {
 	runes := []rune(s)

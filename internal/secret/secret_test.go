@@ -60,6 +60,7 @@ func TestRedactEveryForm(t *testing.T) {
 		"lower percent":   strings.NewReplacer("%2F", "%2f", "%2B", "%2b", "%3C", "%3c", "%3E", "%3e", "%5C", "%5c").Replace(url.QueryEscape(canary)),
 		"user info":       url.UserPassword("acme", canary).String() + "@ghcr.io",
 		"JSON":            string(marshalled),
+		"JSON of PHP":     strings.ReplaceAll(string(marshalled), "/", `\/`),
 		"Go":              fmt.Sprintf("%q", canary),
 		"hex":             fmt.Sprintf("%x", canary),
 		"HEX":             fmt.Sprintf("%X", canary),

@@ -37,6 +37,7 @@ func (c canary) forms() []string {
 		add(url.UserPassword("", s).String()[1:])
 		quoted, _ := json.Marshal(s)
 		add(string(quoted[1 : len(quoted)-1]))
+		add(strings.ReplaceAll(string(quoted[1:len(quoted)-1]), "/", `\/`))
 		add(strings.Trim(fmt.Sprintf("%q", s), `"`))
 		add(strings.Trim(fmt.Sprintf("%+q", s), `"`))
 		add(html.EscapeString(s))

@@ -142,7 +142,7 @@ func echo(w http.ResponseWriter, r *http.Request, status int) {
 	body, _ := io.ReadAll(io.LimitReader(r.Body, 1<<16))
 	said := []string{r.URL.String(), r.Header.Get("Authorization"), string(body)}
 	if user, pass, ok := r.BasicAuth(); ok {
-		said = append(said, user+" "+pass, base64.URLEncoding.EncodeToString([]byte(user+":"+pass)), fmt.Sprintf("%q", pass))
+		said = append(said, user+" "+pass, base64.URLEncoding.EncodeToString([]byte(user+":"+pass)), fmt.Sprintf("%q", pass), strings.ReplaceAll(pass, "/", `\/`))
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("X-Debug", strings.Join(strings.Fields(strings.Join(said, " ")), " "))
