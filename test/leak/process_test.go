@@ -3,6 +3,7 @@ package leak
 import (
 	"bufio"
 	"context"
+	"encoding/base64"
 	"io"
 	"net"
 	"net/http"
@@ -226,6 +227,38 @@ func TestProgramsForCredentials(t *testing.T) {
 	}
 	if strings.Contains(o.stdout, "stuck") {
 		t.Errorf("the helper was waited for:\n%s", o.stdout)
+	}
+}
+
+// The SDK's default chain sends tokens of its own finding, and its errors repeat what is
+// answered.
+func TestTokensOfTheDefaultChain(t *testing.T) {
+	const ecr = "123456789012.dkr.ecr.eu-west-1.amazonaws.com"
+	backwards := func(s string) string {
+		b := []byte(s)
+		slices.Reverse(b)
+		return string(b)
+	}
+	said := renewal.value + " " + backwards(renewal.value) + " " + base64.StdEncoding.EncodeToString([]byte(renewal.value))
+	file := filepath.Join(t.TempDir(), "token")
+	writeFile(t, file, renewal.value)
+	container := httptest.NewServer(answer(403, `{"code":"Denied","message":`+quotedJSON(said)+`}`, "Content-Type", "application/json"))
+	defer container.Close()
+	n := standins.NewInternet(t)
+	n.Handle(ecr, locked(awsKey, nil))
+	n.Handle("sts.eu-west-1.amazonaws.com", answer(403, "<ErrorResponse><Error><Code>Denied</Code><Message>"+said+"</Message></Error></ErrorResponse>"))
+	for name, environ := range map[string][]string{
+		"web identity":     {"AWS_ROLE_ARN=arn:aws:iam::123456789012:role/x", "AWS_WEB_IDENTITY_TOKEN_FILE=" + file},
+		"container":        {"AWS_CONTAINER_CREDENTIALS_FULL_URI=" + container.URL, "AWS_CONTAINER_AUTHORIZATION_TOKEN=" + renewal.value},
+		"container's file": {"AWS_CONTAINER_CREDENTIALS_FULL_URI=" + container.URL, "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE=" + file},
+	} {
+		o := start(t, append(append(publish(ecr+"/app:1", "", n.Env()...), "INPUT_SOURCE="+localImage(t)), environ...)...).end(t)
+		if o.status != 1 || !strings.Contains(o.stdout, "Denied: ***") {
+			t.Errorf("%s: exit status %d:\n%s", name, o.status, o.stdout)
+		}
+		for _, l := range leaks(o.everything(), []canary{renewal}) {
+			t.Errorf("%s: %s", name, l)
+		}
 	}
 }
 
