@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
 
@@ -37,6 +38,10 @@ var credentialKeys = []string{
 func parseItems(where, text string, learn func(user string, s secret.Text), bad *problems) []auth.Item {
 	text = strings.TrimPrefix(text, "\ufeff")
 	list := &itemList{where: where, lines: splitLines(text), learn: learn, bad: bad}
+	if !utf8.ValidString(text) {
+		list.notText(text)
+		return nil
+	}
 	root, err := onlyDocument(text)
 	if err != nil {
 		list.unparsable(text, err)

@@ -152,6 +152,9 @@ func TestUnsetMeansSkipped(t *testing.T) {
 			if !strings.Contains(o.stdout, c.says) || !strings.Contains(o.stdout, "::warning") {
 				t.Errorf("the log does not say %q, or has no warning:\n%s", c.says, o.stdout)
 			}
+			if skips := c.skipped != "" || name == "empty component"; strings.Contains(o.stdout, "::notice title=") != skips {
+				t.Errorf("a notice is missing, or one too many:\n%s", o.stdout)
+			}
 			if strings.Contains(o.stdout, "::error") {
 				t.Errorf("the log has an error:\n%s", o.stdout)
 			}

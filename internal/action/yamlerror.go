@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/problem"
 )
@@ -48,10 +49,26 @@ func (l *itemList) unparsable(text string, err error) {
 		at += fmt.Sprintf(", column %d", column)
 	}
 	remedy := asJSON
-	if strings.Contains(err.Error(), "found a tab character") {
-		remedy = "Indent with spaces. If this is part of a secret: " + asJSON
+	if strings.Contains(what, "indent") {
+		remedy = "Indent the keys of an item alike, with spaces. If this is part of a secret: " + asJSON
 	}
 	l.bad.add(problem.InvalidAuth, at+": "+what, remedy)
+}
+
+// notText reports bytes that are no characters. The parser would guess at an encoding, and
+// the place of what it then makes of them is not that in the text.
+func (l *itemList) notText(text string) {
+	valid := 0
+	for valid < len(text) {
+		r, size := utf8.DecodeRuneInString(text[valid:])
+		if r == utf8.RuneError && size == 1 {
+			break
+		}
+		valid += size
+	}
+	before := splitLines(text[:valid])
+	l.bad.add(problem.InvalidAuth, fmt.Sprintf("%s, line %d, column %d: this is not UTF-8", l.where, len(before), len(before[len(before)-1])+1),
+		"Save the file as UTF-8. If this is part of a secret: "+asJSON)
 }
 
 // place finds where text stops being YAML: the first line, and in it the first column,

@@ -545,8 +545,8 @@ func TestPullsLeft(t *testing.T) {
 		warning   bool
 		want      string
 	}{
-		{87, false, "docker.io: 87 of 100 pulls left, 6h window"},
-		{10, true, "docker.io: 10 of 100 pulls left, 6h window; log in, or use an account with a higher limit"},
+		{87, false, "docker.io: 87 of 100 pulls left in 6 hours"},
+		{10, true, "docker.io: 10 of 100 pulls left in 6 hours; log in, or use an account with a higher limit"},
 	} {
 		var said []report.Event
 		r := newRun(Request{}, func(e report.Event) { said = append(said, e) })

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -64,7 +63,7 @@ func (r *run) sayPullsLeft(from *origin) {
 	}
 	text := fmt.Sprintf("%s: %d of %d pulls left", from.at.Host, l.Remaining, l.Limit)
 	if l.Window > 0 {
-		text += ", " + strings.TrimSuffix(strings.TrimSuffix(l.Window.String(), "0s"), "0m") + " window"
+		text += " in " + report.Period(l.Window)
 	}
 	few := l.Remaining*10 <= l.Limit
 	if few {

@@ -358,15 +358,15 @@ func (r *Record) limits() []string {
 		}
 		within := ""
 		if g.rateLimit.Window > 0 {
-			within = " in " + period(g.rateLimit.Window)
+			within = " in " + Period(g.rateLimit.Window)
 		}
 		lines = append(lines, fmt.Sprintf("%s: %d of %d pulls left%s.<br>\n", name, g.rateLimit.Remaining, g.rateLimit.Limit, within))
 	}
 	return lines
 }
 
-// period writes a window of time: 6 hours.
-func period(d time.Duration) string {
+// Period writes a window of time: 6 hours.
+func Period(d time.Duration) string {
 	if d >= time.Hour && d%time.Hour == 0 {
 		return count(int(d/time.Hour), "hour")
 	}

@@ -367,3 +367,11 @@ func TestLiveBars(t *testing.T) {
 		}
 	}
 }
+
+func TestPeriod(t *testing.T) {
+	for d, want := range map[time.Duration]string{6 * time.Hour: "6 hours", time.Hour: "1 hour", 90 * time.Minute: "90 minutes", 30 * time.Minute: "30 minutes", 10 * time.Second: "10.0 s"} {
+		if got := Period(d); got != want {
+			t.Errorf("%v: %q", d, got)
+		}
+	}
+}

@@ -142,7 +142,7 @@ func TestPullLimits(t *testing.T) {
 			env:   []string{"INPUT_SOURCE=docker://acme/base:1"},
 		}
 		o := r.do(t, n, g)
-		check(t, o, expect{"pushed", fmt.Sprintf("%d of 100 pulls left, 6h window", left), "", ""}, "quay.io")
+		check(t, o, expect{"pushed", fmt.Sprintf("%d of 100 pulls left in 6 hours", left), "", ""}, "quay.io")
 		if warned := strings.Contains(o.log, "::warning title=docker.io"); warned != little {
 			t.Errorf("%d pulls left: warned is %v:\n%s", left, warned, o.log)
 		}
