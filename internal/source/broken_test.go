@@ -3,6 +3,7 @@ package source
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -154,17 +155,19 @@ func TestNestedIndexes(t *testing.T) {
 	must(t, nest(3))
 	wantProblem(t, nest(maxDepth+1), problem.SourceBroken, "deep")
 
-	t.Run("wide at every level", func(t *testing.T) { // 2^12 paths, 13 manifests
+	t.Run("wide at every level", func(t *testing.T) { // 4^14 paths, 15 manifests
 		b := newBuilder(t)
 		d := b.image("linux/amd64", b.layer("a"))
-		for n := range 12 {
+		for n := range 14 {
 			a := named(d, "n", fmt.Sprint(n))
-			d = b.index(a, d)
+			d = b.index(a, d, d, d)
 		}
-		i, err := layoutOf(t, b.files(d), Options{})
-		must(t, err)
-		_, err = i.Root(t.Context())
-		must(t, err)
+		for _, o := range []Options{{}, {Platforms: []string{"linux/amd64"}}} {
+			i, err := layoutOf(t, b.files(d), o)
+			must(t, err)
+			_, err = i.Root(t.Context())
+			must(t, err)
+		}
 	})
 	t.Run("in a circle", func(t *testing.T) { // no digest can be in a circle, but a liar can claim one
 		claimed := digestOf([]byte("claimed"))
@@ -309,6 +312,27 @@ func TestOneDigestOfTwoSizes(t *testing.T) {
 	other.Size++
 	_, err := layoutOf(t, b.files(b.index(b.image("linux/amd64", layer), b.image("linux/arm64", other))), Options{})
 	wantProblem(t, err, problem.SourceBroken, layer.Digest.String())
+
+	image := b.image("linux/amd64", layer)
+	other = image
+	other.Size++
+	for _, root := range []v1.Descriptor{b.index(image, other), b.index(b.index(image), other)} {
+		_, err = layoutOf(t, b.files(root), Options{})
+		wantProblem(t, err, problem.SourceBroken, image.Digest.String())
+	}
+}
+
+func TestConfigsThatAreReadAreBounded(t *testing.T) {
+	b := newBuilder(t)
+	var all []v1.Descriptor
+	for n := range 1 + maxManifestBytes/maxManifest {
+		raw, err := json.Marshal(map[string]any{"os": "linux", "architecture": "amd64", "n": n})
+		must(t, err)
+		config := b.add(types.OCIConfigJSON, append(raw, bytes.Repeat([]byte(" "), maxManifest-len(raw))...))
+		all = append(all, b.json(types.OCIManifestSchema1, map[string]any{"schemaVersion": 2, "mediaType": types.OCIManifestSchema1, "config": config, "layers": []any{}}))
+	}
+	_, err := layoutOf(t, b.files(b.index(all...)), Options{Platforms: []string{"linux/amd64"}})
+	wantProblem(t, err, problem.SourceBroken, "32 MiB together")
 }
 
 func TestCompressedArchives(t *testing.T) {

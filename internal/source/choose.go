@@ -24,9 +24,9 @@ const (
 // candidate is an image in a layout or archive, under all its names.
 type candidate struct {
 	descriptor v1.Descriptor
-	names      []string
-	refersTo   string // digest or tag of what it is about, if it is no image of its own
-	tag        string // cosign's, if it refers by that
+	names      []string // some perhaps more than once
+	refersTo   string   // digest or tag of what it is about, if it is no image of its own
+	tag        string   // cosign's, if it refers by that
 }
 
 // contents returns what index.json lists, counted by digest.
@@ -41,7 +41,7 @@ func contents(index document) []*candidate {
 			all = append(all, c)
 		}
 		for _, key := range []string{imageName, refName} {
-			if n := d.Annotations[key]; n != "" && !slices.Contains(c.names, n) {
+			if n := d.Annotations[key]; n != "" {
 				c.names = append(c.names, n)
 			}
 		}
@@ -181,6 +181,7 @@ func list(all []*candidate) string {
 		}
 		names := slices.Clone(c.names)
 		slices.SortFunc(names, func(a, b string) int { return cmp.Or(cmp.Compare(len(b), len(a)), cmp.Compare(a, b)) })
+		names = slices.Compact(names)
 		fmt.Fprintf(&b, "%s (%s)", short(strings.Join(names[:min(len(names), 3)], ", ")), digest)
 	}
 	return b.String()

@@ -242,10 +242,7 @@ func (e *engine) save(ctx context.Context, name string, o Options) (*Image, erro
 		_ = out.Close()
 		return nil, err
 	}
-	i, err := openSavedLayout(ctx, t, "", o)
-	if i == nil && err == nil {
-		i, err = openDockerArchive(ctx, t, "", o)
-	}
+	i, err := openDockerArchive(ctx, t, "", o)
 	if err != nil {
 		_ = t.close()
 		return nil, err

@@ -65,33 +65,18 @@ func openSavedLayout(ctx context.Context, t tree, pick string, o Options) (*Imag
 	if there, err := holds(t, "index.json"); err != nil || !there {
 		return nil, err
 	}
-	index, err := openIndex(t)
+	p, err := pickFrom(ctx, t, pick)
 	if err != nil {
 		return nil, err
 	}
-	l := layout{t}
-	g := newGraph(l)
-	all := contents(index)
-	if err := markReferrers(ctx, g, l, all); err != nil {
-		return nil, err
-	}
-	d, err := choose(all, pick)
-	if err != nil {
-		return nil, err
-	}
-	m, doc, err := g.one(ctx, d)
+	m, doc, err := p.graph.one(ctx, p.image)
 	if err != nil {
 		return nil, err
 	}
 	if !m.Descriptor.MediaType.IsIndex() && slices.ContainsFunc(doc.Layers, isPlain) {
 		return nil, nil
 	}
-	i := &Image{close: t.close}
-	if err := i.settle(ctx, g, d, o, l.has); err != nil {
-		return nil, err
-	}
-	i.referrers = layoutReferrers(g, l, all)
-	return i, nil
+	return p.open(ctx, o, true)
 }
 
 func isPlain(d v1.Descriptor) bool {
@@ -123,6 +108,7 @@ func chooseSaved(t tree, saved []savedImage, pick string) (savedImage, []byte, e
 	var all []*candidate
 	byDigest := map[v1.Hash]*candidate{}
 	images, configs := map[v1.Hash]savedImage{}, map[v1.Hash][]byte{}
+	read := int64(0)
 	for _, s := range saved {
 		name, err := cleanName(s.Config)
 		if err != nil {
@@ -139,6 +125,9 @@ func chooseSaved(t tree, saved []savedImage, pick string) (savedImage, []byte, e
 		if err != nil {
 			return savedImage{}, nil, err
 		}
+		if read += f.size; read > maxManifestBytes {
+			return savedImage{}, nil, broken(nil, "the configs that manifest.json names take more than %d MiB together", maxManifestBytes>>20)
+		}
 		d := v1.Descriptor{MediaType: types.DockerConfigJSON, Size: int64(len(raw)), Digest: digestOf(raw)}
 		if err := checkConfigName(name, d.Digest); err != nil {
 			return savedImage{}, nil, err
@@ -151,7 +140,7 @@ func chooseSaved(t tree, saved []savedImage, pick string) (savedImage, []byte, e
 			all = append(all, c)
 		}
 		for _, tag := range s.RepoTags {
-			if tag != "" && !slices.Contains(c.names, tag) {
+			if tag != "" {
 				c.names = append(c.names, tag)
 			}
 		}

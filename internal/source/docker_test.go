@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 	"testing"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -299,6 +300,7 @@ func TestBrokenDockerArchives(t *testing.T) {
 	good := save(t, classic, image)
 	layerName := fmt.Sprintf("%062d00/layer.tar", 0)
 	configName := digestOf(image.config).Hex + ".json"
+	large := append([]byte("{}"), bytes.Repeat([]byte(" "), maxManifest-2)...)
 	for name, c := range map[string]struct {
 		members []member
 		code    problem.Code
@@ -314,6 +316,8 @@ func TestBrokenDockerArchives(t *testing.T) {
 		"manifest.json empty":    {replaced(good, "manifest.json", []byte("[]")), problem.SourceNotFound, "no image", false},
 		"layers too few": {replaced(good, "manifest.json", fmt.Appendf(nil, `[{"Config":%q,"Layers":[%q]}]`, configName, layerName)),
 			problem.SourceBroken, "1 layers, but the image's config 2", false},
+		"a large config again and again": {[]member{{name: "manifest.json", data: []byte(`[{"Config":"c"}` + strings.Repeat(`,{"Config":"c"}`, 8) + `]`)}, {name: "c", data: large}},
+			problem.SourceBroken, "32 MiB together", false},
 		"a config outside": {replaced(good, "manifest.json", []byte(`[{"Config":"../../etc/passwd"}]`)), problem.SourceBroken, "leads out", false},
 		"a layer outside": {replaced(good, "manifest.json", fmt.Appendf(nil, `[{"Config":%q,"Layers":["/etc/passwd","b"]}]`, configName)),
 			problem.SourceBroken, "absolute path", false},

@@ -185,14 +185,21 @@ func (g *graph) one(ctx context.Context, d v1.Descriptor) (*Manifest, document, 
 // fetch reads those of ds that are not known yet.
 func (g *graph) fetch(ctx context.Context, ds []v1.Descriptor) error {
 	var want []v1.Descriptor
-	asked := map[v1.Hash]bool{}
+	sizes := map[v1.Hash]int64{}
 	for _, d := range ds {
 		if err := checkDescriptor(d); err != nil {
 			return err
 		}
-		if g.manifests[d.Digest] == nil && !asked[d.Digest] {
-			asked[d.Digest] = true
+		size, known := sizes[d.Digest]
+		if m := g.manifests[d.Digest]; m != nil {
+			size, known = m.Descriptor.Size, true
+		}
+		switch {
+		case !known:
+			sizes[d.Digest] = d.Size
 			want = append(want, d)
+		case size != d.Size:
+			return broken(nil, "manifest %s is said to have %d bytes in one place and %d in another", d.Digest, size, d.Size)
 		}
 	}
 	if len(g.manifests)+len(want) > maxManifests {
@@ -202,9 +209,9 @@ func (g *graph) fetch(ctx context.Context, ds []v1.Descriptor) error {
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.SetLimit(manifestsInFlight)
 	for i, d := range want {
-		if g.bytes += d.Size; g.bytes > maxManifestBytes {
+		if err := g.hold(d.Size); err != nil {
 			_ = group.Wait()
-			return broken(nil, "the image's manifests take more than %d MiB together", maxManifestBytes>>20)
+			return err
 		}
 		group.Go(func() (err error) {
 			raws[i], err = g.read(groupCtx, d)
@@ -224,6 +231,14 @@ func (g *graph) fetch(ctx context.Context, ds []v1.Descriptor) error {
 		}
 		d.MediaType, d.Size, d.Data = mediaType, int64(len(raws[i])), nil
 		g.manifests[d.Digest], g.documents[d.Digest] = &Manifest{Descriptor: d, Raw: raws[i]}, doc
+	}
+	return nil
+}
+
+// hold counts n bytes that stay in memory.
+func (g *graph) hold(n int64) error {
+	if g.bytes += n; g.bytes > maxManifestBytes {
+		return broken(nil, "the image's manifests and configs take more than %d MiB together", maxManifestBytes>>20)
 	}
 	return nil
 }

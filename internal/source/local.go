@@ -64,29 +64,46 @@ func openTreeAs(ctx context.Context, spec Spec, t tree, pick string, o Options) 
 
 // openLayout opens an image in an OCI layout or archive.
 func openLayout(ctx context.Context, t tree, pick string, o Options) (*Image, error) {
+	p, err := pickFrom(ctx, t, pick)
+	if err != nil {
+		return nil, err
+	}
+	return p.open(ctx, o, len(o.Platforms) > 0)
+}
+
+// picked is an image in a layout, and all that the layout lists.
+type picked struct {
+	layout layout
+	graph  *graph
+	all    []*candidate
+	image  v1.Descriptor
+}
+
+func pickFrom(ctx context.Context, t tree, pick string) (*picked, error) {
 	index, err := openIndex(t)
 	if err != nil {
 		return nil, err
 	}
-	l := layout{t}
-	g := newGraph(l)
-	all := contents(index)
-	if err := markReferrers(ctx, g, l, all); err != nil {
+	p := &picked{layout: layout{t}, all: contents(index)}
+	p.graph = newGraph(p.layout)
+	if err := markReferrers(ctx, p.graph, p.layout, p.all); err != nil {
 		return nil, err
 	}
-	d, err := choose(all, pick)
-	if err != nil {
-		return nil, err
-	}
-	i := &Image{close: t.close}
+	p.image, err = choose(p.all, pick)
+	return p, err
+}
+
+// open loads the image. With inPart, what of it is not there is left out.
+func (p *picked) open(ctx context.Context, o Options, inPart bool) (*Image, error) {
+	i := &Image{close: p.layout.tree.close}
 	var present func(v1.Descriptor) bool
-	if len(o.Platforms) > 0 { // an image may be there in part, if that part is asked for
-		present = l.has
+	if inPart {
+		present = p.layout.has
 	}
-	if err := i.settle(ctx, g, d, o, present); err != nil {
+	if err := i.settle(ctx, p.graph, p.image, o, present); err != nil {
 		return nil, err
 	}
-	i.referrers = layoutReferrers(g, l, all)
+	i.referrers = layoutReferrers(p.graph, p.layout, p.all)
 	return i, nil
 }
 

@@ -61,9 +61,7 @@ func openRemote(ctx context.Context, spec Spec, o Options) (*Image, error) {
 		}
 		return nil, err
 	}
-	if d.Size == 0 {
-		d.Size = int64(len(raw))
-	}
+	d.Size = int64(len(raw))
 	g := newGraph(remote{repository})
 	g.made[d.Digest] = raw // read already
 	origin := spec.Reference.Repository

@@ -29,6 +29,14 @@ type subset struct {
 
 	found map[platform]bool // those of platforms that are there
 	there []string          // all that are there
+	known map[v1.Hash]rest  // what was decided: indexes may name one manifest again and again
+}
+
+// rest is what is left of a manifest.
+type rest struct {
+	descriptor v1.Descriptor
+	some       bool // anything is left
+	lost       bool // something is left out that has a platform, or that is missing
 }
 
 // of returns the descriptor of what is left of d, which is d itself if nothing is left
@@ -37,8 +45,8 @@ func (s *subset) of(ctx context.Context, d v1.Descriptor) (v1.Descriptor, error)
 	if len(s.platforms) == 0 && s.present == nil {
 		return d, nil
 	}
-	s.found = map[platform]bool{}
-	left, n, _, err := s.prune(ctx, d, 0)
+	s.found, s.known = map[platform]bool{}, map[v1.Hash]rest{}
+	left, err := s.prune(ctx, d, 0)
 	if err != nil {
 		return d, err
 	}
@@ -51,50 +59,60 @@ func (s *subset) of(ctx context.Context, d v1.Descriptor) (v1.Descriptor, error)
 	if len(missing) > 0 {
 		return d, notThere(missing, s.there)
 	}
-	if n == 0 {
+	if !left.some {
 		return d, broken(nil, "none of the manifests that index %s names is there", d.Digest)
 	}
-	return left, nil
+	return left.descriptor, nil
 }
 
-// prune returns what is left of d and how many manifests that are. lost says that
-// something is left out that has a platform, or that is missing.
-func (s *subset) prune(ctx context.Context, d v1.Descriptor, depth int) (left v1.Descriptor, n int, lost bool, err error) {
+// prune decides on what d names, and below it.
+func (s *subset) prune(ctx context.Context, d v1.Descriptor, depth int) (rest, error) {
 	if depth > maxDepth {
-		return d, 0, false, broken(nil, "indexes nest more than %d deep", maxDepth)
+		return rest{}, broken(nil, "indexes nest more than %d deep", maxDepth)
 	}
 	m, doc, err := s.graph.one(ctx, d)
 	if err != nil {
-		return d, 0, false, err
+		return rest{}, err
 	}
-	if !m.Descriptor.MediaType.IsIndex() {
-		return s.image(ctx, d, doc)
+	if left, ok := s.known[d.Digest]; ok {
+		return left, nil
 	}
+	var left rest
+	if m.Descriptor.MediaType.IsIndex() {
+		left, err = s.index(ctx, d, m, doc, depth)
+	} else {
+		left, err = s.image(ctx, d, doc)
+	}
+	s.known[d.Digest] = left
+	return left, err
+}
+
+// index decides on an index: what is left of its children is what is left of it.
+func (s *subset) index(ctx context.Context, d v1.Descriptor, m *Manifest, doc document, depth int) (rest, error) {
 	raws, err := descriptors(m)
 	if err != nil {
-		return d, 0, false, err
+		return rest{}, err
 	}
-	kept, changed := make([]json.RawMessage, len(raws)), false // nil: left out
-	images, count := map[string]bool{}, 0                      // digests of what is kept
+	kept, changed, lost := make([]json.RawMessage, len(raws)), false, false // nil: left out
+	images := map[string]bool{}                                             // digests of what is kept
 	for i, child := range doc.Manifests {
 		if child.Annotations[attestationType] != "" {
 			continue // decided below
 		}
-		left, n, gone, err := s.child(ctx, child, depth)
+		left, err := s.child(ctx, child, depth)
 		if err != nil {
-			return d, 0, false, err
+			return rest{}, err
 		}
-		lost = lost || gone
-		if n == 0 {
+		lost = lost || left.lost
+		if !left.some {
 			continue
 		}
-		count += n
 		images[child.Digest.String()] = true
 		kept[i] = raws[i]
-		if left.Digest != child.Digest {
+		if left.descriptor.Digest != child.Digest {
 			changed = true
-			if kept[i], err = readdress(raws[i], left); err != nil {
-				return d, 0, false, err
+			if kept[i], err = readdress(raws[i], left.descriptor); err != nil {
+				return rest{}, err
 			}
 		}
 	}
@@ -111,51 +129,44 @@ func (s *subset) prune(ctx context.Context, d v1.Descriptor, depth int) (left v1
 		}
 	}
 	if !lost && !changed { // all platforms are kept, and so is what has none
-		return d, max(count, 1), false, nil
+		return rest{d, true, false}, nil
 	}
-	if count == 0 {
-		return d, 0, true, nil
+	if len(images) == 0 {
+		return rest{d, false, true}, nil
 	}
 	made, err := s.make(m, slices.DeleteFunc(kept, func(r json.RawMessage) bool { return r == nil }))
-	return made, count, true, err
+	return rest{made, true, true}, err
 }
 
 // child decides on one manifest of an index.
-func (s *subset) child(ctx context.Context, d v1.Descriptor, depth int) (left v1.Descriptor, n int, lost bool, err error) {
+func (s *subset) child(ctx context.Context, d v1.Descriptor, depth int) (rest, error) {
 	if err := checkDescriptor(d); err != nil {
-		return d, 0, false, err
+		return rest{}, err
 	}
 	if s.present != nil && !s.present(d) {
-		return d, 0, true, nil
+		return rest{d, false, true}, nil
 	}
 	if p, ok := platformOf(d); ok && !d.MediaType.IsIndex() {
-		if !s.matches(p) {
-			return d, 0, true, nil
-		}
-		return d, 1, false, nil
+		matches := s.matches(p)
+		return rest{d, matches, !matches}, nil
 	}
 	if !isManifest(d) { // not an image: it belongs to no platform
-		if len(s.platforms) > 0 {
-			return d, 0, false, nil
-		}
-		return d, 1, false, nil
+		return rest{d, len(s.platforms) == 0, false}, nil
 	}
 	return s.prune(ctx, d, depth+1)
 }
 
 // image decides on an image that no index states a platform of: its config does.
-func (s *subset) image(ctx context.Context, d v1.Descriptor, doc document) (left v1.Descriptor, n int, lost bool, err error) {
+func (s *subset) image(ctx context.Context, d v1.Descriptor, doc document) (rest, error) {
 	if len(s.platforms) == 0 {
-		return d, 1, false, nil
+		return rest{d, true, false}, nil
 	}
 	p, ok, err := s.graph.configPlatform(ctx, doc)
 	if err != nil || !ok {
-		return d, 0, false, err
+		return rest{d, false, false}, err
 	}
-	if !s.matches(p) {
-		return d, 0, true, nil
-	}
-	return d, 1, false, nil
+	matches := s.matches(p)
+	return rest{d, matches, !matches}, nil
 }
 
 // matches notes a platform that is there, and reports whether it is asked for.
@@ -258,6 +269,9 @@ func (g *graph) config(ctx context.Context, d v1.Descriptor) ([]byte, error) {
 	}
 	if d.Size > maxManifest {
 		return nil, unsupported("", "config %s takes %d bytes, more than 4 MiB", d.Digest, d.Size)
+	}
+	if err := g.hold(d.Size); err != nil {
+		return nil, err
 	}
 	b, err := g.blob(d)
 	if err != nil {

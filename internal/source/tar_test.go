@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -184,6 +185,17 @@ func TestThousandsOfEntries(t *testing.T) {
 	if len(a.entries) != 20_000 || contentOf(t, a, "19999") != "x" {
 		t.Errorf("%d entries", len(a.entries))
 	}
+	// One image under so many names that comparing each with each would take minutes.
+	tags := make([]string, 300_000)
+	for n := range tags {
+		tags[n] = fmt.Sprintf("a:%x", n)
+	}
+	raw, err := json.Marshal([]savedImage{{Config: "c", RepoTags: tags}})
+	must(t, err)
+	i, err := open(t, "docker-archive:"+writeFile(t, "image.tar", tarOf(t, member{name: "manifest.json", data: raw}, member{name: "c", data: []byte("{}")}))+":a:12345", Options{})
+	must(t, err)
+	_, err = i.Root(t.Context())
+	must(t, err)
 	// Without end: the headers are generated while they are read.
 	header := tarOf(t, member{name: "a"})[:512]
 	_, err = indexTar(repeated(header), 1<<40, nil)

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
+	"strings"
 	"testing"
 	"testing/synctest"
 
@@ -441,6 +442,26 @@ func destination(t *testing.T, rnd *rand.Rand, c *Claim, content []byte, wrong b
 			if rnd.IntN(4) == 0 {
 				return // gives up
 			}
+		}
+	}
+}
+
+func TestLimitOfAFolder(t *testing.T) {
+	for _, c := range []struct {
+		free   int64
+		memory bool
+		limit  int64
+		says   string
+	}{
+		{100 * gib, false, 4 * gib, ""},
+		{2 * gib, false, 1536 * mib, "2048 MiB free"},
+		{1 * mib, false, minLimit, "at most 4 MiB"},
+		{100 * gib, true, 256 * mib, "tmpfs"},
+		{64 * mib, true, 48 * mib, "at most 48 MiB"},
+	} {
+		limit, note := limitFor("/tmp", c.free, c.memory)
+		if limit != c.limit || !strings.Contains(note, c.says) || c.says == "" && note != "" {
+			t.Errorf("%d MiB free, in memory %t: %d MiB, %q", c.free/mib, c.memory, limit/mib, note)
 		}
 	}
 }

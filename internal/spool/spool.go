@@ -152,11 +152,19 @@ func New(o Options) (*Spool, error) {
 // limitOf returns the limit for a folder, and what is to be said about it.
 func limitOf(dir string) (limit int64, note string) {
 	free, memory, ok := folder(dir)
+	if !ok {
+		return defaultLimit, ""
+	}
+	return limitFor(dir, free, memory)
+}
+
+func limitFor(dir string, free int64, memory bool) (limit int64, note string) {
+	limit = max(free/4*3, minLimit)
 	switch {
-	case ok && memory:
-		return tmpfsLimit, fmt.Sprintf("%s is in memory (tmpfs): the spool uses at most %d MiB of it; point TMPDIR at a disk to give it more", dir, tmpfsLimit/mib)
-	case ok && free/4*3 < defaultLimit:
-		limit = max(free/4*3, minLimit)
+	case memory:
+		limit = min(limit, tmpfsLimit)
+		return limit, fmt.Sprintf("%s is in memory (tmpfs): the spool uses at most %d MiB of it; point TMPDIR at a disk to give it more", dir, limit/mib)
+	case limit < defaultLimit:
 		return limit, fmt.Sprintf("%s has %d MiB free: the spool uses at most %d MiB of it", dir, free/mib, limit/mib)
 	}
 	return defaultLimit, ""
