@@ -60,7 +60,7 @@ func Catalogue() []Entry {
 		{InvalidSource, "`source` has none of the forms that name an image.", "Use `docker://REF`, `oci:PATH`, `oci-archive:PATH`, `docker-archive:PATH`, `docker-daemon:REF`, or a path that starts with `./`, `../` or `/`."},
 		{SourceNotFound, "There is no image where `source` points.", "Check the path or reference; a container action sees only the workspace and the runner's temporary folder."},
 		{SourceBroken, "The source is damaged: truncated, not what it claims to be, or a blob does not match its digest.", "Build the image again, and check that the step that wrote it had finished."},
-		{SourceAmbiguous, "The source holds several images and none was picked.", "Append `:TAG` to the path to pick one."},
+		{SourceAmbiguous, "The source holds several images and none was picked.", "Append `:TAG` to the path to pick one, or `:DIGEST` where they have no names."},
 		{SourceUnsupported, "The source is of a kind that cannot be published, such as Docker schema 1.", "Build or convert the image with a current tool."},
 		{PlatformNotFound, "A platform that was asked for is not in the image.", "Use one of the platforms that the message lists."},
 		{EngineUnreachable, "The Docker engine does not answer.", "Start the engine, or mount its socket: `/var/run/docker.sock`."},
