@@ -9,9 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 )
@@ -25,7 +23,7 @@ const page = "../../docs/errors.md"
 // TestErrorsPage keeps docs/errors.md and the code together: the page lists every code
 // with its cause, its remedy, and the messages that the code can print under it.
 func TestErrorsPage(t *testing.T) {
-	messages, _ := survey(t)
+	found := survey(t)
 	var b strings.Builder
 	b.WriteString(`# Errors
 
@@ -40,12 +38,20 @@ below, … stands for what differs from case to case: the registry, the reposito
 	}
 	for _, e := range Catalogue() {
 		fmt.Fprintf(&b, "\n## %s\n\n**Cause.** %s\n\n**What to do.** %s\n", e.Code, e.Cause, e.Remedy)
-		if len(messages[e.Code]) > 0 {
-			b.WriteString("\n**Messages.**\n\n")
-			for _, m := range messages[e.Code] {
-				b.WriteString("- " + codeSpan(m) + "\n")
-			}
+		b.WriteString("\n**Messages.**\n\n")
+		if found.diagnosed[e.Code] {
+			b.WriteString("- `REGISTRY/REPOSITORY: …: …`: [what was being done](#what-was-being-done), and what came of it\n")
 		}
+		for _, m := range found.messages[e.Code] {
+			b.WriteString("- " + codeSpan(m) + "\n")
+		}
+		if len(found.messages[e.Code]) == 0 && !found.diagnosed[e.Code] {
+			t.Errorf("no message of %s is known", e.Code)
+		}
+	}
+	b.WriteString("\n## What was being done\n\nBehind the repository, messages about requests say which one it was:\n\n")
+	for _, doing := range found.doings {
+		b.WriteString("- " + codeSpan(doing) + "\n")
 	}
 	if *update {
 		if err := os.WriteFile(page, []byte(b.String()), 0o644); err != nil {
@@ -64,7 +70,7 @@ below, … stands for what differs from case to case: the registry, the reposito
 
 // TestEveryCodeIsExplainedAndUsed: no code without an entry, no entry without a use.
 func TestEveryCodeIsExplainedAndUsed(t *testing.T) {
-	_, used := survey(t)
+	used := survey(t).used
 	explained := map[Code]bool{}
 	for _, e := range Catalogue() {
 		if explained[e.Code] {
@@ -107,19 +113,10 @@ func constants(t *testing.T) map[string]Code {
 	return out
 }
 
-// site is a place that makes a problem: code and what of problem.New, or, when they come
-// in as parameters of the function around, which parameters those are.
-type site struct {
-	code      Code
-	codeParam int // -1: none
-	whatParam int
-}
-
-// survey reads the program's source for the messages under each code, and for the codes
-// that are used at all.
-func survey(t *testing.T) (messages map[Code][]string, used map[Code]bool) {
+// survey reads the program's source.
+func survey(t *testing.T) *surveyor {
 	t.Helper()
-	s := &surveyor{codes: constants(t), messages: map[Code][]string{}, used: map[Code]bool{}}
+	s := newSurveyor(constants(t))
 	packages := map[string][]*ast.File{}
 	files := token.NewFileSet()
 	err := filepath.WalkDir("../..", func(path string, d fs.DirEntry, err error) error {
@@ -148,159 +145,15 @@ func survey(t *testing.T) (messages map[Code][]string, used map[Code]bool) {
 		s.survey(files)
 	}
 	for code := range s.messages {
-		slices.Sort(s.messages[code])
-		s.messages[code] = slices.Compact(s.messages[code])
+		s.messages[code] = sorted(s.messages[code])
 	}
-	return s.messages, s.used
+	s.doings = sorted(s.doings)
+	return s
 }
 
-type surveyor struct {
-	codes    map[string]Code
-	messages map[Code][]string
-	used     map[Code]bool
-}
-
-// survey reads one package: first the calls of problem.New, then the calls of those of
-// its functions that pass their parameters on to one.
-func (s *surveyor) survey(files []*ast.File) {
-	wrappers := map[string]site{}
-	each(files, func(f *ast.FuncDecl, call *ast.CallExpr) {
-		if !isSelector(call.Fun, "problem", "New") || len(call.Args) < 3 {
-			return
-		}
-		w := site{codeParam: param(f, call.Args[0]), whatParam: -1}
-		w.code, _ = s.code(call.Args[0])
-		what := call.Args[2]
-		if inner, ok := what.(*ast.CallExpr); ok && isSelector(inner.Fun, "fmt", "Sprintf") && param(f, inner.Args[0]) >= 0 {
-			what = inner.Args[0]
-		}
-		if w.whatParam = param(f, what); w.whatParam >= 0 || w.codeParam >= 0 {
-			wrappers[f.Name.Name] = w
-			if w.whatParam >= 0 {
-				return
-			}
-		}
-		s.note(w.code, text(call.Args[2]))
-	})
-	each(files, func(_ *ast.FuncDecl, call *ast.CallExpr) {
-		w, ok := wrappers[called(call)]
-		if !ok || max(w.codeParam, w.whatParam) >= len(call.Args) {
-			return
-		}
-		code := w.code
-		if w.codeParam >= 0 {
-			code, _ = s.code(call.Args[w.codeParam])
-		}
-		if w.whatParam >= 0 {
-			s.note(code, text(call.Args[w.whatParam]))
-		}
-	})
-	for _, f := range files {
-		ast.Inspect(f, func(n ast.Node) bool {
-			if e, ok := n.(ast.Expr); ok {
-				if code, ok := s.code(e); ok {
-					s.used[code] = true
-				}
-			}
-			return true
-		})
-	}
-}
-
-var verb = regexp.MustCompile(`%[-+# 0-9.*\[\]]*[a-zA-Z]`)
-
-func (s *surveyor) note(code Code, message string) {
-	message = strings.ReplaceAll(verb.ReplaceAllString(message, "…"), "%%", "%")
-	if code != "" && strings.Trim(message, "… :") != "" {
-		s.messages[code] = append(s.messages[code], message)
-	}
-}
-
-func (s *surveyor) code(e ast.Expr) (Code, bool) {
-	if sel, ok := e.(*ast.SelectorExpr); ok && isSelector(e, "problem", sel.Sel.Name) {
-		code, ok := s.codes[sel.Sel.Name]
-		return code, ok
-	}
-	return "", false
-}
-
-// text renders what is known of a string expression.
-func text(e ast.Expr) string {
-	if s, ok := literal(e); ok {
-		return s
-	}
-	switch e := e.(type) {
-	case *ast.BinaryExpr:
-		return text(e.X) + text(e.Y)
-	case *ast.ParenExpr:
-		return text(e.X)
-	case *ast.CallExpr:
-		if isSelector(e.Fun, "fmt", "Sprintf") {
-			return text(e.Args[0])
-		}
-	}
-	return "…"
-}
-
-func literal(e ast.Expr) (string, bool) {
-	if lit, ok := e.(*ast.BasicLit); ok && lit.Kind == token.STRING {
-		s, err := strconv.Unquote(lit.Value)
-		return s, err == nil
-	}
-	return "", false
-}
-
-func isSelector(e ast.Expr, pkg, name string) bool {
-	sel, ok := e.(*ast.SelectorExpr)
-	if !ok || sel.Sel.Name != name {
-		return false
-	}
-	id, ok := sel.X.(*ast.Ident)
-	return ok && id.Name == pkg
-}
-
-// called is the name of the function or method that is called.
-func called(call *ast.CallExpr) string {
-	switch f := call.Fun.(type) {
-	case *ast.Ident:
-		return f.Name
-	case *ast.SelectorExpr:
-		return f.Sel.Name
-	}
-	return ""
-}
-
-// param returns which parameter of f the expression is, or -1.
-func param(f *ast.FuncDecl, e ast.Expr) int {
-	id, ok := e.(*ast.Ident)
-	if !ok {
-		return -1
-	}
-	i := 0
-	for _, field := range f.Type.Params.List {
-		for _, name := range field.Names {
-			if name.Name == id.Name {
-				return i
-			}
-			i++
-		}
-	}
-	return -1
-}
-
-func each(files []*ast.File, visit func(*ast.FuncDecl, *ast.CallExpr)) {
-	for _, f := range files {
-		for _, d := range f.Decls {
-			if f, ok := d.(*ast.FuncDecl); ok && f.Body != nil {
-				ast.Inspect(f.Body, func(n ast.Node) bool {
-					if call, ok := n.(*ast.CallExpr); ok {
-						visit(f, call)
-					}
-					return true
-				})
-			}
-		}
-	}
+func sorted(all []string) []string {
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 func codeSpan(s string) string {
