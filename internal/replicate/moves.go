@@ -208,7 +208,7 @@ func (r *run) writeOne(ctx context.Context, m *move) error {
 	case errors.Is(err, registry.ErrImmutable), errors.Is(err, registry.ErrPrecondition):
 		return problem.New(problem.ImmutableTag, m.t.Repository.Host, "the registry does not let "+m.String()+" move", "", err)
 	case err != nil && ctx.Err() == nil:
-		return problem.New(problem.TagRefused, m.t.Repository.Host, "writing the tag "+m.String(), problem.Advice(err), err)
+		return problem.New(problem.TagRefused, m.t.Repository.Host, m.String()+" was not tagged", problem.Advice(err), err)
 	case err != nil:
 		return err
 	}
@@ -225,10 +225,10 @@ func (r *run) tagFailed(ctx context.Context, s *site, m *move, err error) {
 		return
 	}
 	m.failure = err.Error()
+	r.emit(report.RegistryFailed{At: r.at(), Registry: s.Host, Optional: m.t.Optional(), Err: err})
 	if m.asked {
 		r.tagDone(m.t, m.tag, report.Failed, m.before, "", m.failure)
 	}
-	r.emit(report.RegistryFailed{At: r.at(), Registry: s.Host, Optional: m.t.Optional(), Err: err})
 	m.t.failTag(err)
 	if problem.Is(err, problem.RegistryGaveUp) || problem.Is(err, problem.Unreachable) {
 		m.t.fail(err) // its other tags would wait as long for the same answer

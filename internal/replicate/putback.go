@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/problem"
@@ -33,7 +34,7 @@ func (r *run) putBack(ctx context.Context, sites []*site, moves [][]*move) {
 	atOnce(index, func(i int) {
 		few(tagsAtOnce, moves[i], func(m *move) {
 			if m.stays() {
-				if m.asked {
+				if m.asked && slices.Contains(m.t.unsettled(), m.tag) { // the writes may have stopped before it
 					r.tagDone(m.t, m.tag, report.Unchanged, m.before, m.before, "")
 				}
 				return

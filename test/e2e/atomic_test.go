@@ -258,3 +258,21 @@ func TestEventualConsistency(t *testing.T) {
 		t.Errorf("%d manifests were not seen", unseen.Hits())
 	}
 }
+
+// What became of a tag is said once in the log, however the run goes on from there.
+func TestAtomicSaysEachWordOnce(t *testing.T) {
+	image := images.Build(images.Options{Single: true, Layers: 1})
+	well, ill := servers.Olareg(t, servers.Options{Delete: true}), servers.Olareg(t, servers.Options{})
+	there, moves, refused := well.Reference("acme/app", "there"), well.Reference("acme/app", "moves"), ill.Reference("acme/app", "1")
+	image.Push(t, there, well.Inspect()...)
+	written := make(chan struct{})
+	well.Faults.Add(servers.Fault{Match: servers.Matching("PUT", "/manifests/moves$"), Pass: true, Reached: nth(1, func() { close(written) })})
+	ill.Faults.Add(servers.Fault{Match: servers.Matching("PUT", "/manifests/1$"), Wait: written, Status: 403, Count: servers.Forever})
+	o := job{source: image.Archive(t), tags: []string{there, moves, refused}, auth: well.Item(0) + ill.Item(0), inputs: map[string]string{"atomic": "true"}}.run(t).exits(1)
+	log, _, _ := strings.Cut(o.stdout, "\nREGISTRY ")
+	for _, said := range []string{there + "  was there already", "403 Forbidden", moves + "  not tagged: put back"} {
+		if n := strings.Count(log, said); n != 1 {
+			t.Errorf("%q is said %d times:\n%s", said, n, log)
+		}
+	}
+}
