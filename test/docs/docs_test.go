@@ -131,6 +131,7 @@ type parsed struct {
 		Uses        string
 		Steps       []struct {
 			Uses string
+			Run  string
 			With map[string]any
 		}
 	}
@@ -234,6 +235,35 @@ func TestPinnedAndMinimal(t *testing.T) {
 				t.Errorf("%s: job %s says no permissions", w.name, name)
 			}
 		}
+	}
+}
+
+// TestSafeSteps: in every workflow, copied ones included, no checkout leaves its token
+// behind, and no expression is pasted into a script; a release uses no cache.
+func TestSafeSteps(t *testing.T) {
+	caches := map[string]string{"actions/setup-go": "cache", "docker/setup-buildx-action": "cache-binary"}
+	checked := 0
+	for _, w := range workflows(t) {
+		for name, job := range parse(t, w).Jobs {
+			for _, step := range job.Steps {
+				uses, _, _ := strings.Cut(step.Uses, "@")
+				if uses == "actions/checkout" && step.With["persist-credentials"] != false && !strings.Contains(w.name, "testdata") {
+					t.Errorf("%s: job %s keeps the token of its checkout", w.name, name)
+				}
+				if expression.MatchString(step.Run) {
+					t.Errorf("%s: job %s has an expression in a script: %s", w.name, name, step.Run)
+				}
+				if input := caches[uses]; input != "" && filepath.Base(w.name) == "release.yml" {
+					checked++
+					if step.With[input] != false {
+						t.Errorf("%s: job %s does not switch off the cache of %s", w.name, name, uses)
+					}
+				}
+			}
+		}
+	}
+	if checked < 3 {
+		t.Errorf("only %d caches found in the release", checked)
 	}
 }
 
