@@ -265,10 +265,14 @@ func (r *Resolver) fromSurroundings(ctx context.Context, repo reference.Reposito
 		c.Auth = staticAuth{f.config}
 		return c
 	}
-	if mine := githubRegistry(r.o.ServerURL); repo.Host == "ghcr.io" || repo.Host == mine {
+	// Without a server and a token nobody thinks of a workflow.
+	mine := githubRegistry(r.o.ServerURL)
+	if (repo.Host == "ghcr.io" || repo.Host == mine) && (r.o.ServerURL != "" || !r.o.GitHubToken.IsZero()) {
 		switch {
+		case r.o.ServerURL == "":
+			return c.skip("no credentials; github-token goes there only where GITHUB_SERVER_URL is https://github.com")
 		case repo.Host != mine:
-			return c.skip("no credentials; github-token is for the registry of " + cmp.Or(r.o.ServerURL, "the workflow's GitHub server") + " only")
+			return c.skip("no credentials; github-token is for the registry of " + r.o.ServerURL + " only")
 		case r.o.GitHubToken.IsZero():
 			return c.skip("github-token is empty")
 		}

@@ -52,7 +52,8 @@ func TestWhichCredentialApplies(t *testing.T) {
 		{name: "github-token is not for other hosts", github: "ghs_x", server: github, host: "quay.io", skip: "no credentials in registry-auth or Docker's configuration"},
 		{name: "github-token of another server stays away from ghcr.io", github: "ghs_x", server: "https://github.example.com", host: "ghcr.io", skip: "no credentials; github-token is for the registry of https://github.example.com only"},
 		{name: "github-token of another server", github: "ghs_x", server: "https://github.example.com", host: "containers.github.example.com", origin: "github-token"},
-		{name: "github-token of no server", github: "ghs_x", host: "ghcr.io", skip: "no credentials; github-token is for the registry of the workflow's GitHub server only"},
+		{name: "github-token of no server", github: "ghs_x", host: "ghcr.io", skip: "no credentials; github-token goes there only where GITHUB_SERVER_URL is https://github.com"},
+		{name: "no server and no github-token", host: "ghcr.io", skip: "no credentials in registry-auth or Docker's configuration"},
 
 		{name: "ECR with an access key", items: []Item{func() Item { i := login(1, ecrPrivate, "", "AKIAEXAMPLE", "aws-secret"); i.ECR = "auto"; return i }()}, host: ecrPrivate, origin: "AWS access key from registry-auth"},
 		{name: "ECR with its own password", items: []Item{login(1, ecrPrivate, "", "AWS", "eyJwYXlsb2Fk")}, host: ecrPrivate, origin: `token from registry-auth (user "AWS")`},
