@@ -31,6 +31,9 @@ type move struct {
 	mediaType string
 	digest    v1.Hash
 	asked     bool // by the user; else a referrer's tag
+	// renew is set for a list of referrers, which others add to as well: it returns the
+	// move that makes the list as it is now name ours, nil if it does.
+	renew func(ctx context.Context) (*move, error)
 
 	before    string // what the tag served, empty for nothing
 	old       []byte // the manifest that before names, kept for putting it back
@@ -176,28 +179,52 @@ func (r *run) write(ctx context.Context, s *site, moves []*move, stop *atomic.Bo
 }
 
 func (r *run) writeOne(ctx context.Context, m *move) error {
-	if m.stays() {
-		if m.asked {
-			r.tagDone(m.t, m.tag, report.Unchanged, m.before, m.before, "")
-		}
-		return nil
-	}
-	cond := registry.Condition{Whole: true}
-	if m.asked && r.ImmutableTags != nil && r.ImmutableTags.MatchString(m.tag) {
-		// Between the look and the write somebody may have been faster: look again, and
-		// let registries that honour conditions close the gap that is left.
-		if err := m.lookUp(ctx, false); err != nil {
-			return err
-		}
-		if err := r.immutable([]*move{m}); err != nil {
+	for try := 1; ; try++ {
+		cond, err := r.lookAgain(ctx, m, try)
+		if err != nil {
 			return err
 		}
 		if m.stays() {
-			r.tagDone(m.t, m.tag, report.Unchanged, m.before, m.before, "")
+			if m.asked {
+				r.tagDone(m.t, m.tag, report.Unchanged, m.before, m.before, "")
+			}
 			return nil
+		}
+		err = r.put(ctx, m, cond)
+		if m.renew == nil || try == listTries || !errors.Is(err, registry.ErrPrecondition) {
+			return err
+		}
+	}
+}
+
+// lookAgain looks, right before the write, at what must not be lost by it: between the look
+// and the write somebody may have been faster. What it returns lets registries that honour
+// conditions close the gap that is left.
+func (r *run) lookAgain(ctx context.Context, m *move, try int) (registry.Condition, error) {
+	cond := registry.Condition{Whole: true}
+	switch {
+	case m.stays():
+	case m.renew != nil:
+		if err := m.refresh(ctx, r.Atomic, try > 1); err != nil {
+			return cond, err
+		}
+		if cond.Whole = false; try < listTries { // the last word is ours
+			cond.IfMatch, cond.IfNoneMatch = m.before, m.before == ""
+		}
+	case m.asked && r.ImmutableTags != nil && r.ImmutableTags.MatchString(m.tag):
+		if err := m.lookUp(ctx, false); err != nil {
+			return cond, err
+		}
+		if err := r.immutable([]*move{m}); err != nil {
+			return cond, err
 		}
 		cond.IfNoneMatch = true
 	}
+	return cond, nil
+}
+
+// put writes the tag.
+func (r *run) put(ctx context.Context, m *move, cond registry.Condition) error {
 	m.attempted = true
 	// A write that has begun is not cut off by a cancellation: nobody could say whether
 	// the registry carried it out.

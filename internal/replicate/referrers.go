@@ -123,7 +123,50 @@ func fallbackTag(ctx context.Context, t *target, subject v1.Hash, referrers []*s
 	if err != nil {
 		return nil, err
 	}
-	return &move{t: t, tag: subject.Algorithm + "-" + subject.Hex, raw: raw, mediaType: string(types.OCIImageIndex), digest: digest}, nil
+	return &move{
+		t: t, tag: subject.Algorithm + "-" + subject.Hex, raw: raw, mediaType: string(types.OCIImageIndex), digest: digest,
+		renew: func(ctx context.Context) (*move, error) { return fallbackTag(ctx, t, subject, referrers) },
+	}, nil
+}
+
+// listTries is how often a list of referrers is written while others write it, too.
+const listTries = 3
+
+// refresh adds ours to the list as it is now. With changed, what it served before is
+// looked up anew in any case.
+func (m *move) refresh(ctx context.Context, keep, changed bool) error {
+	now, err := m.renew(ctx)
+	switch {
+	case err != nil:
+		return err
+	case now == nil: // somebody has named ours
+		m.before = m.digest.String()
+		return nil
+	case now.digest == m.digest && !changed:
+		return nil
+	}
+	m.raw, m.digest = now.raw, now.digest
+	m.before, m.old = "", nil
+	return m.lookUp(ctx, keep)
+}
+
+// listed makes sure that the list names ours still: somebody who read it before we wrote may
+// have written it since, without them.
+func (r *run) listed(ctx context.Context, m *move) error {
+	for try := 0; ; try++ {
+		now, err := m.renew(ctx)
+		if err != nil || now == nil {
+			return err
+		}
+		if try > 0 { // the first time, the list may only be shown late
+			if _, err := m.t.repository.PutManifest(ctx, m.tag, now.raw, now.mediaType, registry.Condition{}); err != nil {
+				return err
+			}
+		}
+		if try == len(r.VerifyPauses) || !pause(ctx, r.VerifyPauses[try]) {
+			return errors.New("it does not name what was added to it")
+		}
+	}
 }
 
 // referrerDescriptor is how an index of referrers names m: with its artifact type and

@@ -379,6 +379,71 @@ func TestStalledLoginHoldsNobodyBack(t *testing.T) {
 	}
 }
 
+// TestFallbackTagOfTwoJobs has another job write the list of referrers at the worst of moments:
+// after ours has read it, and from what was there before ours had written it.
+func TestFallbackTagOfTwoJobs(t *testing.T) {
+	for _, moment := range []string{"before the write", "in the write", "after the write"} {
+		for _, atomic := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, atomic %v", moment, atomic), func(t *testing.T) {
+				root := twoPlatforms(t, "new")
+				subject := root.Descriptor
+				sbom := newManifest(t, &subject, newBlob("{}", "application/spdx+json"))
+				s := newSetup(t, root, "a.test/me/app:1")
+				s.request.Referrers, s.request.Atomic = true, atomic
+				s.request.VerifyPauses = []time.Duration{time.Millisecond, time.Millisecond}
+				s.request.Open = func(context.Context, func(reference.Repository) source.RemoteRepository) (*source.Image, error) {
+					return source.NewImage("test", nil, root, func(_ context.Context, m *source.Manifest) ([]source.Referrer, error) {
+						if m != root {
+							return nil, nil
+						}
+						return []source.Referrer{{Manifest: sbom}}, nil
+					}), nil
+				}
+				fallback := "sha256-" + subject.Digest.Hex
+				theirs := v1.Descriptor{Digest: v1.Hash{Algorithm: "sha256", Hex: strings.Repeat("ab", 32)}, ArtifactType: "theirs", Size: 3, MediaType: types.OCIManifestSchema1}
+				index := seal(t, &source.Manifest{}, v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex, Manifests: []v1.Descriptor{theirs}}, types.OCIImageIndex)
+				h := s.hosts["a.test"]
+				looks, writes := 0, 0
+				h.fail = func(call string) error {
+					h.mu.Lock()
+					defer h.mu.Unlock()
+					now := ""
+					switch {
+					case strings.HasPrefix(call, "PutManifest me/app "+fallback):
+						if writes++; writes == 1 {
+							now = "in the write" // the registry honours conditions
+						}
+					case strings.HasPrefix(call, "Referrers "):
+						if looks++; looks == 2 {
+							now = "before the write"
+						} else if looks == 3 && writes > 0 {
+							now = "after the write"
+						}
+					}
+					if now == moment {
+						r := h.at("me/app")
+						r.manifests[index.Descriptor.Digest.String()] = index.Raw
+						r.tags[fallback] = index.Descriptor.Digest.String()
+					}
+					return nil
+				}
+				s.run(t.Context())
+				if len(s.failures()) > 0 {
+					t.Errorf("failures: %v", s.failures())
+				}
+				there, _, _ := (&fakeView{h, "me/app"}).Referrers(t.Context(), subject.Digest.String())
+				var digests []string
+				for _, d := range there {
+					digests = append(digests, d.Digest.String())
+				}
+				if want := []string{theirs.Digest.String(), sbom.Descriptor.Digest.String()}; !slices.Equal(digests, want) {
+					t.Errorf("the list names %v, want %v", digests, want)
+				}
+			})
+		}
+	}
+}
+
 func TestFallbackTagKeepsWhatOthersPut(t *testing.T) {
 	root := twoPlatforms(t, "new")
 	subject := root.Descriptor

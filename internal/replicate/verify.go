@@ -22,7 +22,12 @@ func (r *run) verify(ctx context.Context, s *site, moves []*move) {
 	}
 	defer r.enter(ctx, s, report.Verify)()
 	few(tagsAtOnce, written, func(m *move) {
-		serves, err := r.serves(ctx, m)
+		serves, err := m.digest.String(), error(nil)
+		if m.renew != nil {
+			err = r.listed(ctx, m)
+		} else {
+			serves, err = r.serves(ctx, m)
+		}
 		switch {
 		case ctx.Err() != nil:
 			return // it was written; whether it is served was not asked
