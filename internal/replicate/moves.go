@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -154,28 +155,59 @@ func (r *run) immutable(moves []*move) error {
 
 // write points the tags at the image: first those of referrers, then those that were
 // asked for, several at a time. With stop, it writes nothing more once a required
-// write has failed anywhere.
+// write has failed anywhere. Of what a registry protects by itself, only its refusal tells:
+// then no other of its tags moves that has not yet.
 func (r *run) write(ctx context.Context, s *site, moves []*move, stop *atomic.Bool) {
 	if len(moves) == 0 {
 		return
 	}
 	defer r.enter(ctx, s, report.Tag)()
-	for _, asked := range []bool{false, true} {
-		few(tagsAtOnce, moves, func(m *move) {
-			if m.asked != asked || ctx.Err() != nil || stop != nil && stop.Load() {
-				return
+	var refused atomic.Pointer[move]
+	one := func(m *move) {
+		if ctx.Err() != nil || stop != nil && stop.Load() || m.t.out() {
+			return
+		}
+		if by := refused.Load(); by != nil && !m.stays() && (m.t.Optional() || !by.t.Optional()) {
+			r.heldBack(m, "not moved, because the registry does not let "+by.String()+" move")
+			return
+		}
+		if err := r.writeOne(ctx, m); err != nil {
+			if problem.Is(err, problem.ImmutableTag) {
+				refused.Store(m)
 			}
-			if m.t.out() {
-				return
+			if stop != nil && !m.t.Optional() {
+				stop.Store(true)
 			}
-			if err := r.writeOne(ctx, m); err != nil {
-				if stop != nil && !m.t.Optional() {
-					stop.Store(true)
-				}
-				r.tagFailed(ctx, s, m, err)
-			}
-		})
+			r.tagFailed(ctx, s, m, err)
+		}
 	}
+	waves := [3][]*move{}
+	first := likeliestRefused(moves)
+	for _, m := range moves {
+		switch {
+		case !m.asked:
+			waves[0] = append(waves[0], m)
+		case m == first:
+			waves[1] = append(waves[1], m)
+		default:
+			waves[2] = append(waves[2], m)
+		}
+	}
+	for _, wave := range waves {
+		few(tagsAtOnce, wave, one)
+	}
+}
+
+// likeliestRefused returns the move to try before all others, nil if none can be refused as
+// immutable: of the tags that point elsewhere now, the most specific version, since rules that
+// protect only some tags protect those.
+func likeliestRefused(moves []*move) (first *move) {
+	for _, m := range moves {
+		if m.asked && m.before != "" && !m.stays() && (first == nil || strings.Count(m.tag, ".") > strings.Count(first.tag, ".")) {
+			first = m
+		}
+	}
+	return first
 }
 
 func (r *run) writeOne(ctx context.Context, m *move) error {
@@ -215,8 +247,9 @@ func (r *run) lookAgain(ctx context.Context, m *move, try int) (registry.Conditi
 		if err := m.lookUp(ctx, false); err != nil {
 			return cond, err
 		}
-		if err := r.immutable([]*move{m}); err != nil {
-			return cond, err
+		if r.conflicts(m) {
+			return cond, problem.New(problem.ImmutableTag, m.t.Repository.Host,
+				fmt.Sprintf("%s is immutable and serves %s by now, not %s", m, m.before, m.digest), "", nil)
 		}
 		cond.IfNoneMatch = true
 	}
@@ -254,7 +287,11 @@ func (r *run) tagFailed(ctx context.Context, s *site, m *move, err error) {
 	m.failure = err.Error()
 	r.emit(report.RegistryFailed{At: r.at(), Registry: s.Host, Optional: m.t.Optional(), Err: err})
 	if m.asked {
-		r.tagDone(m.t, m.tag, report.Failed, m.before, "", m.failure)
+		now := ""
+		if problem.Is(err, problem.ImmutableTag) {
+			now = m.before // it did not move, for sure
+		}
+		r.tagDone(m.t, m.tag, report.Failed, m.before, now, m.failure)
 	}
 	m.t.failTag(err)
 	if problem.Is(err, problem.RegistryGaveUp) || problem.Is(err, problem.Unreachable) {

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"fmt"
 	"net/http"
 	"regexp"
 	"strings"
@@ -223,6 +224,41 @@ func TestRegistryWithImmutableTags(t *testing.T) {
 	j.run(t).exits(0).has(map[string]report.Status{s.Host: report.Unchanged})
 	j.source = "oci:" + images.Build(images.Options{Seed: 3}).Layout(t)
 	j.run(t).exits(1).says("immutable-tag", ref)
+}
+
+// A registry that protects some tags by itself: its refusal comes first, and no other tag moves.
+func TestRegistryWithSomeImmutableTags(t *testing.T) {
+	w := newWorld(t)
+	for _, atomic := range []bool{false, true} {
+		s := servers.Olareg(t, servers.Options{ImmutableTags: regexp.MustCompile(`^1\.0\.0$`)})
+		var tags []string
+		for _, tag := range []string{"new", "latest", "1", "1.0.0"} {
+			ref := s.Reference("acme/app", tag)
+			tags = append(tags, ref)
+			if tag != "new" {
+				w.before.Push(t, ref, s.Inspect()...)
+			}
+		}
+		j := job{source: w.source, tags: tags, auth: s.Item(0), inputs: map[string]string{"atomic": fmt.Sprint(atomic)}}
+		o := j.run(t).exits(1).says("immutable-tag", tags[3])
+		for _, ref := range tags {
+			want := w.before.Digest()
+			if ref == tags[0] {
+				want = ""
+			}
+			if now := images.Digest(t, ref, s.Inspect()...); now != want {
+				t.Errorf("%s serves %q, want %q as before", ref, now, want)
+			}
+		}
+		if n := s.Log.Count("PUT", "/manifests/(new|latest|1)$"); n > 0 || o.outputs["pushed"] != "" {
+			t.Errorf("%d other tags were written; pushed: %q", n, o.outputs["pushed"])
+		}
+		for _, ref := range o.registry(s.Host).References {
+			if ref.Status != report.Failed || ref.Now != ref.Before || ref.Reason == "" {
+				t.Errorf("%+v", ref)
+			}
+		}
+	}
 }
 
 // A registry that serves another digest after the write fails, and what it serves is said.
