@@ -172,7 +172,7 @@ func (v *fakeView) PutManifest(ctx context.Context, ref string, raw []byte, medi
 		v.h.broken = append(v.h.broken, fmt.Sprintf("%s/%s: %s was written before %s", v.h.name, v.path, ref, why))
 		return registry.PutResult{}, errors.New("MANIFEST_BLOB_UNKNOWN")
 	}
-	if cond.IfNoneMatch && r.tags[ref] != "" {
+	if cond.IfNoneMatch && r.tags[ref] != "" || cond.IfMatch != "" && r.tags[ref] != cond.IfMatch {
 		return registry.PutResult{}, registry.ErrPrecondition
 	}
 	r.manifests[digest.String()] = raw

@@ -102,13 +102,15 @@ func (r *run) putOneBack(ctx context.Context, m *move) (now string, err error) {
 	if err == nil {
 		return m.before, nil
 	}
-	// It may be only the answer that was lost.
-	if now, statErr := m.serves(ctx); statErr != nil {
+	now, statErr := m.serves(ctx)
+	switch {
+	case statErr != nil:
 		return unknown, err
-	} else if now != m.before {
-		return now, err
+	case now == m.before, // it was only the answer that was lost
+		now != m.digest.String() && errors.Is(err, registry.ErrPrecondition): // somebody moved it while we looked
+		return now, nil
 	}
-	return m.before, nil
+	return now, err
 }
 
 // servedAfterWrite asks what a tag serves to which a write was sent. A registry may show

@@ -105,6 +105,47 @@ func TestPutBackSeesLateWrites(t *testing.T) {
 	}
 }
 
+// TestPutBackLeavesToOthersWhatTheyMoveMeanwhile has somebody move a tag between the look at it and
+// the write that would put it back.
+func TestPutBackLeavesToOthersWhatTheyMoveMeanwhile(t *testing.T) {
+	s := newSetup(t, twoPlatforms(t, "old"), "a.test/me/app:1", "b.test/me/app:1")
+	s.run(t.Context())
+	other := twoPlatforms(t, "other")
+	again := newSetup(t, twoPlatforms(t, "new"), "a.test/me/app:1", "b.test/me/app:1")
+	again.hosts = s.hosts
+	again.request.Atomic = true
+	b := s.hosts["b.test"]
+	wrote, writes := make(chan struct{}), 0
+	b.fail = func(call string) error {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		if call == "PutManifest me/app 1" {
+			switch writes++; writes {
+			case 1:
+				defer close(wrote)
+			case 2:
+				b.at("me/app").manifests[other.Descriptor.Digest.String()] = other.Raw
+				b.at("me/app").tags["1"] = other.Descriptor.Digest.String()
+			}
+		}
+		return nil
+	}
+	s.hosts["a.test"].fail = func(call string) error {
+		if call == "PutManifest me/app 1" {
+			<-wrote
+			return errors.New("refused")
+		}
+		return nil
+	}
+	again.run(t.Context())
+	if got := b.tags()["me/app:1"]; got != other.Descriptor.Digest.String() || writes != 2 {
+		t.Errorf("after %d writes b.test serves %s, want what somebody else wrote", writes, got)
+	}
+	if again.failedWith("b.test", problem.NotPutBack) {
+		t.Errorf("what somebody else moved is not ours to put back: %v", again.failures()["b.test"])
+	}
+}
+
 // TestSlowOptionalLogin must not hold back the others, atomic or not.
 func TestSlowOptionalLogin(t *testing.T) {
 	no := false
