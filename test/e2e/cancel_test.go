@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"testing"
 	"time"
@@ -108,6 +109,43 @@ func TestCancelledWhileTagging(t *testing.T) {
 		if atomic {
 			o.says("put back, because the job was cancelled")
 		}
+	}
+}
+
+// Cancelled at every request of a run in turn: it ends in time, tells what is published, leaves no
+// tag on half an image and, with atomic, either all tags as they were or all new.
+func TestCancelledAtEveryRequest(t *testing.T) {
+	for _, atomic := range []bool{false, true} {
+		t.Run(fmt.Sprintf("atomic=%t", atomic), func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			one, two := servers.Olareg(t, servers.Options{Delete: true, Unchecked: true}), servers.Olareg(t, servers.Options{Delete: true, Unchecked: true})
+			n := 1
+			for hit := true; hit; n += stride {
+				r := w.round(t, fmt.Sprintf("r%d", n), one, two)
+				ctx, cancel := context.WithCancel(t.Context())
+				armed := one.Faults.Add(servers.Fault{Nth: n, Pass: true, Reached: func(*http.Request) { cancel() }})
+				j := r.job(atomic)
+				j.clock = nil
+				o := j.runCancelled(ctx, t)
+				hit = armed.Hits() > 0
+				cancel()
+				if hit != (o.status == 130) {
+					t.Errorf("exit status %d, cancelled: %t", o.status, hit)
+				}
+				r.check(t, o, atomic)
+				one.Faults.Clear()
+				r.again(t, atomic)
+				if t.Failed() {
+					t.Fatalf("cancelled at request %d of the run:\n%s\nlog:\n%s", n, o.text(), one.Log)
+				}
+				one.Log.Reset()
+				two.Log.Reset()
+			}
+			if n < 30 {
+				t.Errorf("only %d requests were tried", n)
+			}
+		})
 	}
 }
 
