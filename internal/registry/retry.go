@@ -155,7 +155,7 @@ func (b *budget) again(ctx context.Context, doing string, started time.Time, err
 	}
 	// One budget for a host that is dead, not one for each thing that is wanted of it.
 	since := b.since
-	silent := c.throttle.silentSince(longestPause + c.o.Stall)
+	silent := c.throttle.silentSince(longestPause + 2*c.o.Stall)
 	if silent.Before(since) {
 		since = silent
 	}

@@ -149,8 +149,8 @@ func (t *throttle) alive() {
 }
 
 // silentSince says that a request failed in passing, and returns since when nothing
-// but that has come of the host. Failures that are longer apart than apart prove nothing
-// of the time between them.
+// but that has come of the host. Failures further apart than that prove nothing of the
+// time between them.
 func (t *throttle) silentSince(apart time.Duration) time.Time {
 	t.mu.Lock()
 	defer t.mu.Unlock()
