@@ -104,7 +104,7 @@ type gaveUpError struct {
 	tries int
 	after time.Duration
 	asked time.Duration // how long the registry wanted us to wait
-	dead  bool          // it had been silent for too long when this was first tried
+	dead  bool          // nothing but failures had come before this was first tried
 }
 
 func (e *gaveUpError) Error() string {
@@ -112,7 +112,7 @@ func (e *gaveUpError) Error() string {
 		return fmt.Sprintf("the registry asks to wait %s: %v", e.asked.Round(time.Second), e.err)
 	}
 	if e.dead {
-		return fmt.Sprintf("given up, since nothing else has come of the registry for %s: %v", e.after.Round(time.Second), e.err)
+		return fmt.Sprintf("given up, after %s of nothing but failures from this registry: %v", e.after.Round(time.Second), e.err)
 	}
 	return fmt.Sprintf("given up after %d tries in %s: %v", e.tries, e.after.Round(time.Second), e.err)
 }
