@@ -172,11 +172,11 @@ func (r *run) write(ctx context.Context, s *site, moves []*move, stop *atomic.Bo
 			return
 		}
 		if err := r.writeOne(ctx, m); err != nil {
-			if problem.Is(err, problem.ImmutableTag) {
-				refused.Store(m)
-			}
-			if stop != nil && !m.t.Optional() {
+			switch {
+			case stop != nil && !m.t.Optional():
 				stop.Store(true)
+			case stop == nil && problem.Is(err, problem.ImmutableTag):
+				refused.Store(m)
 			}
 			r.tagFailed(ctx, s, m, err)
 		}
