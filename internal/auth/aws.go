@@ -207,7 +207,7 @@ func (r *Resolver) chainProblem(ctx context.Context, registry string, err error)
 	var refused smithy.APIError
 	var noProfile config.SharedConfigProfileNotExistError
 	var network net.Error
-	code := problem.WrongCredentials
+	code, remedy := problem.WrongCredentials, "Check what the AWS_ variables of the environment name. A container action sees no files but those in the workspace and in the runner's temporary folder."
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
@@ -216,9 +216,9 @@ func (r *Resolver) chainProblem(ctx context.Context, registry string, err error)
 		return problem.New(problem.MissingCredentials, registry, "AWS credentials are unset",
 			"Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or `aws-role` in the registry's item.", errors.New(r.clean(err.Error())))
 	case errors.As(err, &network):
-		code = problem.Unreachable
+		code, remedy = problem.Unreachable, ""
 	}
-	return r.awsProblem(code, registry, "getting AWS credentials for "+registry, "", err)
+	return r.awsProblem(code, registry, "getting AWS credentials for "+registry, remedy, err)
 }
 
 // chainClient returns the client of the SDK's own chain. It is of the SDK's kind, since

@@ -44,7 +44,7 @@ func (r *Resolver) buyGoogle(registry, provider, account string) func(context.Co
 			if status >= http.StatusBadRequest {
 				refused = &refusal{host: host, status: status, text: message(body)}
 			}
-			r.learnTokens(body)
+			r.learnFederated(body)
 		}
 		supplier := &jobTokenSupplier{r: r, registry: registry}
 		config := externalaccount.Config{
@@ -97,18 +97,15 @@ func (r *Resolver) buyGoogle(registry, provider, account string) func(context.Co
 	}
 }
 
-// learnTokens tells the vault the tokens in an answer, before the library uses them:
-// the federated token buys that of the service account.
-func (r *Resolver) learnTokens(body []byte) {
+// learnFederated tells the vault the federated token in an answer, before the library
+// buys that of the service account with it.
+func (r *Resolver) learnFederated(body []byte) {
 	var answer struct {
-		Federated    string `json:"access_token"`
-		Impersonated string `json:"accessToken"`
+		Token string `json:"access_token"`
 	}
-	if json.Unmarshal(body, &answer) != nil {
-		return
+	if json.Unmarshal(body, &answer) == nil {
+		r.o.Vault.Learn(googleUser, secret.New(answer.Token))
 	}
-	r.o.Vault.Learn(googleUser, secret.New(answer.Federated))
-	r.o.Vault.Learn(googleUser, secret.New(answer.Impersonated))
 }
 
 // jobTokenSupplier gives the library the job's OIDC token.

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"bytes"
+	"encoding/base64"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -45,6 +46,9 @@ func TestLoginWithTokens(t *testing.T) {
 	r := c.Repository("me/app")
 	if err := r.Login(t.Context()); err != nil {
 		t.Fatal(err)
+	}
+	if header := base64.StdEncoding.EncodeToString([]byte("acme:pass word")); !forms[header] || !forms["pass word"] {
+		t.Error("the account was not masked")
 	}
 	if err := r.CheckPush(t.Context()); err != nil {
 		t.Fatal(err)
