@@ -134,9 +134,12 @@ func (c *console) command(name, title, text string) {
 }
 
 // mask tells the runner to replace value by *** wherever it sees it from now on. It
-// writes nothing where no runner reads along: there the line would print the value.
+// writes nothing where no runner reads along: there the line would print the value. Of a
+// value of several lines the runner would mask each (actions/runner, ActionCommandManager),
+// also the "{" of a key file, and drop every output of the job that holds one; the vault
+// gives the lines that are worth it one by one.
 func (c *console) mask(value string) {
-	if c.workflow {
+	if c.workflow && !strings.ContainsAny(value, "\r\n") {
 		c.write(standard, "::add-mask::"+dataEscaper.Replace(value)+"\n")
 	}
 }

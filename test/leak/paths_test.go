@@ -78,6 +78,12 @@ func paths() map[string]path {
 			hosts: map[string]http.Handler{host: locked(password, plainRegistry())}, sees: mine, says: "DOCKER_HOST", status: 1},
 		"pasted references": {environ: publish("https://me:"+renewal.value+"@"+host+"/me/app:1\n"+jobToken.value+"@"+host+"/app", "- registry: https://acme:"+oidc.value+"@"+host+"\n",
 			"INPUT_SOURCE=docker://"+request.value+"@"+host+"/me/app:1@"), says: "credentials stand in front of the host", status: 1},
+		// A subdomain: net/http itself lets Authorization follow there, and a body anywhere.
+		"token server redirects": {environ: one, hosts: map[string]http.Handler{host: tokenAuth("https://auth.example/token", bought, nil),
+			"auth.example": answer(307, "", "Location", "https://next.auth.example/token"), "next.auth.example": echoing(401)}, sees: withToken, says: "unsafe-redirect", status: 1},
+		"token server redirects a refresh token": {environ: publish(host+"/me/app:1", "", `DOCKER_AUTH_CONFIG={"auths":{"`+host+`":{"identitytoken":"`+renewal.value+`"}}}`),
+			hosts: map[string]http.Handler{host: tokenAuth("https://auth.example/token", bought, nil), "auth.example": answer(307, "", "Location", "https://"+other+"/token"), other: echoing(401)},
+			sees:  map[string][]canary{"auth.example": {renewal}}, says: "unsafe-redirect", status: 1},
 		"credential helper": {environ: publish(host+"/me/app:1", ""), setup: func(t *testing.T, dir string) []string {
 			writeFile(t, filepath.Join(dir, "config.json"), `{"credHelpers":{"`+host+`":"c4n4ry-missing"},"auths":{"`+host+`":{"auth":"!`+bought.value+`"}}}`)
 			return []string{"DOCKER_CONFIG=" + dir}
