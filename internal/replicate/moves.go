@@ -76,13 +76,22 @@ func (r *run) weigh(ctx context.Context, s *site, g *goods) []*move {
 			r.fail(ctx, s, m.t, err)
 		}
 	})
-	if err := r.immutable(moves); err != nil {
-		for _, m := range moves {
-			if m.asked && m.t.err() == nil && r.conflicts(m) {
+	optional, required := optionalApart(moves)
+	for _, these := range [][]*move{required, optional} {
+		err := r.immutable(these)
+		if err == nil {
+			continue
+		}
+		for _, m := range these {
+			if m.t.err() == nil && r.conflicts(m) {
 				r.tagDone(m.t, m.tag, report.Failed, m.before, m.before, "immutable, and serves another digest")
 			}
 		}
-		r.failAll(ctx, s, err)
+		for _, t := range s.alive() {
+			if t.Optional() || !these[0].t.Optional() { // an optional repository stops no other
+				r.fail(ctx, s, t, err)
+			}
+		}
 	}
 	return living(moves)
 }
@@ -145,10 +154,14 @@ func (r *run) conflicts(m *move) bool {
 // immutable returns an error that names the first move that immutable-tags forbids.
 func (r *run) immutable(moves []*move) error {
 	for _, m := range moves {
-		if r.conflicts(m) {
-			return problem.New(problem.ImmutableTag, m.t.Repository.Host,
-				fmt.Sprintf("%s is immutable and serves %s, not %s; none of this registry's tags were moved", m, m.before, m.digest), "", nil)
+		if !r.conflicts(m) {
+			continue
 		}
+		what := fmt.Sprintf("%s is immutable and serves %s, not %s", m, m.before, m.digest)
+		if !m.t.Optional() {
+			what += "; none of this registry's tags were moved"
+		}
+		return problem.New(problem.ImmutableTag, m.t.Repository.Host, what, "", nil)
 	}
 	return nil
 }

@@ -43,6 +43,40 @@ func TestOptionalRepositoryUndoesNothing(t *testing.T) {
 	}
 }
 
+// TestOptionalImmutableTagStopsNoOther: a failure in an optional repository is a warning, the
+// required one on the same host goes on.
+func TestOptionalImmutableTagStopsNoOther(t *testing.T) {
+	no := false
+	for _, atomic := range []bool{false, true} {
+		for _, conflict := range []string{"me/nightly", "me/app"} {
+			s := newSetup(t, twoPlatforms(t, "old"), "a.test/"+conflict+":1.0.0")
+			s.run(t.Context())
+			again := newSetup(t, twoPlatforms(t, "new"), "a.test/me/nightly:1.0.0", "a.test/me/app:1.0.0", "a.test/me/app:latest")
+			again.hosts = s.hosts
+			again.request.Atomic, again.request.ImmutableTags = atomic, regexp.MustCompile(`^(?:\d+\.\d+\.\d+)$`)
+			again.request.Choose = func(_ context.Context, r reference.Repository) auth.Choice {
+				if r.Path == "me/nightly" {
+					return auth.Choice{Item: item(&no, false)}
+				}
+				return auth.Choice{}
+			}
+			again.run(t.Context())
+			want := map[string]report.Status{"a.test/me/nightly:1.0.0": report.Failed, "a.test/me/app:1.0.0": report.Pushed, "a.test/me/app:latest": report.Pushed}
+			if conflict == "me/app" {
+				for ref := range want {
+					want[ref] = report.Failed
+				}
+			}
+			if got := again.status(); !maps.Equal(got, want) {
+				t.Errorf("atomic %v, conflict in %s: got %v, want %v", atomic, conflict, got, want)
+			}
+			if counts := len(again.failures()) > 0; counts != (conflict == "me/app") {
+				t.Errorf("atomic %v, conflict in %s: failures that count: %v", atomic, conflict, again.failures())
+			}
+		}
+	}
+}
+
 // TestSameFailureOfOptionalAndRequired must be said of both: only one of them counts.
 func TestSameFailureOfOptionalAndRequired(t *testing.T) {
 	no := false
