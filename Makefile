@@ -1,7 +1,7 @@
 # make help lists the targets.
 VERSION    ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 COMMIT     ?= $(shell git rev-parse HEAD 2>/dev/null)
-CC         := $(shell go env CC)
+CC         := $(shell go env CC 2>/dev/null)
 # The race detector needs a C compiler.
 RACE       := $(if $(shell command -v $(CC)),-race)
 BENCHFLAGS ?=

@@ -27,7 +27,10 @@ func (s *step) startProgress() *progress {
 	}
 	live := report.NewLive(s.env.Stdout, s.record, width)
 	out, errors := s.out.redirect(live, live)
-	return every(200*time.Millisecond, live.Tick, func() {
+	return every(200*time.Millisecond, func(now time.Time) {
+		live.Tick(now)
+		s.printer.Tick(now)
+	}, func() {
 		s.out.redirect(out, errors)
 		live.Close()
 	})

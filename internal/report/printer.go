@@ -57,7 +57,7 @@ type Printer struct {
 // PrinterOptions change how a log looks.
 type PrinterOptions struct {
 	Width    int  // of the closing table in columns; 0 means 120
-	Progress bool // print progress lines at Tick; not where live bars show it
+	Progress bool // print lines of copies at Tick; not where live bars show them
 	Fold     bool // GitHub reads along, and shows a few annotations of each kind only
 }
 
@@ -322,12 +322,9 @@ func (p *Printer) notice(e Notice) {
 func (p *Printer) Tick(now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.o.Progress || p.closed {
-		return
-	}
 	under := p.record.Progress(now)
 	since, reading := p.record.reading(now)
-	if len(under) == 0 && !reading {
+	if p.closed || len(under) == 0 && !reading || len(under) > 0 && !p.o.Progress {
 		return
 	}
 	if p.nextTick.IsZero() {

@@ -321,11 +321,14 @@ func TestProgressFollowsTheClock(t *testing.T) {
 // and no percentage of a total that still grows.
 func TestProgressOfASourceThatIsCompressed(t *testing.T) {
 	p := newPlay()
+	var beside []string // what live bars do not show
+	terminal := NewPrinter(p.record, func(l Line) { beside = append(beside, l.Text) }, PrinterOptions{})
 	p.tell(PhaseStarted{p.now(), Login})
 	wait := func() (last string) {
 		for range 12 {
 			p.tell(SourceRead{At: p.after(time.Second)})
 			p.tick()
+			terminal.Tick(epoch.Add(p.at))
 		}
 		return p.lines[len(p.lines)-1].Text
 	}
@@ -343,6 +346,9 @@ func TestProgressOfASourceThatIsCompressed(t *testing.T) {
 	p.tell(SourceKnown{At: p.now(), Digest: "sha256:1"}, Expected{p.now(), "r", 60 * mb})
 	if got := wait(); !strings.HasPrefix(got, "r  50 %, 60.0 of 120.0 MB") {
 		t.Errorf("when all is known: %q", got)
+	}
+	if want := []string{"reading the image, 6.0 s so far"}; !slices.Equal(beside, want) {
+		t.Errorf("beside live bars: %q, want %q", beside, want)
 	}
 }
 
