@@ -8,6 +8,7 @@ import (
 
 // redacted returns an event with the secrets in texts from the outside replaced, and each
 // of these texts in one line: no registry can write lines of the log that look like ours.
+// Markdown and JSON, which the record becomes later, spell secrets so that none is found.
 func redacted(e report.Event, hide func(string) string) report.Event {
 	redact := func(text string) string { return oneLine(hide(text)) }
 	switch e := e.(type) {
@@ -27,16 +28,19 @@ func redacted(e report.Event, hide func(string) string) report.Event {
 		e.Line, e.Reason = redact(e.Line), redact(e.Reason)
 		return e
 	case report.RegistryPlanned:
-		e.Skip, e.Accounts = redact(e.Skip), each(e.Accounts, redact)
+		e.References, e.Accounts, e.Skip = each(e.References, redact), each(e.Accounts, redact), redact(e.Skip)
 		return e
 	case report.RegistrySkipped:
 		e.Reason = redact(e.Reason)
 		return e
 	case report.TagsSkipped:
-		e.Reason = redact(e.Reason)
+		e.References, e.Reason = each(e.References, redact), redact(e.Reason)
+		return e
+	case report.RepositoryCreated:
+		e.Repository = redact(e.Repository)
 		return e
 	case report.TagDone:
-		e.Reason = redact(e.Reason)
+		e.Reference, e.Reason = redact(e.Reference), redact(e.Reason)
 		return e
 	case report.DryRunPlan:
 		e.Note = redact(e.Note)

@@ -215,7 +215,6 @@ func (r *Resolver) runHelper(ctx context.Context, name, key string) (authn.AuthC
 		if !usable(a.config) {
 			a = helperAnswer{err: errNoCredentials}
 		}
-		r.o.Vault.Learn(user, password)
 	}
 	r.helped[id] = a
 	return a.config, a.err

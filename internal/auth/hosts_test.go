@@ -78,6 +78,7 @@ func TestGitHubRegistry(t *testing.T) {
 		"https://octo.ghe.com":            "containers.octo.ghe.com",
 		"http://github.com":               "",
 		"https://github.com.evil.example": "containers.github.com.evil.example",
+		"https://notgithub.com":           "containers.notgithub.com",
 		"https://user@github.com":         "",
 		"https://github.com/ghcr":         "",
 		"github.com":                      "",
