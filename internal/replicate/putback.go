@@ -46,8 +46,7 @@ func (r *run) putBack(ctx context.Context, sites []*site, moves [][]*move) {
 			now, err := r.putOneBack(ctx, m)
 			switch {
 			case err != nil:
-				err = problem.New(problem.NotPutBack, sites[i].Host, fmt.Sprintf("putting %s back to %s", m, orNothing(m.before)),
-					fmt.Sprintf("set %s to %s by hand; it serves %s", m, orNothing(m.before), orUnknown(now)), err)
+				err = problem.New(problem.NotPutBack, sites[i].Host, fmt.Sprintf("putting %s back to %s", m, orNothing(m.before)), m.byHand(now), err)
 				r.emit(report.RegistryFailed{At: r.at(), Registry: sites[i].Host, Optional: m.t.Optional(), Err: err})
 				m.t.failTag(err)
 				if m.asked {
@@ -66,15 +65,25 @@ func (r *run) putBack(ctx context.Context, sites []*site, moves [][]*move) {
 	})
 }
 
+// byHand is what is left to a person where a tag was not put back and serves now.
+func (m *move) byHand(now string) string {
+	if m.before == "" {
+		return fmt.Sprintf("Remove the tag %s by hand; it serves %s.", m, orUnknown(now))
+	}
+	return fmt.Sprintf("Set %s to %s by hand; it serves %s.", m, m.before, orUnknown(now))
+}
+
+var errNoTime = errors.New("the registry did not answer within the seconds that are left to a cancelled job")
+
 // outlive returns a context that ends d after ctx does, whether that has ended already or
 // does so meanwhile.
 func outlive(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
-	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	longer, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, func() {
-		timer := time.AfterFunc(d, cancel)
+		timer := time.AfterFunc(d, func() { cancel(errNoTime) })
 		context.AfterFunc(longer, func() { timer.Stop() })
 	})
-	return longer, func() { stop(); cancel() }
+	return longer, func() { stop(); cancel(nil) }
 }
 
 // putOneBack returns what the tag serves afterwards, "?" if that is not known.
