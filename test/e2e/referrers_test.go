@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"encoding/json"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -58,6 +59,39 @@ func TestReferrers(t *testing.T) {
 						t.Errorf("%s: the second run writes %s", at, q)
 					}
 				}
+			}
+		})
+	}
+}
+
+// Another job attaches something while ours does, where there is no referrers API: the list names both,
+// if the registry honours conditions also when theirs comes between our look and our write.
+func TestReferrersOfTwoJobs(t *testing.T) {
+	source := servers.Olareg(t, servers.Options{})
+	s := signed(t, source)
+	for name, c := range map[string]struct {
+		server *servers.Server
+		match  func(*http.Request) bool
+		nth    int
+	}{
+		"before our write": {distribution.Start(t, servers.Options{}), servers.Matching("GET", "/referrers/"+s.image.Digest()), 2},
+		"while we write":   {servers.Olareg(t, servers.Options{NoReferrersAPI: true, Preconditions: true}), servers.Matching("PUT", "/manifests/sha256-[0-9a-f]+$"), 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := c.server
+			others := images.Artifact(&s.image.Root, "application/vnd.others", images.Layer{MediaType: "text/plain", Content: []byte("others")})
+			s.image.Push(t, d.Host+"/acme/app@"+s.image.Digest(), d.Inspect()...)
+			met := d.Faults.Add(servers.Fault{Match: c.match, Nth: c.nth, Pass: true, Reached: func(*http.Request) {
+				others.Push(t, d.Host+"/acme/app@"+others.Digest(), d.Inspect()...)
+			}})
+			j := job{source: source.Reference("acme/built", "1"), auth: source.Item(0) + d.Item(0), tags: []string{d.Reference("acme/app", "1")}, inputs: map[string]string{"referrers": "true"}}
+			j.run(t).exits(0)
+			if met.Hits() != 1 {
+				t.Errorf("the other job came %d times", met.Hits())
+			}
+			s.check(t, d, "acme/app")
+			if !listed(t, d, "acme/app", s.image.Root)[others.Root.Digest] {
+				t.Error("what others attached is gone")
 			}
 		})
 	}
