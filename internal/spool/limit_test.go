@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -245,6 +246,50 @@ func (endless) Read(p []byte) (int, error) {
 }
 
 func (endless) Close() error { return nil }
+
+// A large blob that takes all slots there are, and does not come, must not hold up a small one.
+func TestSmallDoNotWaitForLarge(t *testing.T) {
+	s := newSpool(t, Options{Fetches: 1})
+	large := &origin{content: random(20, 2*mib), gate: make(chan int)}
+	open(t, s.Blob(descriptor(large.content), large, 1).Claim(), 0)
+	large.gate <- 1 // it is being read
+	small := &origin{content: random(21, 1000)}
+	finish(t, open(t, s.Blob(descriptor(small.content), small, 1).Claim(), 0), small.content)
+}
+
+// Blobs that stand still in the middle, each close to its reader, must not keep all space
+// from one whose reader waits.
+func TestSpaceForWhoeverWaits(t *testing.T) {
+	s := newSpool(t, Options{Limit: minLimit, MemoryBelow: -1, Fetches: 64})
+	for n := range uint64(16) { // each takes three segments and space for a fourth
+		still := &origin{content: random(n, 300*kib), gate: make(chan int, 3)}
+		for range 3 {
+			still.gate <- 64 * kib
+		}
+		open(t, s.Blob(descriptor(still.content), still, 1).Claim(), 0)
+	}
+	for s.Stats().Disk < minLimit {
+		runtime.Gosched()
+	}
+	src := &origin{content: random(16, 2*mib)}
+	finish(t, open(t, s.Blob(descriptor(src.content), src, 1).Claim(), 0), src.content)
+}
+
+// What a broken connection loses is kept for its next attempt even when space is short.
+func TestGoingBackALittleIsFree(t *testing.T) {
+	s := newSpool(t, Options{Limit: 8 * mib})
+	src := &origin{content: random(22, 16*mib)}
+	c := s.Blob(descriptor(src.content), src, 1).Claim()
+	const step, back = 512 * kib, 200 * kib
+	for at := 0; at+step < len(src.content); at += step - back {
+		r := open(t, c, int64(at))
+		take(t, r, src.content[at:at+step])
+		r.Close()
+	}
+	if st := s.Stats(); st.Refetched != 0 || st.Detached != 0 {
+		t.Errorf("%+v", st)
+	}
+}
 
 func TestFetchesAreBounded(t *testing.T) {
 	const fetches = 3

@@ -137,7 +137,7 @@ func (st *stream) read(p []byte) (int, error) {
 // when that is the blob's end and not a connection's.
 func (st *stream) short() error {
 	st.ends++
-	if st.ends < 3 && hex.EncodeToString(st.sum.Sum(nil)) != st.blob.digest.Hex {
+	if st.ends < 3 {
 		return nil
 	}
 	return problem.New(problem.DigestMismatch, "",
