@@ -158,6 +158,20 @@ func TestEngine(t *testing.T) {
 	}
 }
 
+// A layer that an image has twice may be two files instead of one and a link.
+func TestEngineSendsALayerTwice(t *testing.T) {
+	f := newFakeEngine(t, classic)
+	members := save(t, classic, f.image)
+	for n, m := range members {
+		if m.link != "" {
+			members[n] = member{name: m.name, data: f.image.plain[0]}
+		}
+	}
+	f.export = tarOf(t, members...)
+	_, root := mustOpen(t, "docker-daemon:app:1", Options{Docker: f.serve(t)})
+	wantDocker(t, root, f.image)
+}
+
 func TestEngineWithContainerdStore(t *testing.T) {
 	b := newBuilder(t)
 	amd, arm := b.image("linux/amd64", b.layer("amd")), b.image("linux/arm64", b.layer("arm"))

@@ -321,9 +321,10 @@ func TestBrokenDockerArchives(t *testing.T) {
 		"a config outside": {replaced(good, "manifest.json", []byte(`[{"Config":"../../etc/passwd"}]`)), problem.SourceBroken, "leads out", false},
 		"a layer outside": {replaced(good, "manifest.json", fmt.Appendf(nil, `[{"Config":%q,"Layers":["/etc/passwd","b"]}]`, configName)),
 			problem.SourceBroken, "absolute path", false},
-		"a layer by bzip2": {replaced(good, layerName, []byte("BZh91AY")), problem.SourceUnsupported, "bzip2", true},
-		"half a gzip":      {replaced(good, layerName, gzipOf(t, image.plain[0])[:50]), problem.SourceBroken, "to its end", true},
-		"half a zstd":      {replaced(good, layerName, zstdOf(t, image.plain[0])[:50]), problem.SourceBroken, "to its end", true},
+		"a layer of other bytes": {replaced(good, layerName, image.plain[1]), problem.DigestMismatch, digestOf(image.plain[0]).String(), true},
+		"a layer by bzip2":       {replaced(good, layerName, []byte("BZh91AY")), problem.SourceUnsupported, "bzip2", true},
+		"half a gzip":            {replaced(good, layerName, gzipOf(t, image.plain[0])[:50]), problem.SourceBroken, "to its end", true},
+		"half a zstd":            {replaced(good, layerName, zstdOf(t, image.plain[0])[:50]), problem.SourceBroken, "to its end", true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			i, err := open(t, writeFile(t, "image.tar", tarOf(t, c.members...)), Options{})
