@@ -149,6 +149,8 @@ func (r *run) fail(ctx context.Context, s *site, t *target, err error) {
 	var broken *sourceError
 	if errors.As(err, &broken) {
 		r.sourceFailed(ctx, broken.err)
+		// Whatever its own code is, for this registry it is what was just said.
+		err = problem.New(problem.SourceBroken, s.Host, "publishing to "+t.Repository.String(), "", err)
 	}
 	for _, code := range hostWide {
 		if problem.Is(err, code) && !s.firstOf(fmt.Sprint(code, t.Choice.Key, t.Optional())) {

@@ -289,3 +289,19 @@ func TestCommandLine(t *testing.T) {
 		t.Error("the password is printed")
 	}
 }
+
+// A source that breaks in the middle is said once, not once more for each registry that
+// was to get it.
+func TestBrokenSourceIsSaidOnce(t *testing.T) {
+	image := images.Build(images.Options{Single: true, Layers: 2, LayerBytes: 2 << 20})
+	from, one, two := servers.Olareg(t, servers.Options{}), servers.Olareg(t, servers.Options{}), servers.Olareg(t, servers.Options{})
+	image.Push(t, from.Reference("acme/build", "1"), from.Inspect()...)
+	from.Faults.Add(servers.Fault{Match: servers.Matching("GET", "/blobs/"), CorruptByte: 1, Count: servers.Forever})
+	o := job{source: "docker://" + from.Reference("acme/build", "1"), tags: []string{one.Reference("acme/app", "1"), two.Reference("acme/app", "1")},
+		auth: from.Item(0) + one.Item(0) + two.Item(0)}.run(t).exits(1)
+	o.has(map[string]report.Status{one.Host: report.Failed, two.Host: report.Failed})
+	log, after, _ := strings.Cut(o.stdout, "\nREGISTRY ")
+	if n, m := strings.Count(log, "failed: "), strings.Count(after, "::error"); n != 1 || m != 1 {
+		t.Errorf("said %d times in the log and %d times in annotations:\n%s", n, m, o.stdout)
+	}
+}

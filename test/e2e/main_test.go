@@ -10,4 +10,8 @@ import (
 	"github.com/multi-registry-push/multi-registry-push/test/servers/distribution"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m, distribution.Leaks()...) }
+func TestMain(m *testing.M) {
+	// A server that answers before it has read the whole body lingers for half a second.
+	lingers := goleak.IgnoreAnyFunction("net/http.(*conn).closeWriteAndWait")
+	goleak.VerifyTestMain(m, append(distribution.Leaks(), lingers)...)
+}
