@@ -175,6 +175,9 @@ func TestUnsetMeansSkipped(t *testing.T) {
 				return // left out by choice; required: false is never an error
 			}
 			o := runOffline(t, append(c.environ, "INPUT_MISSING-CREDENTIALS=fail", "INPUT_SOURCE=./image.tar"))
+			if advice := strings.Contains(o.stdout, "or leave the line out"); advice != (name == "empty component" || name == "empty registry") {
+				t.Errorf("advice that does not fit:\n%s", o.stdout)
+			}
 			if o.status != 1 || o.requests != 0 || !strings.Contains(o.stdout, "::error") || !strings.Contains(o.stdout, "missing-credentials") {
 				t.Errorf("exit status %d, %d requests:\n%s", o.status, o.requests, o.stdout)
 			}

@@ -82,7 +82,8 @@ func (r *run) announce(plan Plan) bool {
 	for _, u := range r.Unconfigured {
 		if r.FailOnMissing {
 			r.emit(report.RunFailed{At: r.at(), Err: problem.New(problem.MissingCredentials, "",
-				fmt.Sprintf("%s, line %d, %q is not configured (%s), and missing-credentials is fail", u.Input, u.Line, u.Text, u.Reason), "", nil)})
+				fmt.Sprintf("%s, line %d, %q is not configured (%s), and missing-credentials is fail", u.Input, u.Line, u.Text, u.Reason),
+				"Set the variable that should stand there, or leave the line out. Pull requests from forks have no variables: leave `missing-credentials` at `skip` for them.", nil)})
 			continue
 		}
 		r.emit(report.LineSkipped{At: r.at(), Input: u.Input, Number: u.Line, Line: u.Text, Reason: u.Reason})
