@@ -225,6 +225,18 @@ func TestSourceOfAnEnabledRegistryIsChecked(t *testing.T) {
 	}
 }
 
+func TestProxyThatIsNoAddress(t *testing.T) {
+	for address, wrong := range map[string]bool{
+		"http://me:hunter%zz@proxy:3128": true, "me:hunter 22@proxy:3128": true, "https://me:hunter/22@proxy:3128": true,
+		"http://me:hunter%2522@proxy:3128": false, "proxy:3128": false, "proxy": false, "": false,
+	} {
+		o := runOffline(t, []string{"INPUT_TAGS=me/app:1", "HTTPS_PROXY=" + address})
+		if got := strings.Contains(o.stdout, "::HTTPS_PROXY is not an address"); got != wrong {
+			t.Errorf("%q: %s", address, o.stdout)
+		}
+	}
+}
+
 func TestHelpAndVersion(t *testing.T) {
 	_, raw := actionDefinition(t)
 	run := func(args ...string) (int, string) {

@@ -51,6 +51,7 @@ func newStep(env Env, vars variables, out *console, set *settings) *step {
 	s.record = report.NewRecord(s.now)
 	s.printer = report.NewPrinter(s.record, out.print, report.PrinterOptions{Width: env.Width, Progress: !env.Terminal, Fold: out.workflow})
 	s.loadRoots()
+	s.checkProxies()
 
 	var transport http.RoundTripper = env.Transport
 	if transport == nil && s.roots != nil {
@@ -94,6 +95,21 @@ func (s *step) loadRoots() {
 		return
 	}
 	s.roots = pool
+}
+
+// checkProxies says which proxies net/http leaves aside without a word. A password with a
+// sign that has a meaning in addresses makes them so; the address is not repeated.
+func (s *step) checkProxies() {
+	for _, name := range []string{"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"} {
+		address := s.vars.get(name)
+		if !strings.Contains(address, "://") {
+			address = "http://" + address
+		}
+		if _, err := url.Parse(address); err != nil {
+			s.warnings = append(s.warnings, name+" is not an address, so that it names no proxy: in its password, write % as %25, / as %2F and a space as %20")
+			return // the other spelling most likely holds the same
+		}
+	}
 }
 
 // request makes the request, all but its source.
