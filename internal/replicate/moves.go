@@ -188,7 +188,7 @@ func (r *run) write(ctx context.Context, s *site, moves []*move, stop *atomic.Bo
 			switch {
 			case stop != nil && !m.t.Optional():
 				stop.Store(true)
-			case stop == nil && problem.Is(err, problem.ImmutableTag):
+			case stop == nil && m.asked && problem.Is(err, problem.ImmutableTag):
 				refused.Store(m)
 			}
 			r.tagFailed(ctx, s, m, err)

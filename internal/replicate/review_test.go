@@ -12,7 +12,9 @@ import (
 	"github.com/multi-registry-push/multi-registry-push/internal/auth"
 	"github.com/multi-registry-push/multi-registry-push/internal/problem"
 	"github.com/multi-registry-push/multi-registry-push/internal/reference"
+	"github.com/multi-registry-push/multi-registry-push/internal/registry"
 	"github.com/multi-registry-push/multi-registry-push/internal/report"
+	"github.com/multi-registry-push/multi-registry-push/internal/source"
 )
 
 func item(required *bool, insecure bool) *auth.Item {
@@ -257,5 +259,27 @@ func TestLackSeenAtLoginStopsAll(t *testing.T) {
 	}
 	if len(s.failures()["ghcr.io"]) == 0 {
 		t.Error("ghcr.io did not fail")
+	}
+}
+
+// TestImmutableReferrerTagHoldsBackNoImage: a signature's tag that the registry does not move fails
+// the registry, but is no reason to leave the image untagged.
+func TestImmutableReferrerTagHoldsBackNoImage(t *testing.T) {
+	root := twoPlatforms(t, "new")
+	signature := newManifest(t, nil, newBlob("{} ", "application/cosign"))
+	s := newSetup(t, root, "a.test/me/app:1")
+	s.request.Referrers = true
+	s.request.Open = func(context.Context, func(reference.Repository) source.RemoteRepository) (*source.Image, error) {
+		return source.NewImage("test", nil, root, func(_ context.Context, m *source.Manifest) ([]source.Referrer, error) {
+			if m != root {
+				return nil, nil
+			}
+			return []source.Referrer{{Manifest: signature, Tag: "sha256-" + root.Descriptor.Digest.Hex + ".sig"}}, nil
+		}), nil
+	}
+	s.hosts["a.test"].fail = failing("PutManifest me/app sha256-", registry.ErrImmutable)
+	s.run(t.Context())
+	if got := s.status()["a.test/me/app:1"]; got != report.Pushed || !s.failedWith("a.test", problem.ImmutableTag) {
+		t.Errorf("the image's tag is %s; failures: %v", got, s.failures())
 	}
 }
