@@ -98,7 +98,7 @@ func TestBrokenLayouts(t *testing.T) {
 		outside := writeFile(t, "outside", b.blobs[layer.Digest])
 		must(t, os.Symlink(outside, filepath.Join(dir, blobName(layer.Digest))))
 		_, err := open(t, dir, Options{})
-		wantProblem(t, err, problem.SourceBroken, layer.Digest.Hex)
+		wantProblem(t, err, problem.SourceBroken, layer.Digest.Hex+" is a link", "cp -rL")
 	})
 }
 

@@ -48,6 +48,9 @@ func (f folder) lookup(name string) (file, error) {
 		if errors.Is(err, fs.ErrNotExist) {
 			return file{}, fs.ErrNotExist
 		}
+		if _, notLink := f.root.Readlink(name); notLink == nil { // as Bazel's rules write blobs of other targets
+			return file{}, problem.New(problem.SourceBroken, "", name+" is a link that leads out of the folder", "Copy the folder with `cp -rL`, which follows links, and name the copy.", err)
+		}
 		return file{}, broken(err, "%s cannot be read", name)
 	}
 	if !info.Mode().IsRegular() {
