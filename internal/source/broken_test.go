@@ -305,7 +305,7 @@ func TestEmbeddedDataMustBeRight(t *testing.T) {
 	}
 }
 
-func TestOneDigestOfTwoSizes(t *testing.T) {
+func TestOneDigestDescribedInTwoWays(t *testing.T) {
 	b := newBuilder(t)
 	layer := b.layer("a")
 	other := layer
@@ -314,11 +314,14 @@ func TestOneDigestOfTwoSizes(t *testing.T) {
 	wantProblem(t, err, problem.SourceBroken, layer.Digest.String())
 
 	image := b.image("linux/amd64", layer)
-	other = image
-	other.Size++
-	for _, root := range []v1.Descriptor{b.index(image, other), b.index(b.index(image), other)} {
-		_, err = layoutOf(t, b.files(root), Options{})
-		wantProblem(t, err, problem.SourceBroken, image.Digest.String())
+	larger, index := image, image
+	larger.Size++
+	index.MediaType = types.OCIImageIndex
+	for _, other := range []v1.Descriptor{larger, index} {
+		for _, root := range []v1.Descriptor{b.index(image, other), b.index(b.index(image), other)} {
+			_, err = layoutOf(t, b.files(root), Options{})
+			wantProblem(t, err, problem.SourceBroken, image.Digest.String())
+		}
 	}
 }
 

@@ -185,21 +185,14 @@ func (g *graph) one(ctx context.Context, d v1.Descriptor) (*Manifest, document, 
 // fetch reads those of ds that are not known yet.
 func (g *graph) fetch(ctx context.Context, ds []v1.Descriptor) error {
 	var want []v1.Descriptor
-	sizes := map[v1.Hash]int64{}
+	asked := map[v1.Hash]bool{}
 	for _, d := range ds {
 		if err := checkDescriptor(d); err != nil {
 			return err
 		}
-		size, known := sizes[d.Digest]
-		if m := g.manifests[d.Digest]; m != nil {
-			size, known = m.Descriptor.Size, true
-		}
-		switch {
-		case !known:
-			sizes[d.Digest] = d.Size
+		if g.manifests[d.Digest] == nil && !asked[d.Digest] {
+			asked[d.Digest] = true
 			want = append(want, d)
-		case size != d.Size:
-			return broken(nil, "manifest %s is said to have %d bytes in one place and %d in another", d.Digest, size, d.Size)
 		}
 	}
 	if len(g.manifests)+len(want) > maxManifests {
@@ -226,11 +219,13 @@ func (g *graph) fetch(ctx context.Context, ds []v1.Descriptor) error {
 		if err != nil {
 			return err
 		}
-		if err := agree(d, mediaType); err != nil {
-			return err
-		}
 		d.MediaType, d.Size, d.Data = mediaType, int64(len(raws[i])), nil
 		g.manifests[d.Digest], g.documents[d.Digest] = &Manifest{Descriptor: d, Raw: raws[i]}, doc
+	}
+	for _, d := range ds { // not only want: two descriptors of one manifest may differ
+		if err := agree(d, g.manifests[d.Digest].Descriptor); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -253,12 +248,15 @@ func (g *graph) read(ctx context.Context, d v1.Descriptor) ([]byte, error) {
 	return g.store.manifest(ctx, d)
 }
 
-// agree refuses a manifest whose own media type is of another kind than the one
-// it was announced with: registries would not treat it alike.
-func agree(d v1.Descriptor, mediaType types.MediaType) error {
-	announced := d.MediaType
-	if announced.IsIndex() && mediaType.IsImage() || announced.IsImage() && mediaType.IsIndex() {
-		return broken(nil, "manifest %s is announced as %s but is %s", d.Digest, announced, mediaType)
+// agree refuses a manifest of another size than announced, or whose own media type is of
+// another kind: registries would not treat it alike.
+func agree(announced, is v1.Descriptor) error {
+	a, b := announced.MediaType, is.MediaType
+	switch {
+	case announced.Size != is.Size:
+		return broken(nil, "manifest %s has %d bytes, but a descriptor says %d", is.Digest, is.Size, announced.Size)
+	case a.IsIndex() && b.IsImage(), a.IsImage() && b.IsIndex():
+		return broken(nil, "manifest %s is announced as %s but is %s", is.Digest, a, b)
 	}
 	return nil
 }
