@@ -172,6 +172,20 @@ func TestEngineSendsALayerTwice(t *testing.T) {
 	wantDocker(t, root, f.image)
 }
 
+// What is no layer is held in memory, and so bounded.
+func TestEngineThatDescribesWithoutEnd(t *testing.T) {
+	f := newFakeEngine(t, classic)
+	var members []member
+	for n := range 1 + maxSmall/maxManifest {
+		members = append(members, member{name: fmt.Sprintf("%d/json", n), data: make([]byte, maxManifest)})
+	}
+	f.export = tarOf(t, members...)
+	i, err := open(t, "docker-daemon:app:1", Options{Docker: f.serve(t)})
+	must(t, err)
+	_, err = i.Root(t.Context())
+	wantProblem(t, err, problem.SourceBroken, "64 MiB")
+}
+
 func TestEngineWithContainerdStore(t *testing.T) {
 	b := newBuilder(t)
 	amd, arm := b.image("linux/amd64", b.layer("amd")), b.image("linux/arm64", b.layer("arm"))
