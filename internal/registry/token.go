@@ -363,7 +363,8 @@ type realm struct {
 }
 
 func (r *realm) RoundTrip(req *http.Request) (*http.Response, error) {
-	if err := r.c.wire.checkURL(req.URL); err != nil && hostPort(req.URL) != r.c.apiHostPort(req.URL.Scheme) {
+	own := r.c.owns(req.URL)
+	if err := r.c.wire.checkURL(req.URL); err != nil && !own {
 		return nil, &unsafeError{"the realm that the registry names for tokens is " + err.Error()}
 	}
 	at := req.URL.Scheme + "://" + hostPort(req.URL)
@@ -373,20 +374,12 @@ func (r *realm) RoundTrip(req *http.Request) (*http.Response, error) {
 	if at != r.host {
 		return nil, &unsafeError{fmt.Sprintf("the token server redirects to %s: credentials do not follow", req.URL.Host)}
 	}
-	own := hostPort(req.URL) == r.c.apiHostPort(req.URL.Scheme)
 	resp, err := r.c.wire.send(req.Clone(req.Context()), sending{foreign: !own})
 	if err != nil {
 		return nil, err
 	}
 	r.retryAfter = retryAfter(resp.Header, r.c.o.Clock.Now())
 	return resp, nil
-}
-
-// apiHostPort is this registry's host and port as a URL with the scheme would have it.
-func (c *Client) apiHostPort(scheme string) string {
-	u := c.base()
-	u.Scheme = scheme
-	return hostPort(&u)
 }
 
 // explain turns the exchange's error into ours. go-containerregistry's hold the
