@@ -288,8 +288,9 @@ func TestEverySourceRequestFails(t *testing.T) {
 				for n, hit := 1, true; hit; n += stride {
 					r := w.round(t, fmt.Sprintf("r%d", n), one, two)
 					r.reads = source
-					c.fault.Nth = n
-					armed := source.Faults.Add(c.fault)
+					fault := c.fault
+					fault.Nth = n
+					armed := source.Faults.Add(fault)
 					o := r.job(atomic).run(t)
 					hit = armed.Hits() > 0
 					r.check(t, o, atomic)
