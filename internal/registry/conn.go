@@ -9,7 +9,7 @@ import (
 )
 
 // piece is how much of a body is read and written at a time.
-const piece = 256 << 10
+const piece = 128 << 10
 
 // pieces are buffers for conn.ReadFrom.
 type pieces struct{ sync.Pool }
