@@ -12,7 +12,7 @@ import (
 	"runtime"
 	"syscall"
 
-	"github.com/multi-registry-push/multi-registry-push/internal/action"
+	"github.com/multi-registry-push/multi-registry-push/internal/app"
 )
 
 // definition names, describes and gives defaults to every input, once.
@@ -30,7 +30,7 @@ func main() {
 	_ = os.Unsetenv("SSL_CERT_FILE")
 	version, commit := buildVersion()
 	width := columns(os.Stdout)
-	status := action.Main(ctx, action.Env{
+	status := app.Main(ctx, app.Env{
 		Args:       os.Args[1:],
 		Environ:    environ,
 		Stdin:      os.Stdin,

@@ -5,13 +5,13 @@ import (
 	"errors"
 	"net/http"
 
-	"github.com/multi-registry-push/multi-registry-push/internal/problem"
+	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
 // Login finds scheme and challenge, and proves the credentials: by a token for
 // pulling and pushing, or, where the registry takes user name and password as they
 // are, by asking with them. Repositories that are only read need no Login. A refusal
-// is problem.WrongCredentials, or problem.NoPushPermission where the credentials are
+// is usererror.WrongCredentials, or usererror.NoPushPermission where the credentials are
 // right and only the scope was refused.
 func (r *Repository) Login(ctx context.Context) error {
 	return r.login(ctx, access{write: true})
@@ -64,13 +64,13 @@ func (r *Repository) login(ctx context.Context, need access) error {
 }
 
 func (r *Repository) wrong(err error) error {
-	return problem.New(problem.WrongCredentials, r.c.o.Host, r.String()+": logging in", "", err)
+	return usererror.New(usererror.WrongCredentials, r.c.o.Host, r.String()+": logging in", "", err)
 }
 
 // CheckPush proves the permission to push: it opens an upload, cancels it and waits
 // for both. Registries that do not cancel are fine. A refusal is
-// problem.NoPushPermission, a repository that has to be created first
-// problem.RepositoryMissing.
+// usererror.NoPushPermission, a repository that has to be created first
+// usererror.RepositoryMissing.
 func (r *Repository) CheckPush(ctx context.Context) error {
 	const doing = "checking the permission to push"
 	s, err := r.begin(ctx, doing)
@@ -80,7 +80,7 @@ func (r *Repository) CheckPush(ctx context.Context) error {
 			switch answer.Status {
 			case http.StatusMethodNotAllowed, http.StatusNotFound:
 				// A mirror, or a registry that hides what we may not see.
-				return problem.New(problem.NoPushPermission, r.c.o.Host, r.String()+": "+doing, "", err)
+				return usererror.New(usererror.NoPushPermission, r.c.o.Host, r.String()+": "+doing, "", err)
 			}
 		}
 		return r.explain(ctx, doing, true, err)

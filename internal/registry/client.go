@@ -10,8 +10,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
-	"github.com/multi-registry-push/multi-registry-push/internal/reference"
-	"github.com/multi-registry-push/multi-registry-push/internal/secret"
+	"github.com/multi-registry-push/multi-registry-push/internal/imageref"
+	"github.com/multi-registry-push/multi-registry-push/internal/redact"
 )
 
 // Defaults of Options.
@@ -44,7 +44,7 @@ type Client struct {
 
 // New returns the client of o.Host. Nothing is sent.
 func New(o Options) *Client {
-	o.Host = reference.CanonicalHost(o.Host)
+	o.Host = imageref.CanonicalHost(o.Host)
 	if o.Concurrency <= 0 {
 		o.Concurrency = defaultConcurrency
 	}
@@ -70,12 +70,12 @@ func New(o Options) *Client {
 		o.UserAgent = defaultUserAgent
 	}
 	if o.Vault == nil {
-		o.Vault = secret.NewVault(nil)
+		o.Vault = redact.NewVault(nil)
 	}
 	if o.Notify == nil {
 		o.Notify = func(Notice) {}
 	}
-	apiHost := reference.APIHost(o.Host)
+	apiHost := imageref.APIHost(o.Host)
 	// A host that go-containerregistry does not take for one gets the zero value:
 	// then a realm must be on a public address.
 	registry, _ := name.NewRegistry(apiHost)
@@ -83,7 +83,7 @@ func New(o Options) *Client {
 		o:        o,
 		apiHost:  apiHost,
 		registry: registry,
-		loopback: reference.Loopback(apiHost),
+		loopback: imageref.Loopback(apiHost),
 		throttle: newThrottle(o.Clock, o.Concurrency),
 		repos:    map[string]*Repository{},
 	}
@@ -227,7 +227,7 @@ func (c *Client) owns(u *url.URL) bool {
 func sameHost(a, b *url.URL) bool { return hostPort(a) == hostPort(b) }
 
 func hostPort(u *url.URL) string {
-	host := reference.APIHost(reference.CanonicalHost(u.Host))
+	host := imageref.APIHost(imageref.CanonicalHost(u.Host))
 	parsed := url.URL{Host: host}
 	port := parsed.Port()
 	if port == "" {

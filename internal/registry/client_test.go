@@ -17,7 +17,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/multi-registry-push/multi-registry-push/internal/problem"
+	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
 // hosts is a Base that sends every host name to one address, so that loopback servers
@@ -53,16 +53,16 @@ func TestScheme(t *testing.T) {
 		server *fake
 		host   string // "" is the server's own, which is on loopback
 		change func(*Options)
-		want   problem.Code // "" is success
+		want   usererror.Code // "" is success
 	}{
 		"plain on loopback":           {server: plain},
 		"TLS on loopback, trusted":    {server: secure, change: func(o *Options) { o.Roots = secure.roots() }},
-		"TLS on loopback, untrusted":  {server: secure, want: problem.UnknownAuthority},
+		"TLS on loopback, untrusted":  {server: secure, want: usererror.UnknownAuthority},
 		"TLS, insecure":               {server: secure, change: func(o *Options) { o.Insecure = true }},
-		"plain elsewhere":             {server: plain, host: "registry.example", want: problem.TLSMismatch},
-		"plain at a private address":  {server: plain, host: "10.1.2.3:5000", want: problem.TLSMismatch},
+		"plain elsewhere":             {server: plain, host: "registry.example", want: usererror.TLSMismatch},
+		"plain at a private address":  {server: plain, host: "10.1.2.3:5000", want: usererror.TLSMismatch},
 		"plain elsewhere, insecure":   {server: plain, host: "registry.example", change: func(o *Options) { o.Insecure = true }},
-		"certificate of another host": {server: secure, host: "registry.invalid", want: problem.CertificateInvalid},
+		"certificate of another host": {server: secure, host: "registry.invalid", want: usererror.CertificateInvalid},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c, clock := test.server.client(func(o *Options) {
@@ -77,7 +77,7 @@ func TestScheme(t *testing.T) {
 				}
 			})
 			err := c.Repository("me/app").Login(t.Context())
-			if test.want == "" && err != nil || test.want != "" && !problem.Is(err, test.want) {
+			if test.want == "" && err != nil || test.want != "" && !usererror.Is(err, test.want) {
 				t.Errorf("Login: %v, want %q", err, test.want)
 			}
 			if clock.slept() != 0 {
@@ -126,7 +126,7 @@ func TestNoPlainHTTPAfterSilence(t *testing.T) {
 				c := New(Options{Host: listener.Addr().String(), Insecure: insecure, Clock: newClock(), Stall: 50 * time.Millisecond, Auth: account("u", "p")})
 				err = c.Repository("me/app").Login(t.Context())
 				c.Close()
-				if !problem.Is(err, problem.Unreachable) {
+				if !usererror.Is(err, usererror.Unreachable) {
 					t.Errorf("Login: %v", err)
 				}
 			}
@@ -150,8 +150,8 @@ func TestUnreachable(t *testing.T) {
 	c := New(Options{Host: host, Clock: clock, InContainer: true})
 	defer c.Close()
 	err = c.Repository("me/app").Login(t.Context())
-	if !problem.Is(err, problem.Unreachable) || !strings.Contains(problem.Advice(err), "by its label") {
-		t.Errorf("Login: %v\n%s", err, problem.Advice(err))
+	if !usererror.Is(err, usererror.Unreachable) || !strings.Contains(usererror.Advice(err), "by its label") {
+		t.Errorf("Login: %v\n%s", err, usererror.Advice(err))
 	}
 	if slept := clock.slept(); slept < defaultFirstContact/3 || slept > defaultFirstContact {
 		t.Errorf("given up after %v, the budget is %v", slept, defaultFirstContact)
@@ -162,7 +162,7 @@ func TestUnreachable(t *testing.T) {
 		return nil, &net.OpError{Op: "dial", Err: &net.DNSError{Err: "no such host", Name: "registry.example", IsNotFound: true}}
 	})})
 	err = c.Repository("me/app").Login(t.Context())
-	if !problem.Is(err, problem.UnknownHost) || clock.slept() > unknownHostFor {
+	if !usererror.Is(err, usererror.UnknownHost) || clock.slept() > unknownHostFor {
 		t.Errorf("Login: %v after %v", err, clock.slept())
 	}
 }
@@ -233,8 +233,8 @@ func TestProxy(t *testing.T) {
 	c = client()
 	defer c.Close()
 	err = c.Repository("me/app").Login(t.Context())
-	if !problem.Is(err, problem.Unreachable) || !strings.Contains(problem.Advice(err), "HTTPS_PROXY") {
-		t.Errorf("without the proxy: %v\n%s", err, problem.Advice(err))
+	if !usererror.Is(err, usererror.Unreachable) || !strings.Contains(usererror.Advice(err), "HTTPS_PROXY") {
+		t.Errorf("without the proxy: %v\n%s", err, usererror.Advice(err))
 	}
 }
 

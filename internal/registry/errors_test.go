@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/multi-registry-push/multi-registry-push/internal/secret"
+	"github.com/multi-registry-push/multi-registry-push/internal/redact"
 )
 
 // A registry, or its token server, that repeats a credential longer than what an error
@@ -35,8 +35,8 @@ func TestLongSecretsAreHiddenBeforeTheCut(t *testing.T) {
 				}
 				return false
 			}
-			vault := secret.NewVault(nil)
-			vault.Learn("AWS", secret.New(password))
+			vault := redact.NewVault(nil)
+			vault.Learn("AWS", redact.New(password))
 			c, _ := f.client(func(o *Options) { o.Auth = account("AWS", password); o.Vault = vault })
 			_, _, err := c.Repository("a").Manifest(t.Context(), "v1")
 			if err == nil || !strings.Contains(err.Error(), "400") || strings.Contains(err.Error(), "pass0") {

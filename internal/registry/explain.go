@@ -10,7 +10,7 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/multi-registry-push/multi-registry-push/internal/problem"
+	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
 // explain turns err into a problem that names registry, repository and what was
@@ -22,7 +22,7 @@ func (r *Repository) explain(ctx context.Context, doing string, write bool, err 
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	var p *problem.Problem
+	var p *usererror.Problem
 	if errors.As(err, &p) {
 		return err
 	}
@@ -31,12 +31,12 @@ func (r *Repository) explain(ctx context.Context, doing string, write bool, err 
 		return content.err
 	}
 	code, remedy := r.c.diagnose(err, write)
-	return problem.New(code, r.c.o.Host, r.String()+": "+doing, remedy, err)
+	return usererror.New(code, r.c.o.Host, r.String()+": "+doing, remedy, err)
 }
 
 // diagnose finds the code for an error, and the remedy where that of the code is not
 // the best.
-func (c *Client) diagnose(err error, write bool) (code problem.Code, remedy string) {
+func (c *Client) diagnose(err error, write bool) (code usererror.Code, remedy string) {
 	var unsafe *unsafeError
 	var gaveUp *gaveUpError
 	var answer *Error
@@ -49,51 +49,51 @@ func (c *Client) diagnose(err error, write bool) (code problem.Code, remedy stri
 	var op *net.OpError
 	switch {
 	case errors.As(err, &unsafe):
-		return problem.UnsafeRedirect, ""
+		return usererror.UnsafeRedirect, ""
 	case errors.As(err, &account):
-		return problem.WrongCredentials, ""
+		return usererror.WrongCredentials, ""
 	case errors.As(err, &answer):
 		return c.diagnoseAnswer(answer, write)
 	case errors.As(err, &dns):
 		if dns.IsNotFound {
-			return problem.UnknownHost, ""
+			return usererror.UnknownHost, ""
 		}
-		return problem.Unreachable, "The name server did not answer; run the job again."
+		return usererror.Unreachable, "The name server did not answer; run the job again."
 	case errors.As(err, &authority):
-		return problem.UnknownAuthority, ""
+		return usererror.UnknownAuthority, ""
 	case errors.As(err, &host), errors.As(err, &invalid), errors.As(err, &verify):
-		return problem.CertificateInvalid, ""
+		return usererror.CertificateInvalid, ""
 	case answeredInPlain(err):
-		return problem.TLSMismatch, ""
+		return usererror.TLSMismatch, ""
 	case errors.As(err, &op) && op.Op == "proxyconnect":
-		return problem.Unreachable, "The proxy that HTTPS_PROXY or HTTP_PROXY names does not let us through: check its address, or add the registry to NO_PROXY."
+		return usererror.Unreachable, "The proxy that HTTPS_PROXY or HTTP_PROXY names does not let us through: check its address, or add the registry to NO_PROXY."
 	case errors.Is(err, syscall.ECONNREFUSED):
 		if c.loopback && c.o.InContainer {
-			return problem.Unreachable, "Inside a container action " + hostname(c.apiHost) + " is the container itself: reach a service of the job by its label, such as `registry:5000`, with `insecure: true`."
+			return usererror.Unreachable, "Inside a container action " + hostname(c.apiHost) + " is the container itself: reach a service of the job by its label, such as `registry:5000`, with `insecure: true`."
 		}
-		return problem.Unreachable, ""
+		return usererror.Unreachable, ""
 	case errors.As(err, &gaveUp):
 		if !c.hasAnswered() {
-			return problem.Unreachable, ""
+			return usererror.Unreachable, ""
 		}
-		return problem.RegistryGaveUp, ""
+		return usererror.RegistryGaveUp, ""
 	}
-	return problem.RegistryRefused, ""
+	return usererror.RegistryRefused, ""
 }
 
-func (c *Client) diagnoseAnswer(e *Error, write bool) (problem.Code, string) {
+func (c *Client) diagnoseAnswer(e *Error, write bool) (usererror.Code, string) {
 	switch {
 	case e.Status == http.StatusTooManyRequests:
-		return problem.RateLimited, ""
+		return usererror.RateLimited, ""
 	case passing(e.Status):
-		return problem.RegistryGaveUp, ""
+		return usererror.RegistryGaveUp, ""
 	case e.token && e.Status != http.StatusForbidden && e.Status < 500:
-		return problem.WrongCredentials, ""
+		return usererror.WrongCredentials, ""
 	case e.Status == http.StatusUnauthorized && !write && !e.token:
-		return problem.NoPullPermission, ""
+		return usererror.NoPullPermission, ""
 	case e.Status == http.StatusUnauthorized, e.Status == http.StatusForbidden:
 		if !write {
-			return problem.NoPullPermission, ""
+			return usererror.NoPullPermission, ""
 		}
 		remedy := ""
 		switch {
@@ -102,11 +102,11 @@ func (c *Client) diagnoseAnswer(e *Error, write bool) (problem.Code, string) {
 		case strings.Contains(c.o.Host, "amazonaws.") || strings.Contains(c.o.Host, ".on.aws"):
 			remedy = "Allow ecr:InitiateLayerUpload, ecr:UploadLayerPart, ecr:CompleteLayerUpload, ecr:BatchCheckLayerAvailability, ecr:BatchGetImage and ecr:PutImage on this repository."
 		}
-		return problem.NoPushPermission, remedy
+		return usererror.NoPushPermission, remedy
 	case missing(e):
-		return problem.RepositoryMissing, ""
+		return usererror.RepositoryMissing, ""
 	}
-	return problem.RegistryRefused, ""
+	return usererror.RegistryRefused, ""
 }
 
 // missing reports whether an answer says that the repository is not there: NAME_UNKNOWN,

@@ -11,7 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/multi-registry-push/multi-registry-push/internal/problem"
+	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
 // A host that is dead costs one budget, not one for each repository that is wanted.
@@ -70,7 +70,7 @@ func TestAHostThatDiesCostsOneBudget(t *testing.T) {
 				})})
 				start := time.Now()
 				for _, tag := range []string{"1", "2", "3"} {
-					if _, err := c1.Repository("a").Stat(t.Context(), tag); !problem.Is(err, problem.RegistryGaveUp) {
+					if _, err := c1.Repository("a").Stat(t.Context(), tag); !usererror.Is(err, usererror.RegistryGaveUp) {
 						t.Errorf("%s: %v", tag, err)
 					}
 					_, _ = c1.Repository("a").StatBlob(t.Context(), "well")

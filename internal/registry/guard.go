@@ -8,7 +8,7 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/multi-registry-push/multi-registry-push/internal/reference"
+	"github.com/multi-registry-push/multi-registry-push/internal/imageref"
 )
 
 // unsafeError says that a registry sent us to where it must not.
@@ -54,7 +54,7 @@ func (w *wire) checkIP(ip net.IP) error {
 // checkURL judges a URL that came from the registry: a redirect, a Location or a
 // realm on another host. Host names are judged again when they are dialled.
 func (w *wire) checkURL(u *url.URL) error {
-	plain := w.c.o.Insecure || w.c.loopback && reference.Loopback(u.Host)
+	plain := w.c.o.Insecure || w.c.loopback && imageref.Loopback(u.Host)
 	switch {
 	case u.Scheme != "https" && u.Scheme != "http":
 		return &unsafeError{fmt.Sprintf("a URL with the scheme %q", u.Scheme)}
@@ -66,7 +66,7 @@ func (w *wire) checkURL(u *url.URL) error {
 	if ip := literal(u.Hostname()); ip != nil {
 		return w.checkIP(ip)
 	}
-	if reference.Loopback(u.Host) && !w.private.Load() {
+	if imageref.Loopback(u.Host) && !w.private.Load() {
 		return &unsafeError{fmt.Sprintf("%s is this machine, and the registry is a public one", u.Host)}
 	}
 	return nil

@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/multi-registry-push/multi-registry-push/internal/problem"
+	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
 func TestAddresses(t *testing.T) {
@@ -113,12 +113,12 @@ func TestURLsFromAPublicRegistry(t *testing.T) {
 func TestRedirects(t *testing.T) {
 	for name, test := range map[string]struct {
 		location string
-		want     problem.Code
+		want     usererror.Code
 	}{
-		"in circles":    {"", problem.UnsafeRedirect},
-		"to link-local": {"http://169.254.169.254/latest/meta-data", problem.UnsafeRedirect},
-		"to nowhere":    {"http://[::1", problem.UnsafeRedirect},
-		"to a file":     {"file:///etc/passwd", problem.UnsafeRedirect},
+		"in circles":    {"", usererror.UnsafeRedirect},
+		"to link-local": {"http://169.254.169.254/latest/meta-data", usererror.UnsafeRedirect},
+		"to nowhere":    {"http://[::1", usererror.UnsafeRedirect},
+		"to a file":     {"file:///etc/passwd", usererror.UnsafeRedirect},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFake(t)
@@ -139,7 +139,7 @@ func TestRedirects(t *testing.T) {
 			_, _, err := c.Repository("a").Manifest(t.Context(), "latest")
 			_, err2 := c.Repository("a").OpenBlob(t.Context(), d, 0)
 			for _, err := range []error{err, err2} {
-				if !problem.Is(err, test.want) {
+				if !usererror.Is(err, test.want) {
 					t.Errorf("%v, want %s", err, test.want)
 				}
 			}
@@ -162,8 +162,8 @@ func endless(w http.ResponseWriter) {
 
 func TestEndlessBodies(t *testing.T) {
 	for status, check := range map[int]func(error) bool{
-		http.StatusOK:         func(err error) bool { return problem.Is(err, problem.ManifestTooLarge) },
-		http.StatusBadRequest: func(err error) bool { return problem.Is(err, problem.RegistryRefused) && len(err.Error()) < 600 },
+		http.StatusOK:         func(err error) bool { return usererror.Is(err, usererror.ManifestTooLarge) },
+		http.StatusBadRequest: func(err error) bool { return usererror.Is(err, usererror.RegistryRefused) && len(err.Error()) < 600 },
 	} {
 		f := newFake(t)
 		f.hook = func(w http.ResponseWriter, r *http.Request) bool {
@@ -186,7 +186,7 @@ func TestEndlessBodies(t *testing.T) {
 			}
 			n, err := io.Copy(io.Discard, body)
 			_ = body.Close()
-			if n != d.Size || !problem.Is(err, problem.DigestMismatch) {
+			if n != d.Size || !usererror.Is(err, usererror.DigestMismatch) {
 				t.Errorf("a blob of %d bytes: read %d, %v", d.Size, n, err)
 			}
 		}
@@ -218,7 +218,7 @@ func TestDrippingManifest(t *testing.T) {
 		o.Answer = 30 * time.Millisecond
 		o.RetryBudget = time.Second
 	})
-	if _, _, err := c.Repository("a").Manifest(t.Context(), "latest"); !problem.Is(err, problem.RegistryGaveUp) {
+	if _, _, err := c.Repository("a").Manifest(t.Context(), "latest"); !usererror.Is(err, usererror.RegistryGaveUp) {
 		t.Errorf("Manifest: %v", err)
 	}
 }
@@ -267,14 +267,14 @@ func TestLyingManifests(t *testing.T) {
 	wrong := "sha256:" + strings.Repeat("0", 64)
 	for name, test := range map[string]struct {
 		ref, header string
-		want        problem.Code
+		want        usererror.Code
 	}{
 		"by tag":                       {"v1", right, ""},
 		"by tag, nothing announced":    {"v1", "", ""},
 		"by tag, nonsense announced":   {"v1", "x", ""},
-		"by tag, another announced":    {"v1", wrong, problem.DigestMismatch},
+		"by tag, another announced":    {"v1", wrong, usererror.DigestMismatch},
 		"by digest":                    {right, right, ""},
-		"by digest, other bytes":       {wrong, wrong, problem.DigestMismatch},
+		"by digest, other bytes":       {wrong, wrong, usererror.DigestMismatch},
 		"by digest, another announced": {right, wrong, ""},
 		"by sha512":                    {digestOf("sha512", raw), digestOf("sha512", raw), ""},
 	} {
@@ -291,7 +291,7 @@ func TestLyingManifests(t *testing.T) {
 			c, _ := f.client(nil)
 			got, d, err := c.Repository("a").Manifest(t.Context(), test.ref)
 			if test.want != "" {
-				if !problem.Is(err, test.want) {
+				if !usererror.Is(err, test.want) {
 					t.Errorf("Manifest: %v, want %s", err, test.want)
 				}
 				return
@@ -490,12 +490,12 @@ func TestPermissionAnswers(t *testing.T) {
 	for name, test := range map[string]struct {
 		status        int
 		code, message string
-		want          problem.Code
+		want          usererror.Code
 	}{
-		"denied":    {403, "DENIED", "permission_denied: write_package", problem.NoPushPermission},
-		"read only": {405, "UNSUPPORTED", "The operation is unsupported.", problem.NoPushPermission},
-		"unknown":   {404, "NAME_UNKNOWN", "The repository with name 'a' does not exist in the registry with id '1'", problem.RepositoryMissing},
-		"ECR":       {400, "", "RepositoryNotFoundException: nothing there", problem.RepositoryMissing},
+		"denied":    {403, "DENIED", "permission_denied: write_package", usererror.NoPushPermission},
+		"read only": {405, "UNSUPPORTED", "The operation is unsupported.", usererror.NoPushPermission},
+		"unknown":   {404, "NAME_UNKNOWN", "The repository with name 'a' does not exist in the registry with id '1'", usererror.RepositoryMissing},
+		"ECR":       {400, "", "RepositoryNotFoundException: nothing there", usererror.RepositoryMissing},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFake(t)
@@ -508,7 +508,7 @@ func TestPermissionAnswers(t *testing.T) {
 			}
 			c, _ := f.client(nil)
 			err := c.Repository("a").CheckPush(t.Context())
-			if !problem.Is(err, test.want) || !strings.Contains(err.Error(), test.message) {
+			if !usererror.Is(err, test.want) || !strings.Contains(err.Error(), test.message) {
 				t.Errorf("CheckPush: %v, want %s", err, test.want)
 			}
 		})

@@ -9,7 +9,7 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/authn"
 
-	"github.com/multi-registry-push/multi-registry-push/internal/secret"
+	"github.com/multi-registry-push/multi-registry-push/internal/redact"
 )
 
 // Options say how to talk to one host. Host is required; everything else works as
@@ -25,7 +25,7 @@ type Options struct {
 	// is asked whenever a token is bought, and may be a ContextAuthenticator.
 	Auth func(repository string) authn.Authenticator
 	// Vault learns every token before its first use. Nil means nobody does.
-	Vault *secret.Vault
+	Vault *redact.Vault
 	// Concurrency is how many blobs may be in flight at a time; 0 means 4.
 	Concurrency int
 	// Stall is how long a connection may rest without a byte in either direction

@@ -15,7 +15,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
-	"github.com/multi-registry-push/multi-registry-push/internal/problem"
+	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
 // accept lists every kind of manifest: a registry converts, or says 404, when the
@@ -34,8 +34,8 @@ const digestHeader = "Docker-Content-Digest"
 
 // Manifest reads a manifest by tag or digest: its bytes as they are, and their
 // descriptor. The digest is computed, and compared with ref if that is one and with
-// what the registry announced: problem.DigestMismatch. ErrNotFound if there is none;
-// problem.ManifestTooLarge above 4 MiB.
+// what the registry announced: usererror.DigestMismatch. ErrNotFound if there is none;
+// usererror.ManifestTooLarge above 4 MiB.
 func (r *Repository) Manifest(ctx context.Context, ref string) (raw []byte, d v1.Descriptor, err error) {
 	doing := "reading manifest " + short(ref)
 	err = r.reading(ctx, doing, func(ctx context.Context) error {
@@ -67,7 +67,7 @@ func (r *Repository) Manifest(ctx context.Context, ref string) (raw []byte, d v1
 }
 
 func (r *Repository) tooLarge(ref string) error {
-	return problem.New(problem.ManifestTooLarge, r.c.o.Host, fmt.Sprintf("%s: manifest %s is larger than 4 MiB", r, short(ref)), "", nil)
+	return usererror.New(usererror.ManifestTooLarge, r.c.o.Host, fmt.Sprintf("%s: manifest %s is larger than 4 MiB", r, short(ref)), "", nil)
 }
 
 // describe checks a manifest's bytes against ref and headers.
@@ -91,7 +91,7 @@ func (r *Repository) describe(ref string, raw []byte, h http.Header) (v1.Descrip
 	}
 	// An announced digest of another algorithm than ours cannot be compared.
 	if expected != "" && expected != digest.String() && (expected == ref || strings.HasPrefix(expected, algorithm+":")) {
-		return v1.Descriptor{}, problem.New(problem.DigestMismatch, r.c.o.Host,
+		return v1.Descriptor{}, usererror.New(usererror.DigestMismatch, r.c.o.Host,
 			fmt.Sprintf("%s: manifest %s has the digest %s, not %s", r, short(ref), digest, r.c.outside(expected)), "", nil)
 	}
 	var head struct {
@@ -144,7 +144,7 @@ func (r *Repository) Stat(ctx context.Context, ref string) (v1.Descriptor, error
 			return errIncomplete
 		}
 		if strings.Contains(ref, ":") && digest != ref {
-			return problem.New(problem.DigestMismatch, r.c.o.Host, fmt.Sprintf("%s: asked for manifest %s, the registry answers for %s", r, short(ref), hash), "", nil)
+			return usererror.New(usererror.DigestMismatch, r.c.o.Host, fmt.Sprintf("%s: asked for manifest %s, the registry answers for %s", r, short(ref), hash), "", nil)
 		}
 		d = v1.Descriptor{MediaType: types.MediaType(bound(mediaTypeOf(resp.Header))), Digest: hash, Size: resp.ContentLength}
 		return nil
@@ -256,7 +256,7 @@ func (b *blobBody) Read(p []byte) (int, error) {
 		// One byte more than announced is one too many: it is not the blob.
 		var one [1]byte
 		if n, _ := io.ReadFull(b.ReadCloser, one[:]); n > 0 {
-			return 0, problem.New(problem.DigestMismatch, b.r.c.o.Host, b.r.String()+": "+b.doing+": longer than its descriptor says", "", nil)
+			return 0, usererror.New(usererror.DigestMismatch, b.r.c.o.Host, b.r.String()+": "+b.doing+": longer than its descriptor says", "", nil)
 		}
 		return 0, io.EOF
 	}

@@ -13,7 +13,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/multi-registry-push/multi-registry-push/internal/problem"
+	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
 // passing reports whether a status is one that may be another the next time.
@@ -31,7 +31,7 @@ func passing(status int) bool {
 // and 505 aside), or a connection that could not be made or broke. What a Client
 // returns after it has used up its own retries is none.
 func Retryable(err error) bool {
-	var p *problem.Problem
+	var p *usererror.Problem
 	return err != nil && !errors.As(err, &p) && transient(err)
 }
 

@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/multi-registry-push/multi-registry-push/internal/problem"
+	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
 func TestRetryable(t *testing.T) {
@@ -43,7 +43,7 @@ func TestRetryable(t *testing.T) {
 		{&contentError{io.EOF}, false},
 		{&unsafeError{"x"}, false},
 		{&gaveUpError{err: io.EOF}, false},
-		{problem.New(problem.RegistryGaveUp, "", "", "", io.EOF), false},
+		{usererror.New(usererror.RegistryGaveUp, "", "", "", io.EOF), false},
 		{&brokenError{http.ErrSchemeMismatch}, false},
 		{errors.New("what is this"), false},
 	} {
@@ -77,8 +77,8 @@ func TestPassingFailuresAreTriedAgain(t *testing.T) {
 }
 
 func TestRefusalsAreNotTriedAgain(t *testing.T) {
-	for status, want := range map[int]problem.Code{
-		400: problem.TagRefused, 401: problem.NoPushPermission, 403: problem.NoPushPermission, 404: problem.TagRefused, 409: problem.TagRefused, 501: problem.TagRefused,
+	for status, want := range map[int]usererror.Code{
+		400: usererror.TagRefused, 401: usererror.NoPushPermission, 403: usererror.NoPushPermission, 404: usererror.TagRefused, 409: usererror.TagRefused, 501: usererror.TagRefused,
 	} {
 		f := newFake(t)
 		f.hook = func(w http.ResponseWriter, r *http.Request) bool {
@@ -90,7 +90,7 @@ func TestRefusalsAreNotTriedAgain(t *testing.T) {
 		}
 		c, clock := f.client(nil)
 		_, err := c.Repository("a").PutManifest(t.Context(), "v1", []byte("{}"), "x/y", Condition{})
-		if !problem.Is(err, want) || !strings.Contains(err.Error(), "says the registry") || clock.slept() != 0 || f.requests("PUT") != 1 {
+		if !usererror.Is(err, want) || !strings.Contains(err.Error(), "says the registry") || clock.slept() != 0 || f.requests("PUT") != 1 {
 			t.Errorf("%d: %v, %d PUTs, want %s", status, err, f.requests("PUT"), want)
 		}
 	}
@@ -157,7 +157,7 @@ func TestRetryAfterTooLong(t *testing.T) {
 	}
 	c, clock := f.client(nil)
 	_, _, err := c.Repository("a").Manifest(t.Context(), "latest")
-	if !problem.Is(err, problem.RateLimited) || !strings.Contains(err.Error(), "2h0m0s") || !strings.Contains(err.Error(), "pull rate limit") {
+	if !usererror.Is(err, usererror.RateLimited) || !strings.Contains(err.Error(), "2h0m0s") || !strings.Contains(err.Error(), "pull rate limit") {
 		t.Errorf("Manifest: %v", err)
 	}
 	if clock.slept() != 0 {

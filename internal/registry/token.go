@@ -16,7 +16,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
-	"github.com/multi-registry-push/multi-registry-push/internal/secret"
+	"github.com/multi-registry-push/multi-registry-push/internal/redact"
 )
 
 // access is what a request needs to be allowed.
@@ -194,7 +194,7 @@ func (t *tokens) credentials(ctx context.Context) (*authn.AuthConfig, error) {
 	}
 	for _, s := range []string{cfg.Password, cfg.IdentityToken, cfg.RegistryToken, cfg.Auth} {
 		if s != "" {
-			t.c.o.Vault.Learn(cfg.Username, secret.New(s))
+			t.c.o.Vault.Learn(cfg.Username, redact.New(s))
 		}
 	}
 	return cfg, nil
@@ -275,7 +275,7 @@ func (t *tokens) buy(ctx context.Context, ch *transport.Challenge, scopes []stri
 		if tok != nil {
 			for _, s := range []string{tok.Token, tok.AccessToken, tok.RefreshToken} {
 				if s != "" {
-					t.c.o.Vault.Learn("", secret.New(s))
+					t.c.o.Vault.Learn("", redact.New(s))
 				}
 			}
 		}

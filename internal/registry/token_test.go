@@ -14,8 +14,8 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/authn"
 
-	"github.com/multi-registry-push/multi-registry-push/internal/problem"
-	"github.com/multi-registry-push/multi-registry-push/internal/secret"
+	"github.com/multi-registry-push/multi-registry-push/internal/redact"
+	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
 func TestLoginWithTokens(t *testing.T) {
@@ -24,7 +24,7 @@ func TestLoginWithTokens(t *testing.T) {
 	f.hook = tokens.guard
 	var mu sync.Mutex
 	forms := map[string]bool{}
-	vault := secret.NewVault(func(form string) {
+	vault := redact.NewVault(func(form string) {
 		mu.Lock()
 		defer mu.Unlock()
 		forms[form] = true
@@ -107,7 +107,7 @@ func TestWrongPassword(t *testing.T) {
 			}
 			c, clock := f.client(func(o *Options) { o.Auth = account("acme", "wrong-canary") })
 			err := c.Repository("me/app").Login(t.Context())
-			if !problem.Is(err, problem.WrongCredentials) || !strings.Contains(err.Error(), f.host()+"/me/app") {
+			if !usererror.Is(err, usererror.WrongCredentials) || !strings.Contains(err.Error(), f.host()+"/me/app") {
 				t.Errorf("Login: %v", err)
 			}
 			if strings.Contains(err.Error(), "canary") {

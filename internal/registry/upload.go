@@ -10,7 +10,7 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
-	"github.com/multi-registry-push/multi-registry-push/internal/problem"
+	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
 // How a blob came to be in a repository.
@@ -405,7 +405,7 @@ func (u *upload) judge(err error) (gone, lost bool, _ error) {
 	case answer.Code == codeDigestInvalid, answer.Code == codeUploadInvalid && u.told >= u.d.Size:
 		// What arrived is not what was sent, or an upload that was resumed has a seam.
 		if u.wrong++; u.wrong > mostTwice {
-			return false, false, problem.New(problem.DigestMismatch, u.r.c.o.Host, u.r.String()+": "+u.doing, "", err)
+			return false, false, usererror.New(usererror.DigestMismatch, u.r.c.o.Host, u.r.String()+": "+u.doing, "", err)
 		}
 		return false, true, &againError{err}
 	case answer.Status == http.StatusRequestedRangeNotSatisfiable, answer.Code == codeRangeInvalid,

@@ -11,7 +11,7 @@ import (
 	"testing"
 	"testing/synctest"
 
-	"github.com/multi-registry-push/multi-registry-push/internal/problem"
+	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
 func TestUpload(t *testing.T) {
@@ -220,7 +220,7 @@ func TestUploadWrongBytes(t *testing.T) {
 	data, d := blobOf(1000)
 	data[17]++
 	_, err := c.Repository("me/app").Upload(t.Context(), d, nil, &bytesContent{data: data}, nil)
-	if !problem.Is(err, problem.DigestMismatch) {
+	if !usererror.Is(err, usererror.DigestMismatch) {
 		t.Fatalf("Upload: %v", err)
 	}
 	if n := f.requests("PUT"); n != 2 {
@@ -243,7 +243,7 @@ func TestUploadGivesUp(t *testing.T) {
 	c, clock := f.client(nil)
 	data, d := blobOf(1000)
 	_, err := c.Repository("me/app").Upload(t.Context(), d, nil, &bytesContent{data: data}, nil)
-	if !problem.Is(err, problem.RegistryGaveUp) || !strings.Contains(err.Error(), "come back later") || !strings.Contains(err.Error(), f.host()+"/me/app") {
+	if !usererror.Is(err, usererror.RegistryGaveUp) || !strings.Contains(err.Error(), "come back later") || !strings.Contains(err.Error(), f.host()+"/me/app") {
 		t.Fatalf("Upload: %v", err)
 	}
 	if slept := clock.slept(); slept > defaultRetryBudget || slept < defaultRetryBudget/2 {

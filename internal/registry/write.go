@@ -9,7 +9,7 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
-	"github.com/multi-registry-push/multi-registry-push/internal/problem"
+	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
 // Condition makes a manifest's write depend on what is there. Registries may
@@ -71,7 +71,7 @@ func (r *Repository) PutManifest(ctx context.Context, ref string, raw []byte, me
 		result.Subject = bound(resp.Header.Get("OCI-Subject"))
 		if got, err := v1.NewHash(resp.Header.Get(digestHeader)); err == nil {
 			if want := digestOf(got.Algorithm, raw); want != "" && got.String() != want {
-				return problem.New(problem.DigestMismatch, r.c.o.Host, fmt.Sprintf("%s: %s: the registry took it as %s, its digest is %s", r, doing, got, want), "", nil)
+				return usererror.New(usererror.DigestMismatch, r.c.o.Host, fmt.Sprintf("%s: %s: the registry took it as %s, its digest is %s", r, doing, got, want), "", nil)
 			}
 		}
 		return nil
@@ -91,11 +91,11 @@ func (r *Repository) PutManifest(ctx context.Context, ref string, raw []byte, me
 		}
 		switch {
 		case protected:
-			return PutResult{}, problem.New(problem.ImmutableTag, r.c.o.Host, r.String()+": "+doing, "", fmt.Errorf("%w: %w", ErrImmutable, answer))
+			return PutResult{}, usererror.New(usererror.ImmutableTag, r.c.o.Host, r.String()+": "+doing, "", fmt.Errorf("%w: %w", ErrImmutable, answer))
 		case answer.Status == http.StatusPreconditionFailed:
-			return PutResult{}, problem.New(problem.TagRefused, r.c.o.Host, r.String()+": "+doing, "", fmt.Errorf("%w: %w", ErrPrecondition, answer))
+			return PutResult{}, usererror.New(usererror.TagRefused, r.c.o.Host, r.String()+": "+doing, "", fmt.Errorf("%w: %w", ErrPrecondition, answer))
 		case isTag && answer.Status != http.StatusUnauthorized && answer.Status != http.StatusForbidden && !missing(answer):
-			return PutResult{}, problem.New(problem.TagRefused, r.c.o.Host, r.String()+": "+doing, "", err)
+			return PutResult{}, usererror.New(usererror.TagRefused, r.c.o.Host, r.String()+": "+doing, "", err)
 		}
 	}
 	return PutResult{}, r.explain(ctx, doing, true, err)
@@ -144,7 +144,7 @@ func digestOf(algorithm string, raw []byte) string {
 func (r *Repository) DeleteTag(ctx context.Context, tag string) error {
 	doing := "removing tag " + tag
 	if strings.Contains(tag, ":") {
-		return problem.New(problem.TagRefused, r.c.o.Host, r.String()+": "+doing+": not a tag", "", ErrUnsupported)
+		return usererror.New(usererror.TagRefused, r.c.o.Host, r.String()+": "+doing+": not a tag", "", ErrUnsupported)
 	}
 	tries := 0
 	err := r.reading(ctx, doing, func(ctx context.Context) error {
@@ -166,7 +166,7 @@ func (r *Repository) DeleteTag(ctx context.Context, tag string) error {
 			return nil // gone by the try whose answer was lost
 		case answer.Status == http.StatusMethodNotAllowed, answer.Status == http.StatusNotImplemented, answer.Status == http.StatusBadRequest,
 			answer.Code == codeUnsupported, answer.Code == codeDigestInvalid:
-			return problem.New(problem.TagRefused, r.c.o.Host, r.String()+": "+doing, "", fmt.Errorf("%w: %w", ErrUnsupported, answer))
+			return usererror.New(usererror.TagRefused, r.c.o.Host, r.String()+": "+doing, "", fmt.Errorf("%w: %w", ErrUnsupported, answer))
 		}
 	}
 	return r.explain(ctx, doing, true, err)

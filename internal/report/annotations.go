@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/multi-registry-push/multi-registry-push/internal/problem"
+	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
 // mostAnnotations is how many notices, warnings and errors each GitHub shows of one
@@ -78,7 +78,7 @@ func (p *Printer) annotations() []Line {
 func (r *Record) culpritsFirst() []*registry {
 	var culprits, held []*registry
 	for _, g := range r.registries {
-		if len(g.errs) > 0 && !slices.ContainsFunc(g.errs, func(err error) bool { return !problem.Is(err, problem.AtomicHeldBack) }) {
+		if len(g.errs) > 0 && !slices.ContainsFunc(g.errs, func(err error) bool { return !usererror.Is(err, usererror.AtomicHeldBack) }) {
 			held = append(held, g)
 		} else {
 			culprits = append(culprits, g)

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/multi-registry-push/multi-registry-push/internal/problem"
+	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
 // MaxSummary is what Markdown is asked to stay below: GitHub refuses a step's summary
@@ -273,7 +273,7 @@ func explained(who string, err error) string {
 	if who != "" {
 		b.WriteString(who + ": ")
 	}
-	if p, ok := errors.AsType[*problem.Problem](err); ok {
+	if p, ok := errors.AsType[*usererror.Problem](err); ok {
 		text := strings.TrimSuffix(strings.TrimSpace(err.Error()), "["+string(p.Code)+"]")
 		b.WriteString(prose(bounded(oneLine(text), longestReason)))
 		fmt.Fprintf(&b, " ([%s](%s#%s))", label(string(p.Code)), errorsPage, label(string(p.Code)))

@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/multi-registry-push/multi-registry-push/internal/problem"
+	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
 // Kind is what a line of the log is.
@@ -288,7 +288,7 @@ func (p *Printer) problem(registry string, err error) {
 	}
 	p.failures[text] = true
 	p.sink(Line{Text: text, Style: Bad})
-	if advice := problem.Advice(err); advice != "" {
+	if advice := usererror.Advice(err); advice != "" {
 		p.sink(Line{Text: "  " + advice, Style: Bad})
 	}
 }
@@ -434,13 +434,13 @@ func Advised(err error) string {
 		return strings.Join(texts, "\n")
 	}
 	text := err.Error()
-	if advice := problem.Advice(err); advice != "" {
+	if advice := usererror.Advice(err); advice != "" {
 		text += "\n" + advice
 	}
 	return text
 }
 
 func isProblem(err error) bool {
-	_, ok := errors.AsType[*problem.Problem](err)
+	_, ok := errors.AsType[*usererror.Problem](err)
 	return ok
 }

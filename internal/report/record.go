@@ -5,7 +5,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/multi-registry-push/multi-registry-push/internal/problem"
+	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
 // Record folds events into what is known so far. It is safe for concurrent use: a
@@ -273,10 +273,10 @@ func (r *Record) fail(e RegistryFailed) {
 	g.required = g.required || !e.Optional
 	g.broken = true
 	switch {
-	case problem.Is(e.Err, problem.Cancelled):
+	case usererror.Is(e.Err, usererror.Cancelled):
 		g.follows = "cancelled before it was published"
 		return
-	case len(r.errs) > 0 && problem.Is(e.Err, problem.SourceBroken):
+	case len(r.errs) > 0 && usererror.Is(e.Err, usererror.SourceBroken):
 		g.follows = "the source could not be read"
 		return
 	}

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/multi-registry-push/multi-registry-push/internal/problem"
+	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
 // TestStatus holds the contract's rules for the status of a registry and the exit
@@ -159,7 +159,7 @@ func TestAnnotationsFold(t *testing.T) {
 // TestCulpritsComeFirst: what held the others back is the first that a person reads.
 func TestCulpritsComeFirst(t *testing.T) {
 	p := newPlay()
-	held := problem.New(problem.AtomicHeldBack, "a.example", "a.example was not tagged", "", nil)
+	held := usererror.New(usererror.AtomicHeldBack, "a.example", "a.example was not tagged", "", nil)
 	for _, host := range []string{"a.example", "b.example"} {
 		p.tell(RegistryPlanned{At: p.now(), Registry: host, References: []string{host + "/app:1"}})
 	}
@@ -186,7 +186,7 @@ func TestNoErrorOfTheRunIsLost(t *testing.T) {
 		p.printer.o.Fold = fold
 		p.tell(Started{At: p.now()})
 		for i := range 200 {
-			p.tell(RunFailed{At: p.now(), Err: problem.New(problem.InvalidTag, "", fmt.Sprintf("tags, line %d, is wrong", i), "", nil)})
+			p.tell(RunFailed{At: p.now(), Err: usererror.New(usererror.InvalidTag, "", fmt.Sprintf("tags, line %d, is wrong", i), "", nil)})
 		}
 		p.tell(Finished{p.now()})
 		errors, told := 0, 0

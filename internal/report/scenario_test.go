@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/multi-registry-push/multi-registry-push/internal/problem"
+	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
 const (
@@ -89,7 +89,7 @@ func mixed() *play {
 	p.tell(
 		RegistryPhase{p.after(310 * time.Millisecond), "ghcr.io", Login, true, false},
 		RegistryPhase{p.after(20 * time.Millisecond), "mirror.example.com:5000", Login, true, false},
-		RegistryFailed{At: p.after(50 * time.Millisecond), Registry: "quay.io", Err: problem.New(problem.WrongCredentials, "quay.io", "logging in to quay.io", "", errors.New("401 UNAUTHORIZED: could not find robot"))},
+		RegistryFailed{At: p.after(50 * time.Millisecond), Registry: "quay.io", Err: usererror.New(usererror.WrongCredentials, "quay.io", "logging in to quay.io", "", errors.New("401 UNAUTHORIZED: could not find robot"))},
 		RegistryPhase{p.now(), "quay.io", Login, true, false},
 		RegistryPhase{p.after(80 * time.Millisecond), "registry.gitlab.com", Login, true, false},
 		RegistryPhase{p.after(90 * time.Millisecond), "docker.io", Login, true, false},
@@ -129,7 +129,7 @@ func mixed() *play {
 		RegistryPhase{p.after(40 * time.Millisecond), "ghcr.io", Verify, true, false},
 		RegistryUse{At: p.now(), Registry: "ghcr.io", BytesUploaded: 314*mb + manifests, Requests: 31},
 		Notice{At: p.now(), Registry: "mirror.example.com:5000", Text: "PATCH of a blob: connection reset by peer; trying again in 2 s"},
-		RegistryFailed{At: p.after(500 * time.Millisecond), Registry: "mirror.example.com:5000", Optional: true, Err: problem.New(problem.RegistryGaveUp, "mirror.example.com:5000", "uploading a blob to mirror.example.com:5000/app", "", errors.New("connection reset by peer"))},
+		RegistryFailed{At: p.after(500 * time.Millisecond), Registry: "mirror.example.com:5000", Optional: true, Err: usererror.New(usererror.RegistryGaveUp, "mirror.example.com:5000", "uploading a blob to mirror.example.com:5000/app", "", errors.New("connection reset by peer"))},
 		RegistryPhase{p.now(), "mirror.example.com:5000", Copy, true, false},
 		RegistryUse{At: p.now(), Registry: "mirror.example.com:5000", BytesUploaded: 5 * mb, Requests: 22, Retries: 7},
 	)
@@ -240,8 +240,8 @@ func broken() *play {
 		Started{At: p.now()}, PhaseStarted{p.now(), Plan},
 		RegistryPlanned{At: p.now(), Registry: "ghcr.io", References: []string{"ghcr.io/acme/app:1"}},
 		PhaseStarted{p.now(), Login}, RegistryPhase{p.now(), "ghcr.io", Login, false, false},
-		RunFailed{p.after(time.Second), problem.New(problem.SourceNotFound, "", "source ./image.tar: there is no such file", "", nil)},
-		RegistryFailed{At: p.now(), Registry: "ghcr.io", Err: problem.New(problem.SourceBroken, "ghcr.io", "the source could not be read, so nothing was published to ghcr.io/acme/app", "", nil)},
+		RunFailed{p.after(time.Second), usererror.New(usererror.SourceNotFound, "", "source ./image.tar: there is no such file", "", nil)},
+		RegistryFailed{At: p.now(), Registry: "ghcr.io", Err: usererror.New(usererror.SourceBroken, "ghcr.io", "the source could not be read, so nothing was published to ghcr.io/acme/app", "", nil)},
 		TagDone{p.now(), "ghcr.io", "ghcr.io/acme/app:1", Failed, "", "", "the source could not be read, so nothing was published to ghcr.io/acme/app [source-broken]"},
 		RegistryPhase{p.now(), "ghcr.io", Login, true, false},
 		Finished{p.now()},
@@ -265,7 +265,7 @@ func stopped() *play {
 		RegistryPhase{p.now(), "ghcr.io", Copy, true, false},
 		Cancelled{p.after(time.Second)},
 		RegistryPhase{p.now(), "quay.io", Copy, true, false},
-		RegistryFailed{At: p.now(), Registry: "quay.io", Err: problem.New(problem.Cancelled, "quay.io", "publishing to quay.io", "", errors.New("interrupt signal received"))},
+		RegistryFailed{At: p.now(), Registry: "quay.io", Err: usererror.New(usererror.Cancelled, "quay.io", "publishing to quay.io", "", errors.New("interrupt signal received"))},
 		TagDone{p.now(), "quay.io", "quay.io/acme/app:1", Failed, "", "", "publishing to quay.io: interrupt signal received [cancelled]"},
 		Cancelled{p.now()},
 		Finished{p.after(time.Second)},

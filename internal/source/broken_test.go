@@ -15,7 +15,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
-	"github.com/multi-registry-push/multi-registry-push/internal/problem"
+	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
 // layoutOf opens a layout made of members as an archive.
@@ -39,25 +39,25 @@ func TestBrokenLayouts(t *testing.T) {
 
 	for name, c := range map[string]struct {
 		members []member
-		code    problem.Code
+		code    usererror.Code
 		says    string
 	}{
-		"no index.json":           {without(good, "index.json"), problem.SourceBroken, "index.json"},
-		"index.json unclear":      {replaced(good, "index.json", []byte("{]")), problem.SourceBroken, "index.json"},
-		"index.json twice":        {append(good[:len(good):len(good)], member{name: "index.json", data: []byte(`{"schemaVersion":2}`)}), problem.SourceBroken, "twice"},
-		"index.json of no index":  {replaced(good, "index.json", []byte(`{"schemaVersion":2,"config":{"digest":"`+root.Digest.String()+`"}}`)), problem.SourceBroken, "not the index"},
-		"index.json empty":        {replaced(good, "index.json", []byte(`{"schemaVersion":2,"manifests":[]}`)), problem.SourceNotFound, "no image"},
-		"index.json huge":         {replaced(good, "index.json", bytes.Repeat([]byte(" "), maxManifest+1)), problem.ManifestTooLarge, "index.json"},
-		"layout of version 2":     {replaced(good, "oci-layout", []byte(`{"imageLayoutVersion":"2.0.0"}`)), problem.SourceUnsupported, "2.0.0"},
-		"root missing":            {without(good, blobName(root.Digest)), problem.SourceBroken, root.Digest.String()},
-		"image missing":           {without(good, blobName(image.Digest)), problem.SourceBroken, image.Digest.String()},
-		"layer missing":           {without(good, blobName(layer.Digest)), problem.SourceBroken, layer.Digest.String()},
-		"root of other size":      {b.files(wrongSize), problem.SourceBroken, "bytes"},
-		"root of negative size":   {b.files(negative), problem.SourceBroken, "-1"},
-		"root without digest":     {b.files(none), problem.SourceBroken, "index.json"},
-		"root with another byte":  {replaced(good, blobName(root.Digest), bytes.Replace(b.blobs[root.Digest], []byte("2"), []byte("3"), 1)), problem.DigestMismatch, root.Digest.String()},
-		"image with another byte": {replaced(good, blobName(image.Digest), bytes.Replace(b.blobs[image.Digest], []byte("2"), []byte("3"), 1)), problem.DigestMismatch, image.Digest.String()},
-		"layer of other size":     {replaced(good, blobName(layer.Digest), []byte("x")), problem.SourceBroken, layer.Digest.String()},
+		"no index.json":           {without(good, "index.json"), usererror.SourceBroken, "index.json"},
+		"index.json unclear":      {replaced(good, "index.json", []byte("{]")), usererror.SourceBroken, "index.json"},
+		"index.json twice":        {append(good[:len(good):len(good)], member{name: "index.json", data: []byte(`{"schemaVersion":2}`)}), usererror.SourceBroken, "twice"},
+		"index.json of no index":  {replaced(good, "index.json", []byte(`{"schemaVersion":2,"config":{"digest":"`+root.Digest.String()+`"}}`)), usererror.SourceBroken, "not the index"},
+		"index.json empty":        {replaced(good, "index.json", []byte(`{"schemaVersion":2,"manifests":[]}`)), usererror.SourceNotFound, "no image"},
+		"index.json huge":         {replaced(good, "index.json", bytes.Repeat([]byte(" "), maxManifest+1)), usererror.ManifestTooLarge, "index.json"},
+		"layout of version 2":     {replaced(good, "oci-layout", []byte(`{"imageLayoutVersion":"2.0.0"}`)), usererror.SourceUnsupported, "2.0.0"},
+		"root missing":            {without(good, blobName(root.Digest)), usererror.SourceBroken, root.Digest.String()},
+		"image missing":           {without(good, blobName(image.Digest)), usererror.SourceBroken, image.Digest.String()},
+		"layer missing":           {without(good, blobName(layer.Digest)), usererror.SourceBroken, layer.Digest.String()},
+		"root of other size":      {b.files(wrongSize), usererror.SourceBroken, "bytes"},
+		"root of negative size":   {b.files(negative), usererror.SourceBroken, "-1"},
+		"root without digest":     {b.files(none), usererror.SourceBroken, "index.json"},
+		"root with another byte":  {replaced(good, blobName(root.Digest), bytes.Replace(b.blobs[root.Digest], []byte("2"), []byte("3"), 1)), usererror.DigestMismatch, root.Digest.String()},
+		"image with another byte": {replaced(good, blobName(image.Digest), bytes.Replace(b.blobs[image.Digest], []byte("2"), []byte("3"), 1)), usererror.DigestMismatch, image.Digest.String()},
+		"layer of other size":     {replaced(good, blobName(layer.Digest), []byte("x")), usererror.SourceBroken, layer.Digest.String()},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := layoutOf(t, c.members, Options{})
@@ -73,32 +73,32 @@ func TestBrokenLayouts(t *testing.T) {
 		root, err := i.Root(t.Context())
 		must(t, err)
 		_, err = read(t.Context(), root.Manifests[0].Blobs[1], 0)
-		wantProblem(t, err, problem.DigestMismatch, layer.Digest.String())
+		wantProblem(t, err, usererror.DigestMismatch, layer.Digest.String())
 	})
 	t.Run("folder without a layout", func(t *testing.T) {
 		_, err := open(t, t.TempDir(), Options{})
-		wantProblem(t, err, problem.SourceBroken, "no index.json in the folder", "tar=false")
+		wantProblem(t, err, usererror.SourceBroken, "no index.json in the folder", "tar=false")
 	})
 	t.Run("neither file nor folder", func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "pipe.tar")
 		must(t, syscall.Mkfifo(path, 0o600))
 		_, err := open(t, path, Options{})
-		wantProblem(t, err, problem.InvalidSource, "neither a file nor a folder")
+		wantProblem(t, err, usererror.InvalidSource, "neither a file nor a folder")
 	})
 	t.Run("a layout called docker-archive", func(t *testing.T) {
 		_, err := open(t, "docker-archive:"+writeFile(t, "image.tar", tarOf(t, good...)), Options{})
-		wantProblem(t, err, problem.SourceBroken, "oci-archive:")
+		wantProblem(t, err, usererror.SourceBroken, "oci-archive:")
 	})
 	t.Run("a docker archive called oci-archive", func(t *testing.T) {
 		_, err := layoutOf(t, save(t, classic, newDockerImage(t, "linux/amd64", nil, layerTar(t, "a", 1))), Options{})
-		wantProblem(t, err, problem.SourceBroken, "docker-archive:")
+		wantProblem(t, err, usererror.SourceBroken, "docker-archive:")
 	})
 	t.Run("links out of a folder", func(t *testing.T) {
 		dir := writeFolder(t, without(good, blobName(layer.Digest))...)
 		outside := writeFile(t, "outside", b.blobs[layer.Digest])
 		must(t, os.Symlink(outside, filepath.Join(dir, blobName(layer.Digest))))
 		_, err := open(t, dir, Options{})
-		wantProblem(t, err, problem.SourceBroken, layer.Digest.Hex+" is a link", "cp -rL")
+		wantProblem(t, err, usererror.SourceBroken, layer.Digest.Hex+" is a link", "cp -rL")
 	})
 }
 
@@ -108,25 +108,25 @@ func TestBrokenManifests(t *testing.T) {
 	for name, c := range map[string]struct {
 		mediaType types.MediaType
 		raw       string
-		code      problem.Code
+		code      usererror.Code
 		says      string
 	}{
-		"no JSON":            {types.OCIManifestSchema1, `<html>`, problem.SourceBroken, "cannot be understood"},
-		"index and image":    {types.OCIImageIndex, `{"schemaVersion":2,"manifests":[],"config":` + d + `,"layers":[]}`, problem.SourceBroken, "both"},
-		"index and layers":   {types.OCIManifestSchema1, `{"schemaVersion":2,"manifests":[],"layers":[]}`, problem.SourceBroken, "both"},
-		"no index":           {types.OCIImageIndex, `{"schemaVersion":2,"config":` + d + `,"layers":[]}`, problem.SourceBroken, "is not the"},
-		"no image":           {types.OCIManifestSchema1, `{"schemaVersion":2,"layers":[]}`, problem.SourceBroken, "is not the"},
-		"another kind":       {types.OCIImageIndex, `{"schemaVersion":2,"mediaType":"` + string(types.OCIManifestSchema1) + `","config":` + d + `}`, problem.SourceBroken, "announced"},
-		"schema 1":           {"application/vnd.docker.distribution.manifest.v1+prettyjws", `{"schemaVersion":1,"fsLayers":[{"blobSum":"x"}]}`, problem.SourceUnsupported, "schema 1"},
-		"schema 1, unmarked": {"", `{"schemaVersion":1,"fsLayers":[]}`, problem.SourceUnsupported, "push it again"},
-		"unknown":            {"application/x-mystery.manifest.v9+json", `{"secret":"sauce"}`, problem.SourceUnsupported, "x-mystery"},
-		"empty":              {types.OCIManifestSchema1, `{}`, problem.SourceBroken, "is not the"},
-		"bad digest":         {types.OCIManifestSchema1, `{"schemaVersion":2,"config":{"digest":"sha256:../../../etc/passwd","size":1}}`, problem.SourceBroken, "cannot be understood"},
-		"bad algorithm":      {types.OCIManifestSchema1, `{"schemaVersion":2,"config":{"digest":"md5:d41d8cd98f00b204e9800998ecf8427e","size":1}}`, problem.SourceBroken, "md5"},
-		"no digest":          {types.OCIManifestSchema1, `{"schemaVersion":2,"config":{"size":1}}`, problem.SourceBroken, "no digest"},
-		"negative size":      {types.OCIManifestSchema1, `{"schemaVersion":2,"config":{"digest":"sha256:` + hex + `","size":-5}}`, problem.SourceBroken, "-5"},
-		"a million nothings": {types.OCIImageIndex, `{"schemaVersion":2,"manifests":[{}` + strings.Repeat(",{}", 1<<20) + `]}`, problem.SourceBroken, "objects"},
-		"too large":          {types.OCIManifestSchema1, `{"schemaVersion":2,"config":` + d + `,"annotations":{"a":"` + strings.Repeat("x", maxManifest) + `"}}`, problem.ManifestTooLarge, "4 MiB"},
+		"no JSON":            {types.OCIManifestSchema1, `<html>`, usererror.SourceBroken, "cannot be understood"},
+		"index and image":    {types.OCIImageIndex, `{"schemaVersion":2,"manifests":[],"config":` + d + `,"layers":[]}`, usererror.SourceBroken, "both"},
+		"index and layers":   {types.OCIManifestSchema1, `{"schemaVersion":2,"manifests":[],"layers":[]}`, usererror.SourceBroken, "both"},
+		"no index":           {types.OCIImageIndex, `{"schemaVersion":2,"config":` + d + `,"layers":[]}`, usererror.SourceBroken, "is not the"},
+		"no image":           {types.OCIManifestSchema1, `{"schemaVersion":2,"layers":[]}`, usererror.SourceBroken, "is not the"},
+		"another kind":       {types.OCIImageIndex, `{"schemaVersion":2,"mediaType":"` + string(types.OCIManifestSchema1) + `","config":` + d + `}`, usererror.SourceBroken, "announced"},
+		"schema 1":           {"application/vnd.docker.distribution.manifest.v1+prettyjws", `{"schemaVersion":1,"fsLayers":[{"blobSum":"x"}]}`, usererror.SourceUnsupported, "schema 1"},
+		"schema 1, unmarked": {"", `{"schemaVersion":1,"fsLayers":[]}`, usererror.SourceUnsupported, "push it again"},
+		"unknown":            {"application/x-mystery.manifest.v9+json", `{"secret":"sauce"}`, usererror.SourceUnsupported, "x-mystery"},
+		"empty":              {types.OCIManifestSchema1, `{}`, usererror.SourceBroken, "is not the"},
+		"bad digest":         {types.OCIManifestSchema1, `{"schemaVersion":2,"config":{"digest":"sha256:../../../etc/passwd","size":1}}`, usererror.SourceBroken, "cannot be understood"},
+		"bad algorithm":      {types.OCIManifestSchema1, `{"schemaVersion":2,"config":{"digest":"md5:d41d8cd98f00b204e9800998ecf8427e","size":1}}`, usererror.SourceBroken, "md5"},
+		"no digest":          {types.OCIManifestSchema1, `{"schemaVersion":2,"config":{"size":1}}`, usererror.SourceBroken, "no digest"},
+		"negative size":      {types.OCIManifestSchema1, `{"schemaVersion":2,"config":{"digest":"sha256:` + hex + `","size":-5}}`, usererror.SourceBroken, "-5"},
+		"a million nothings": {types.OCIImageIndex, `{"schemaVersion":2,"manifests":[{}` + strings.Repeat(",{}", 1<<20) + `]}`, usererror.SourceBroken, "objects"},
+		"too large":          {types.OCIManifestSchema1, `{"schemaVersion":2,"config":` + d + `,"annotations":{"a":"` + strings.Repeat("x", maxManifest) + `"}}`, usererror.ManifestTooLarge, "4 MiB"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBuilder(t)
@@ -153,7 +153,7 @@ func TestNestedIndexes(t *testing.T) {
 		return nil
 	}
 	must(t, nest(3))
-	wantProblem(t, nest(maxDepth+1), problem.SourceBroken, "deep")
+	wantProblem(t, nest(maxDepth+1), usererror.SourceBroken, "deep")
 
 	t.Run("wide at every level", func(t *testing.T) { // 4^14 paths, 15 manifests
 		b := newBuilder(t)
@@ -176,7 +176,7 @@ func TestNestedIndexes(t *testing.T) {
 		b.blobs[claimed] = append(b.blobs[inner.Digest], bytes.Repeat([]byte(" "), 300-len(b.blobs[inner.Digest]))...)
 		b.order = append(b.order, claimed)
 		_, err := layoutOf(t, b.files(inner), Options{})
-		wantProblem(t, err, problem.DigestMismatch, claimed.String())
+		wantProblem(t, err, usererror.DigestMismatch, claimed.String())
 	})
 	t.Run("too many", func(t *testing.T) {
 		b := newBuilder(t)
@@ -185,7 +185,7 @@ func TestNestedIndexes(t *testing.T) {
 			all = append(all, v1.Descriptor{MediaType: types.OCIManifestSchema1, Size: 10, Digest: digestOf([]byte(fmt.Sprint(n)))})
 		}
 		_, err := layoutOf(t, b.files(b.index(all...)), Options{})
-		wantProblem(t, err, problem.SourceBroken, "more than 10000 manifests")
+		wantProblem(t, err, usererror.SourceBroken, "more than 10000 manifests")
 	})
 	t.Run("too large together", func(t *testing.T) {
 		b := newBuilder(t)
@@ -200,7 +200,7 @@ func TestNestedIndexes(t *testing.T) {
 		}
 		g.made[b.index(all...).Digest] = b.blobs[b.index(all...).Digest]
 		_, err = g.load(t.Context(), b.index(all...))
-		wantProblem(t, err, problem.SourceBroken, "32 MiB together")
+		wantProblem(t, err, usererror.SourceBroken, "32 MiB together")
 	})
 }
 
@@ -299,7 +299,7 @@ func TestEmbeddedDataMustBeRight(t *testing.T) {
 	for _, data := range [][]byte{[]byte("[]"), []byte("{} ")} {
 		d.Data = data
 		_, err := layoutOf(t, b.files(b.json(types.OCIManifestSchema1, map[string]any{"schemaVersion": 2, "config": d, "layers": []v1.Descriptor{}})), Options{})
-		if !problem.Is(err, problem.DigestMismatch) && !problem.Is(err, problem.SourceBroken) {
+		if !usererror.Is(err, usererror.DigestMismatch) && !usererror.Is(err, usererror.SourceBroken) {
 			t.Errorf("%q: %v", data, err)
 		}
 	}
@@ -311,7 +311,7 @@ func TestOneDigestDescribedInTwoWays(t *testing.T) {
 	other := layer
 	other.Size++
 	_, err := layoutOf(t, b.files(b.index(b.image("linux/amd64", layer), b.image("linux/arm64", other))), Options{})
-	wantProblem(t, err, problem.SourceBroken, layer.Digest.String())
+	wantProblem(t, err, usererror.SourceBroken, layer.Digest.String())
 
 	image := b.image("linux/amd64", layer)
 	larger, index := image, image
@@ -320,7 +320,7 @@ func TestOneDigestDescribedInTwoWays(t *testing.T) {
 	for _, other := range []v1.Descriptor{larger, index} {
 		for _, root := range []v1.Descriptor{b.index(image, other), b.index(b.index(image), other)} {
 			_, err = layoutOf(t, b.files(root), Options{})
-			wantProblem(t, err, problem.SourceBroken, image.Digest.String())
+			wantProblem(t, err, usererror.SourceBroken, image.Digest.String())
 		}
 	}
 }
@@ -335,7 +335,7 @@ func TestConfigsThatAreReadAreBounded(t *testing.T) {
 		all = append(all, b.json(types.OCIManifestSchema1, map[string]any{"schemaVersion": 2, "mediaType": types.OCIManifestSchema1, "config": config, "layers": []any{}}))
 	}
 	_, err := layoutOf(t, b.files(b.index(all...)), Options{Platforms: []string{"linux/amd64"}})
-	wantProblem(t, err, problem.SourceBroken, "32 MiB together")
+	wantProblem(t, err, usererror.SourceBroken, "32 MiB together")
 }
 
 func TestCompressedArchives(t *testing.T) {
@@ -349,12 +349,12 @@ func TestCompressedArchives(t *testing.T) {
 	}
 	for name, data := range map[string][]byte{"half.tar.gz": gzipOf(t, raw)[:500], "half.tar.zst": zstdOf(t, raw)[:500], "head.tgz": {0x1f, 0x8b, 8}, "text.tar.gz": gzipOf(t, []byte("text"))} {
 		_, err := open(t, writeFile(t, name, data), Options{TempDir: temp})
-		wantProblem(t, err, problem.SourceBroken, name)
+		wantProblem(t, err, usererror.SourceBroken, name)
 	}
 	_, err := open(t, writeFile(t, "image.tar", []byte("\xfd7zXZ\x00...")), Options{})
-	wantProblem(t, err, problem.SourceUnsupported, "xz")
+	wantProblem(t, err, usererror.SourceUnsupported, "xz")
 	_, err = open(t, writeFile(t, "image.tgz", gzipOf(t, raw)), Options{TempDir: "/nowhere/at all"})
-	wantProblem(t, err, problem.TemporaryFolder, "/nowhere")
+	wantProblem(t, err, usererror.TemporaryFolder, "/nowhere")
 	left, err := os.ReadDir(temp)
 	must(t, err)
 	if len(left) != 0 {

@@ -13,7 +13,7 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
-	"github.com/multi-registry-push/multi-registry-push/internal/problem"
+	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
 // expected is what testdata/fixtures.json, made by other tools, says of a fixture.
@@ -76,7 +76,7 @@ func TestWhatBuildersWrite(t *testing.T) {
 			}
 			_, err := open(t, path, Options{})
 			if max(len(want.Images), len(want.Docker)) > 1 {
-				wantProblem(t, err, problem.SourceAmbiguous, "example.com/other:1", "example.com/app:1.0.0")
+				wantProblem(t, err, usererror.SourceAmbiguous, "example.com/other:1", "example.com/app:1.0.0")
 			} else if err != nil {
 				t.Error(err)
 			}

@@ -11,7 +11,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
-	"github.com/multi-registry-push/multi-registry-push/internal/problem"
+	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
 const (
@@ -123,13 +123,13 @@ func choose(all []*candidate, pick string) (v1.Descriptor, error) {
 	}
 	switch {
 	case len(images) == 0:
-		return v1.Descriptor{}, problem.New(problem.SourceNotFound, "", "there is no image in it", "", nil)
+		return v1.Descriptor{}, usererror.New(usererror.SourceNotFound, "", "there is no image in it", "", nil)
 	case len(matching) == 0:
-		return v1.Descriptor{}, problem.New(problem.SourceNotFound, "", fmt.Sprintf("it holds no image called %q; it holds %s", short(pick), list(images)), "Use one of the names that the message lists.", nil)
+		return v1.Descriptor{}, usererror.New(usererror.SourceNotFound, "", fmt.Sprintf("it holds no image called %q; it holds %s", short(pick), list(images)), "Use one of the names that the message lists.", nil)
 	case len(matching) > 1 && pick == "":
-		return v1.Descriptor{}, problem.New(problem.SourceAmbiguous, "", fmt.Sprintf("it holds %d images and none is picked: %s", len(matching), list(matching)), "", nil)
+		return v1.Descriptor{}, usererror.New(usererror.SourceAmbiguous, "", fmt.Sprintf("it holds %d images and none is picked: %s", len(matching), list(matching)), "", nil)
 	case len(matching) > 1:
-		return v1.Descriptor{}, problem.New(problem.SourceAmbiguous, "", fmt.Sprintf("%d images in it are called %q: %s", len(matching), short(pick), list(matching)), "Append the full name of one of them.", nil)
+		return v1.Descriptor{}, usererror.New(usererror.SourceAmbiguous, "", fmt.Sprintf("%d images in it are called %q: %s", len(matching), short(pick), list(matching)), "Append the full name of one of them.", nil)
 	}
 	return matching[0].descriptor, nil
 }

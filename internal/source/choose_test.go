@@ -11,7 +11,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
-	"github.com/multi-registry-push/multi-registry-push/internal/problem"
+	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
 func TestOneImageUnderThreeNames(t *testing.T) {
@@ -28,7 +28,7 @@ func TestOneImageUnderThreeNames(t *testing.T) {
 		}
 	}
 	_, err := open(t, writeFile(t, "image.tar", tarOf(t, members...))+":2", Options{})
-	wantProblem(t, err, problem.SourceNotFound, `"2"`, "ghcr.io/me/app:latest", d.Digest.String())
+	wantProblem(t, err, usererror.SourceNotFound, `"2"`, "ghcr.io/me/app:latest", d.Digest.String())
 }
 
 func TestSeveralImages(t *testing.T) {
@@ -42,16 +42,16 @@ func TestSeveralImages(t *testing.T) {
 		}
 	}
 	_, err := open(t, path, Options{})
-	wantProblem(t, err, problem.SourceAmbiguous, "3 images", "1.0", "ghcr.io/me/app:1.0", "registry.example/other:2", one.Digest.String())
+	wantProblem(t, err, usererror.SourceAmbiguous, "3 images", "1.0", "ghcr.io/me/app:1.0", "registry.example/other:2", one.Digest.String())
 	_, err = open(t, path+":1.0", Options{})
-	wantProblem(t, err, problem.SourceAmbiguous, "2 images", "full name")
+	wantProblem(t, err, usererror.SourceAmbiguous, "2 images", "full name")
 
 	var many []v1.Descriptor
 	for n := range 1000 {
 		many = append(many, named(b.image("linux/amd64", b.layer(fmt.Sprint(n))), refName, strings.Repeat("n", 500)+fmt.Sprint(n)))
 	}
 	_, err = open(t, writeFile(t, "image.tar", tarOf(t, b.files(many...)...)), Options{})
-	wantProblem(t, err, problem.SourceAmbiguous, "1000 images", "990 more")
+	wantProblem(t, err, usererror.SourceAmbiguous, "1000 images", "990 more")
 }
 
 func digests(found []Referrer) []string {
@@ -177,10 +177,10 @@ func TestPlatforms(t *testing.T) {
 		}
 	}
 	_, err := open(t, path, Options{Platforms: []string{"linux/amd64", "linux/s390x", "windows/amd64"}})
-	wantProblem(t, err, problem.PlatformNotFound, "no linux/s390x, windows/amd64", "linux/amd64, linux/arm/v7, linux/arm64")
+	wantProblem(t, err, usererror.PlatformNotFound, "no linux/s390x, windows/amd64", "linux/amd64, linux/arm/v7, linux/arm64")
 	for _, bad := range []string{"linux", "", "linux/", "/amd64", "linux/arm/v7/x", "linux/am d64", "all"} {
 		_, err := open(t, path, Options{Platforms: []string{bad}})
-		wantProblem(t, err, problem.InvalidInput, "platforms")
+		wantProblem(t, err, usererror.InvalidInput, "platforms")
 	}
 }
 
@@ -200,10 +200,10 @@ func TestPlatformOfASingleImage(t *testing.T) {
 	}
 	for _, other := range [][]string{{"linux/amd64"}, {"linux/arm64", "linux/amd64"}} {
 		_, err := open(t, path, Options{Platforms: other})
-		wantProblem(t, err, problem.PlatformNotFound, "no linux/amd64", "has linux/arm64")
+		wantProblem(t, err, usererror.PlatformNotFound, "no linux/amd64", "has linux/arm64")
 	}
 	_, err = open(t, writeFile(t, "image.tar", tarOf(t, b.files(b.artifact("x", nil))...)), Options{Platforms: []string{"linux/amd64"}})
-	wantProblem(t, err, problem.PlatformNotFound, "states no platform")
+	wantProblem(t, err, usererror.PlatformNotFound, "states no platform")
 }
 
 func TestPlatformsOfNestedAndUnmarkedImages(t *testing.T) {
@@ -242,7 +242,7 @@ func TestSparseLayout(t *testing.T) {
 	amd, arm := b.image("linux/amd64", b.layer("amd")), b.image("linux/arm64", b.layer("arm"))
 	members := without(b.files(b.index(amd, arm)), blobName(arm.Digest))
 	_, err := layoutOf(t, members, Options{})
-	wantProblem(t, err, problem.SourceBroken, arm.Digest.String())
+	wantProblem(t, err, usererror.SourceBroken, arm.Digest.String())
 	i, err := layoutOf(t, members, Options{Platforms: []string{"linux/amd64"}})
 	must(t, err)
 	root, err := i.Root(t.Context())
@@ -251,7 +251,7 @@ func TestSparseLayout(t *testing.T) {
 		t.Errorf("%s", root.Raw)
 	}
 	_, err = layoutOf(t, members, Options{Platforms: []string{"linux/arm64"}})
-	wantProblem(t, err, problem.PlatformNotFound, "linux/amd64")
+	wantProblem(t, err, usererror.PlatformNotFound, "linux/amd64")
 }
 
 func TestNormalize(t *testing.T) {

@@ -11,7 +11,7 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
-	"github.com/multi-registry-push/multi-registry-push/internal/problem"
+	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
 // maxSmall bounds the memory for what is not a layer in an export, in bytes.
@@ -109,7 +109,7 @@ func (x *export) run(ctx context.Context) (*Manifest, error) {
 func exportProblem(err error) error {
 	var answer *engineError
 	if errors.As(err, &answer) {
-		return problem.New(problem.SourceBroken, "", "the Docker engine does not export the image", "Look at the engine's log.", answer)
+		return usererror.New(usererror.SourceBroken, "", "the Docker engine does not export the image", "Look at the engine's log.", answer)
 	}
 	return err
 }

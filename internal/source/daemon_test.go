@@ -19,7 +19,7 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
-	"github.com/multi-registry-push/multi-registry-push/internal/problem"
+	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
 // fakeEngine answers like a Docker engine that has one image.
@@ -183,7 +183,7 @@ func TestEngineThatDescribesWithoutEnd(t *testing.T) {
 	i, err := open(t, "docker-daemon:app:1", Options{Docker: f.serve(t)})
 	must(t, err)
 	_, err = i.Root(t.Context())
-	wantProblem(t, err, problem.SourceBroken, "64 MiB")
+	wantProblem(t, err, usererror.SourceBroken, "64 MiB")
 }
 
 func TestEngineWithContainerdStore(t *testing.T) {
@@ -215,7 +215,7 @@ func TestEngineWithContainerdStore(t *testing.T) {
 		i, err := open(t, "docker-daemon:app:1", Options{Docker: f.serve(t)})
 		must(t, err)
 		_, err = i.Root(t.Context())
-		wantProblem(t, err, problem.SourceBroken, "docker-daemon:app:1")
+		wantProblem(t, err, usererror.SourceBroken, "docker-daemon:app:1")
 	})
 }
 
@@ -224,34 +224,34 @@ func TestEngineTrouble(t *testing.T) {
 	docker := f.serve(t)
 
 	_, err := open(t, "docker-daemon:app:2", Options{Docker: docker})
-	wantProblem(t, err, problem.SourceNotFound, "no image app:2", "app:1, application:2", "load: true")
+	wantProblem(t, err, usererror.SourceNotFound, "no image app:2", "app:1, application:2", "load: true")
 
 	_, err = open(t, "docker-daemon:application:2", Options{Docker: docker}) // listed, but not to be had
-	wantProblem(t, err, problem.SourceBroken, "not all of it")
+	wantProblem(t, err, usererror.SourceBroken, "not all of it")
 
 	_, err = open(t, "docker-daemon:app:1", Options{Docker: docker, Platforms: []string{"linux/arm64"}})
-	wantProblem(t, err, problem.PlatformNotFound, "linux/amd64")
+	wantProblem(t, err, usererror.PlatformNotFound, "linux/amd64")
 
 	_, err = open(t, "docker-daemon:app:1", Options{Docker: Docker{Host: "unix:///nowhere/docker.sock"}})
-	wantProblem(t, err, problem.EngineUnreachable, "unix:///nowhere/docker.sock", "-v /var/run/docker.sock:/var/run/docker.sock")
+	wantProblem(t, err, usererror.EngineUnreachable, "unix:///nowhere/docker.sock", "-v /var/run/docker.sock:/var/run/docker.sock")
 
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
 	must(t, l.Close())
 	_, err = open(t, "docker-daemon:app:1", Options{Docker: Docker{Host: "tcp://" + l.Addr().String()}})
-	wantProblem(t, err, problem.EngineUnreachable, "localhost is the container itself", "refused")
+	wantProblem(t, err, usererror.EngineUnreachable, "localhost is the container itself", "refused")
 
 	_, err = open(t, "docker-daemon:app:1", Options{Docker: Docker{Host: "ssh://me@host"}})
-	wantProblem(t, err, problem.EngineUnreachable, "ssh://me@host", "unix:///PATH")
+	wantProblem(t, err, usererror.EngineUnreachable, "ssh://me@host", "unix:///PATH")
 	_, err = open(t, "docker-daemon:app:1", Options{Docker: Docker{Host: "somewhere"}})
-	wantProblem(t, err, problem.EngineUnreachable, "DOCKER_HOST")
+	wantProblem(t, err, usererror.EngineUnreachable, "DOCKER_HOST")
 	_, err = open(t, "docker-daemon:app:1", Options{Docker: Docker{Host: "tcp://localhost", TLSVerify: true, CertPath: t.TempDir()}})
-	wantProblem(t, err, problem.EngineUnreachable, "DOCKER_CERT_PATH")
+	wantProblem(t, err, usererror.EngineUnreachable, "DOCKER_CERT_PATH")
 
 	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>")) }))
 	defer other.Close()
 	_, err = open(t, "docker-daemon:app:1", Options{Docker: Docker{Host: "tcp://" + other.Listener.Addr().String()}})
-	wantProblem(t, err, problem.EngineUnreachable, "not a Docker engine")
+	wantProblem(t, err, usererror.EngineUnreachable, "not a Docker engine")
 
 	for name, broken := range map[string]*fakeEngine{
 		"breaks off in a layer":  {truncate: len(f.export) / 2},
@@ -270,7 +270,7 @@ func TestEngineTrouble(t *testing.T) {
 			i, err := open(t, "docker-daemon:app:1", Options{Docker: broken.serve(t)})
 			must(t, err)
 			_, err = i.Root(t.Context())
-			wantProblem(t, err, problem.SourceBroken, "docker-daemon:app:1")
+			wantProblem(t, err, usererror.SourceBroken, "docker-daemon:app:1")
 			for _, b := range i.Ahead() {
 				if _, err := b.Descriptor(t.Context()); err == nil && name == "refuses" {
 					t.Error("a layer is known all the same")
@@ -336,9 +336,9 @@ func TestEngineOverTLS(t *testing.T) {
 	wantDocker(t, root, f.image)
 
 	_, err := open(t, "docker-daemon:app:1", Options{Docker: Docker{Host: host, TLSVerify: true}})
-	wantProblem(t, err, problem.EngineUnreachable, "certificate")
+	wantProblem(t, err, usererror.EngineUnreachable, "certificate")
 	_, err = open(t, "docker-daemon:app:1", Options{Docker: Docker{Host: host}})
-	wantProblem(t, err, problem.EngineUnreachable, "DOCKER_TLS_VERIFY")
+	wantProblem(t, err, usererror.EngineUnreachable, "DOCKER_TLS_VERIFY")
 }
 
 func TestDockerFromEnvironment(t *testing.T) {

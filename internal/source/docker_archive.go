@@ -12,7 +12,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
-	"github.com/multi-registry-push/multi-registry-push/internal/problem"
+	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
 // savedImage is an entry of the manifest.json that docker save writes
@@ -86,7 +86,7 @@ func isPlain(d v1.Descriptor) bool {
 func readSaved(t tree) ([]savedImage, error) {
 	f, err := t.lookup("manifest.json")
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, problem.New(problem.SourceBroken, "", "there is no manifest.json, so this is not what `docker save` writes", "Check that the step that wrote it has finished. Archives of Docker before 1.10 have none: save the image again.", nil)
+		return nil, usererror.New(usererror.SourceBroken, "", "there is no manifest.json, so this is not what `docker save` writes", "Check that the step that wrote it has finished. Archives of Docker before 1.10 have none: save the image again.", nil)
 	}
 	if err != nil {
 		return nil, err
@@ -303,7 +303,7 @@ func (s *saved) manifest(slots map[v1.Hash]*slot) (*Manifest, error) {
 		return nil, err
 	}
 	if len(raw) > maxManifest {
-		return nil, problem.New(problem.ManifestTooLarge, "", fmt.Sprintf("the image's manifest would take %d bytes, more than 4 MiB", len(raw)), "", nil)
+		return nil, usererror.New(usererror.ManifestTooLarge, "", fmt.Sprintf("the image's manifest would take %d bytes, more than 4 MiB", len(raw)), "", nil)
 	}
 	return &Manifest{
 		Descriptor: v1.Descriptor{MediaType: mediaType, Size: int64(len(raw)), Digest: digestOf(raw)},

@@ -13,7 +13,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/klauspost/compress/zstd"
 
-	"github.com/multi-registry-push/multi-registry-push/internal/problem"
+	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
 // savedForm is a way in which tools write docker archives.
@@ -240,9 +240,9 @@ func TestPickOfDockerArchive(t *testing.T) {
 			wantDocker(t, root, want)
 		}
 		_, err := open(t, path, Options{})
-		wantProblem(t, err, problem.SourceAmbiguous, "2 images", "app:1", "app:2", ":TAG")
+		wantProblem(t, err, usererror.SourceAmbiguous, "2 images", "app:1", "app:2", ":TAG")
 		_, err = open(t, path+":9", Options{})
-		wantProblem(t, err, problem.SourceNotFound, `"9"`, "app:latest", "other:3")
+		wantProblem(t, err, usererror.SourceNotFound, `"9"`, "app:latest", "other:3")
 	}
 }
 
@@ -257,9 +257,9 @@ func TestNothingIsReadBeforeItIsAskedFor(t *testing.T) {
 	i, err := open(t, writeFile(t, "image.tar", tarOf(t, members...)), Options{})
 	must(t, err) // the layer is damaged, but nobody has looked
 	_, err = i.Root(t.Context())
-	wantProblem(t, err, problem.DigestMismatch, "layer.tar", digestOf(image.plain[0]).String())
+	wantProblem(t, err, usererror.DigestMismatch, "layer.tar", digestOf(image.plain[0]).String())
 	_, err = i.Ahead()[0].Descriptor(t.Context())
-	wantProblem(t, err, problem.DigestMismatch)
+	wantProblem(t, err, usererror.DigestMismatch)
 }
 
 func TestSavedLayoutWithCompressedLayersStaysAsItIs(t *testing.T) {
@@ -292,7 +292,7 @@ func TestPlatformsThatTheEngineLacksAreLeftOut(t *testing.T) {
 	}
 	// In a layout, the same is damage.
 	_, err = open(t, "oci-archive:"+writeFile(t, "image.tar", tarOf(t, members...)), Options{})
-	wantProblem(t, err, problem.SourceBroken, arm.Digest.String(), "missing")
+	wantProblem(t, err, usererror.SourceBroken, arm.Digest.String(), "missing")
 }
 
 func TestBrokenDockerArchives(t *testing.T) {
@@ -303,28 +303,28 @@ func TestBrokenDockerArchives(t *testing.T) {
 	large := append([]byte("{}"), bytes.Repeat([]byte(" "), maxManifest-2)...)
 	for name, c := range map[string]struct {
 		members []member
-		code    problem.Code
+		code    usererror.Code
 		says    string
 		late    bool // found when the layers are read
 	}{
-		"no manifest.json":       {without(good, "manifest.json"), problem.SourceBroken, "neither", false},
-		"no config":              {without(good, configName), problem.SourceBroken, "which is not there", false},
-		"a config of other name": {replaced(good, configName, []byte(`{}`)), problem.DigestMismatch, configName, false},
-		"no layer":               {without(good, layerName), problem.SourceBroken, "is not there", true},
-		"manifest.json twice":    {append(good[:len(good):len(good)], member{name: "manifest.json", data: []byte("[]")}), problem.SourceBroken, "twice", false},
-		"manifest.json unclear":  {replaced(good, "manifest.json", []byte("{")), problem.SourceBroken, "manifest.json", false},
-		"manifest.json empty":    {replaced(good, "manifest.json", []byte("[]")), problem.SourceNotFound, "no image", false},
+		"no manifest.json":       {without(good, "manifest.json"), usererror.SourceBroken, "neither", false},
+		"no config":              {without(good, configName), usererror.SourceBroken, "which is not there", false},
+		"a config of other name": {replaced(good, configName, []byte(`{}`)), usererror.DigestMismatch, configName, false},
+		"no layer":               {without(good, layerName), usererror.SourceBroken, "is not there", true},
+		"manifest.json twice":    {append(good[:len(good):len(good)], member{name: "manifest.json", data: []byte("[]")}), usererror.SourceBroken, "twice", false},
+		"manifest.json unclear":  {replaced(good, "manifest.json", []byte("{")), usererror.SourceBroken, "manifest.json", false},
+		"manifest.json empty":    {replaced(good, "manifest.json", []byte("[]")), usererror.SourceNotFound, "no image", false},
 		"layers too few": {replaced(good, "manifest.json", fmt.Appendf(nil, `[{"Config":%q,"Layers":[%q]}]`, configName, layerName)),
-			problem.SourceBroken, "1 layers, but the image's config 2", false},
+			usererror.SourceBroken, "1 layers, but the image's config 2", false},
 		"a large config again and again": {[]member{{name: "manifest.json", data: []byte(`[{"Config":"c"}` + strings.Repeat(`,{"Config":"c"}`, 8) + `]`)}, {name: "c", data: large}},
-			problem.SourceBroken, "32 MiB together", false},
-		"a config outside": {replaced(good, "manifest.json", []byte(`[{"Config":"../../etc/passwd"}]`)), problem.SourceBroken, "leads out", false},
+			usererror.SourceBroken, "32 MiB together", false},
+		"a config outside": {replaced(good, "manifest.json", []byte(`[{"Config":"../../etc/passwd"}]`)), usererror.SourceBroken, "leads out", false},
 		"a layer outside": {replaced(good, "manifest.json", fmt.Appendf(nil, `[{"Config":%q,"Layers":["/etc/passwd","b"]}]`, configName)),
-			problem.SourceBroken, "absolute path", false},
-		"a layer of other bytes": {replaced(good, layerName, image.plain[1]), problem.DigestMismatch, digestOf(image.plain[0]).String(), true},
-		"a layer by bzip2":       {replaced(good, layerName, []byte("BZh91AY")), problem.SourceUnsupported, "bzip2", true},
-		"half a gzip":            {replaced(good, layerName, gzipOf(t, image.plain[0])[:50]), problem.SourceBroken, "to its end", true},
-		"half a zstd":            {replaced(good, layerName, zstdOf(t, image.plain[0])[:50]), problem.SourceBroken, "to its end", true},
+			usererror.SourceBroken, "absolute path", false},
+		"a layer of other bytes": {replaced(good, layerName, image.plain[1]), usererror.DigestMismatch, digestOf(image.plain[0]).String(), true},
+		"a layer by bzip2":       {replaced(good, layerName, []byte("BZh91AY")), usererror.SourceUnsupported, "bzip2", true},
+		"half a gzip":            {replaced(good, layerName, gzipOf(t, image.plain[0])[:50]), usererror.SourceBroken, "to its end", true},
+		"half a zstd":            {replaced(good, layerName, zstdOf(t, image.plain[0])[:50]), usererror.SourceBroken, "to its end", true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			i, err := open(t, writeFile(t, "image.tar", tarOf(t, c.members...)), Options{})
@@ -336,5 +336,5 @@ func TestBrokenDockerArchives(t *testing.T) {
 		})
 	}
 	_, err := open(t, "docker-archive:"+writeFile(t, "image.tar", tarOf(t, good...)), Options{Platforms: []string{"linux/arm64"}})
-	wantProblem(t, err, problem.PlatformNotFound, "no linux/arm64", "it has linux/amd64")
+	wantProblem(t, err, usererror.PlatformNotFound, "no linux/arm64", "it has linux/amd64")
 }

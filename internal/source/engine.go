@@ -19,8 +19,8 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
-	"github.com/multi-registry-push/multi-registry-push/internal/problem"
-	"github.com/multi-registry-push/multi-registry-push/internal/reference"
+	"github.com/multi-registry-push/multi-registry-push/internal/imageref"
+	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
 const (
@@ -106,7 +106,7 @@ func engineTLS(folder string) (*tls.Config, error) {
 		return config, nil
 	}
 	bad := func(err error) error {
-		return problem.New(problem.EngineUnreachable, "", "the certificates for the Docker engine in "+short(folder), "Check DOCKER_CERT_PATH: the folder must hold ca.pem, cert.pem and key.pem, and the action must see it.", err)
+		return usererror.New(usererror.EngineUnreachable, "", "the certificates for the Docker engine in "+short(folder), "Check DOCKER_CERT_PATH: the folder must hold ca.pem, cert.pem and key.pem, and the action must see it.", err)
 	}
 	authorities, err := os.ReadFile(filepath.Join(folder, "ca.pem")) // #nosec G304 -- the user's DOCKER_CERT_PATH
 	switch {
@@ -131,7 +131,7 @@ func engineTLS(folder string) (*tls.Config, error) {
 }
 
 func engineProblem(what, remedy string, args ...any) error {
-	return problem.New(problem.EngineUnreachable, "", fmt.Sprintf(what, args...), remedy, nil)
+	return usererror.New(usererror.EngineUnreachable, "", fmt.Sprintf(what, args...), remedy, nil)
 }
 
 func (e *engine) close() error {
@@ -172,7 +172,7 @@ func (e *engine) ask(ctx context.Context, path string, into any) error {
 	defer func() { _ = response.Body.Close() }()
 	const most = 32 << 20
 	if err := json.NewDecoder(io.LimitReader(response.Body, most)).Decode(into); err != nil {
-		return problem.New(problem.EngineUnreachable, "", fmt.Sprintf("what answers at %s is not a Docker engine", e.where), "Check DOCKER_HOST.", err)
+		return usererror.New(usererror.EngineUnreachable, "", fmt.Sprintf("what answers at %s is not a Docker engine", e.where), "Check DOCKER_HOST.", err)
 	}
 	return nil
 }
@@ -201,7 +201,7 @@ func (e *engine) unreachable(err error) error {
 	switch {
 	case errors.Is(err, os.ErrPermission):
 		remedy = "Give the user that runs this access to the engine's socket (group docker)."
-	case e.base.Host != "docker" && reference.Loopback(e.base.Host):
+	case e.base.Host != "docker" && imageref.Loopback(e.base.Host):
 		remedy = fmt.Sprintf("Start the engine. Inside a container action localhost is the container itself: use the engine's socket (mount %s and leave DOCKER_HOST out), or the label of a service.", engineSocket)
 	case e.base.Host != "docker":
 		remedy = "Check DOCKER_HOST, DOCKER_TLS_VERIFY and DOCKER_CERT_PATH, and that the engine runs; or leave them out and mount " + engineSocket + "."
@@ -210,7 +210,7 @@ func (e *engine) unreachable(err error) error {
 	if errors.As(err, &u) {
 		err = u.Err
 	}
-	return problem.New(problem.EngineUnreachable, "", "the Docker engine at "+short(e.where)+" does not answer", remedy, err)
+	return usererror.New(usererror.EngineUnreachable, "", "the Docker engine at "+short(e.where)+" does not answer", remedy, err)
 }
 
 // engineImage is what the engine says of an image (Engine API, ImageInspect).
@@ -235,7 +235,7 @@ func (e *engine) inspect(ctx context.Context, name string) (engineImage, error) 
 	case errors.As(err, &answer) && (answer.status == http.StatusNotFound || answer.status == http.StatusBadRequest):
 		return i, e.missing(ctx, name, answer)
 	case errors.As(err, &answer):
-		return i, problem.New(problem.EngineUnreachable, "", "asking the Docker engine for "+short(name), "Look at the engine's log.", answer)
+		return i, usererror.New(usererror.EngineUnreachable, "", "asking the Docker engine for "+short(name), "Look at the engine's log.", answer)
 	case err != nil:
 		return i, err
 	}
@@ -259,14 +259,14 @@ func (e *engine) missing(ctx context.Context, name string, answer error) error {
 			}
 		}
 		if slices.Contains(names, name) || slices.Contains(names, name+":latest") {
-			return problem.New(problem.SourceBroken, "", fmt.Sprintf("the Docker engine has the image %s, but not all of it", short(name)), "Pull or build it again.", answer)
+			return usererror.New(usererror.SourceBroken, "", fmt.Sprintf("the Docker engine has the image %s, but not all of it", short(name)), "Pull or build it again.", answer)
 		}
 		has = "; it has no image with a name"
 		if near := nearest(name, names, 5); len(near) > 0 {
 			has = "; nearest to that it has " + short(strings.Join(near, ", "))
 		}
 	}
-	return problem.New(problem.SourceNotFound, "", fmt.Sprintf("the Docker engine has no image %s%s", short(name), has),
+	return usererror.New(usererror.SourceNotFound, "", fmt.Sprintf("the Docker engine has no image %s%s", short(name), has),
 		"Check the name and tag; docker/build-push-action leaves its image in the engine only with `load: true`.", answer)
 }
 

@@ -18,7 +18,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"go.uber.org/goleak"
 
-	"github.com/multi-registry-push/multi-registry-push/internal/problem"
+	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -256,21 +256,21 @@ func read(ctx context.Context, b Blob, offset int64) ([]byte, error) {
 }
 
 // wantProblem checks an error's code, and that its text (or advice) says all of texts.
-func wantProblem(t testing.TB, err error, code problem.Code, texts ...string) {
+func wantProblem(t testing.TB, err error, code usererror.Code, texts ...string) {
 	t.Helper()
 	if err == nil {
 		t.Fatalf("no error, want %s", code)
 	}
-	if !problem.Is(err, code) {
+	if !usererror.Is(err, code) {
 		t.Fatalf("error %q, want code %s", err, code)
 	}
-	says := err.Error() + " " + problem.Advice(err)
+	says := err.Error() + " " + usererror.Advice(err)
 	for _, text := range texts {
 		if !strings.Contains(says, text) {
 			t.Errorf("error %q does not say %q", says, text)
 		}
 	}
-	var p *problem.Problem
+	var p *usererror.Problem
 	if !errors.As(err, &p) {
 		t.Fatal("not a problem")
 	}

@@ -14,7 +14,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/multi-registry-push/multi-registry-push/internal/problem"
+	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
 const (
@@ -243,7 +243,7 @@ func (g *graph) read(ctx context.Context, d v1.Descriptor) ([]byte, error) {
 		return raw, nil
 	}
 	if d.Size > maxManifest {
-		return nil, problem.New(problem.ManifestTooLarge, "", fmt.Sprintf("manifest %s takes %d bytes, more than 4 MiB", d.Digest, d.Size), "", nil)
+		return nil, usererror.New(usererror.ManifestTooLarge, "", fmt.Sprintf("manifest %s takes %d bytes, more than 4 MiB", d.Digest, d.Size), "", nil)
 	}
 	return g.store.manifest(ctx, d)
 }

@@ -9,7 +9,7 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
-	"github.com/multi-registry-push/multi-registry-push/internal/reference"
+	"github.com/multi-registry-push/multi-registry-push/internal/imageref"
 )
 
 // Blob is a config, a layer or any other bytes that a manifest points at. The
@@ -47,7 +47,7 @@ type Image struct {
 	Reference string
 	// Origin is the repository a remote image is read from, nil for local ones:
 	// blobs can be mounted from it where it is on the destination's host.
-	Origin *reference.Repository
+	Origin *imageref.Repository
 
 	root      func(context.Context) (*Manifest, error)
 	referrers func(context.Context, *Manifest) ([]Referrer, error)
@@ -58,7 +58,7 @@ type Image struct {
 
 // NewImage returns an image whose graph is known already. referrers, which may be nil,
 // finds what refers to a manifest.
-func NewImage(name string, origin *reference.Repository, root *Manifest, referrers func(context.Context, *Manifest) ([]Referrer, error)) *Image {
+func NewImage(name string, origin *imageref.Repository, root *Manifest, referrers func(context.Context, *Manifest) ([]Referrer, error)) *Image {
 	return &Image{
 		Reference: name, Origin: origin, referrers: referrers,
 		root: func(context.Context) (*Manifest, error) { return root, nil },

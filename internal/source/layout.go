@@ -9,7 +9,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
-	"github.com/multi-registry-push/multi-registry-push/internal/problem"
+	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
 // layout is a store in an OCI image layout (image-spec 1.1, image-layout.md).
@@ -63,7 +63,7 @@ func openIndex(t tree) (document, error) {
 	var doc document
 	f, err := t.lookup("index.json")
 	if errors.Is(err, fs.ErrNotExist) {
-		return doc, problem.New(problem.SourceBroken, "", "there is no index.json, so this is no OCI image layout", "Check that the build had `outputs: type=oci` and has finished.", nil)
+		return doc, usererror.New(usererror.SourceBroken, "", "there is no index.json, so this is no OCI image layout", "Check that the build had `outputs: type=oci` and has finished.", nil)
 	}
 	if err != nil {
 		return doc, err

@@ -6,7 +6,7 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
-	"github.com/multi-registry-push/multi-registry-push/internal/problem"
+	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
 func TestLayoutArrivesWhole(t *testing.T) {
@@ -52,5 +52,5 @@ func TestSameDigestIsSameBlob(t *testing.T) {
 
 func TestMissingArchive(t *testing.T) {
 	_, err := open(t, "./no such.tar", Options{})
-	wantProblem(t, err, problem.SourceNotFound, "no such.tar", "is not there", "Relative paths start at")
+	wantProblem(t, err, usererror.SourceNotFound, "no such.tar", "is not there", "Relative paths start at")
 }

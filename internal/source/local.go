@@ -13,7 +13,7 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
-	"github.com/multi-registry-push/multi-registry-push/internal/problem"
+	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
 // openLocal opens what is in a file or folder.
@@ -49,15 +49,15 @@ func openTreeAs(ctx context.Context, spec Spec, t tree, pick string, o Options) 
 	_, isFolder := t.(folder)
 	switch {
 	case spec.Kind == DockerArchive && !docker && oci:
-		return nil, problem.New(problem.SourceBroken, "", "this is an OCI image layout, not what `docker save` writes", "Write oci-archive: in front of the path.", nil)
+		return nil, usererror.New(usererror.SourceBroken, "", "this is an OCI image layout, not what `docker save` writes", "Write oci-archive: in front of the path.", nil)
 	case spec.Kind == DockerArchive, spec.Kind == BarePath && docker && !isFolder:
 		return openDockerArchive(ctx, t, pick, o)
 	case spec.Kind != BarePath && !oci && docker:
-		return nil, problem.New(problem.SourceBroken, "", "this is what `docker save` writes, not an OCI image layout", "Write docker-archive: in front of the path.", nil)
+		return nil, usererror.New(usererror.SourceBroken, "", "this is what `docker save` writes, not an OCI image layout", "Write docker-archive: in front of the path.", nil)
 	case !oci && isFolder:
-		return nil, problem.New(problem.SourceBroken, "", "there is no index.json in the folder, so it is no OCI image layout", "Check that the build had `outputs: type=oci,tar=false` and has finished.", nil)
+		return nil, usererror.New(usererror.SourceBroken, "", "there is no index.json in the folder, so it is no OCI image layout", "Check that the build had `outputs: type=oci,tar=false` and has finished.", nil)
 	case !oci:
-		return nil, problem.New(problem.SourceBroken, "", "the archive has neither index.json nor manifest.json, so it is neither an OCI image layout nor what `docker save` writes", "Check that the build had `outputs: type=oci` or `type=docker`, and has finished. A folder's tar must hold the layout at its top.", nil)
+		return nil, usererror.New(usererror.SourceBroken, "", "the archive has neither index.json nor manifest.json, so it is neither an OCI image layout nor what `docker save` writes", "Check that the build had `outputs: type=oci` or `type=docker`, and has finished. A folder's tar must hold the layout at its top.", nil)
 	}
 	return openLayout(ctx, t, pick, o)
 }
@@ -123,7 +123,7 @@ func find(spec Spec, paths Paths) (path, pick string, info os.FileInfo, err erro
 		info, err := os.Stat(whole[:end])
 		if err != nil {
 			if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR) {
-				return "", "", nil, problem.New(problem.SourceNotFound, "", "the path cannot be read", "", err)
+				return "", "", nil, usererror.New(usererror.SourceNotFound, "", "the path cannot be read", "", err)
 			}
 			continue
 		}
@@ -147,7 +147,7 @@ func notFound(path string, paths Paths) error {
 			remedy = fmt.Sprintf("Relative paths start at %s. %s", dir, remedy)
 		}
 	}
-	return problem.New(problem.SourceNotFound, "", fmt.Sprintf("%s is not there", short(path)), remedy, nil)
+	return usererror.New(usererror.SourceNotFound, "", fmt.Sprintf("%s is not there", short(path)), remedy, nil)
 }
 
 // openTree opens a folder or an archive, whatever it holds.
@@ -156,7 +156,7 @@ func openTree(ctx context.Context, path string, info os.FileInfo, temp string) (
 	case info.IsDir():
 		t, err := openFolder(path)
 		if err != nil {
-			return nil, problem.New(problem.SourceNotFound, "", "the folder cannot be read", "", err)
+			return nil, usererror.New(usererror.SourceNotFound, "", "the folder cannot be read", "", err)
 		}
 		return t, nil
 	case !info.Mode().IsRegular():
@@ -164,7 +164,7 @@ func openTree(ctx context.Context, path string, info os.FileInfo, temp string) (
 	}
 	f, err := os.Open(path) // #nosec G304 -- the user's source
 	if err != nil {
-		return nil, problem.New(problem.SourceNotFound, "", "the file cannot be read", "", err)
+		return nil, usererror.New(usererror.SourceNotFound, "", "the file cannot be read", "", err)
 	}
 	plain, size, err := unpacked(ctx, f, temp)
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/klauspost/compress/gzip"
 
-	"github.com/multi-registry-push/multi-registry-push/internal/problem"
+	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
 // allocated returns how many bytes f allocates, freed ones included: its peak is below.
@@ -46,12 +46,12 @@ func TestBadInputTakesLittleMemory(t *testing.T) {
 	huge := bytes.Repeat([]byte("x"), 200<<20)
 	for name, c := range map[string]struct {
 		members []member
-		code    problem.Code
+		code    usererror.Code
 	}{
-		"a huge index.json":    {[]member{{name: "index.json", data: huge}}, problem.ManifestTooLarge},
-		"a huge manifest.json": {[]member{{name: "manifest.json", data: huge}}, problem.ManifestTooLarge},
-		"a million objects":    {[]member{{name: "index.json", data: []byte(`{"schemaVersion":2,"manifests":[{}` + strings.Repeat(",{}", 1<<20) + `]}`)}}, problem.SourceBroken},
-		"deep JSON":            {[]member{{name: "index.json", data: bytes.Repeat([]byte("["), 4<<20)}}, problem.SourceBroken},
+		"a huge index.json":    {[]member{{name: "index.json", data: huge}}, usererror.ManifestTooLarge},
+		"a huge manifest.json": {[]member{{name: "manifest.json", data: huge}}, usererror.ManifestTooLarge},
+		"a million objects":    {[]member{{name: "index.json", data: []byte(`{"schemaVersion":2,"manifests":[{}` + strings.Repeat(",{}", 1<<20) + `]}`)}}, usererror.SourceBroken},
+		"deep JSON":            {[]member{{name: "index.json", data: bytes.Repeat([]byte("["), 4<<20)}}, usererror.SourceBroken},
 	} {
 		path := writeFile(t, "image.tar", tarOf(t, c.members...))
 		var err error
@@ -77,7 +77,7 @@ func TestLargeContentTakesLittleMemory(t *testing.T) {
 		if n := allocated(func() { _, err = open(t, path, Options{TempDir: dir}) }); n > limit {
 			t.Errorf("%d MiB", n>>20)
 		}
-		wantProblem(t, err, problem.SourceBroken, "neither")
+		wantProblem(t, err, usererror.SourceBroken, "neither")
 	})
 	t.Run("a blob that many read", func(t *testing.T) {
 		b, err := newLocalBlob(v1.Descriptor{Digest: v1.Hash{Algorithm: "sha256", Hex: "254bcc3fc4f27172636df4bf32de9f107f620d559b20d760197e452b97453917"}, Size: size},

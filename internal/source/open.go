@@ -6,7 +6,7 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
-	"github.com/multi-registry-push/multi-registry-push/internal/reference"
+	"github.com/multi-registry-push/multi-registry-push/internal/imageref"
 )
 
 // RemoteRepository is what a source needs of a repository in a registry.
@@ -39,7 +39,7 @@ type Options struct {
 	Platforms []string
 	// Repository gives access to a repository in a registry. It must be set for
 	// remote sources.
-	Repository func(reference.Repository) RemoteRepository
+	Repository func(imageref.Repository) RemoteRepository
 	// Docker says where the engine is.
 	Docker Docker
 	// Paths maps paths of the host; the same that Parse got.

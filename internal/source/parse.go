@@ -6,8 +6,8 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/name"
 
-	"github.com/multi-registry-push/multi-registry-push/internal/problem"
-	"github.com/multi-registry-push/multi-registry-push/internal/reference"
+	"github.com/multi-registry-push/multi-registry-push/internal/imageref"
+	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
 // Kind is where an image is.
@@ -30,7 +30,7 @@ type Spec struct {
 	Text string // as written
 
 	// Reference is set for Registry.
-	Reference reference.Reference
+	Reference imageref.Reference
 	// Path is set for files and folders: PATH or PATH:NAME, mapped to what this
 	// process sees. Only the file system tells where a path with colons ends, so
 	// Open takes it apart.
@@ -40,7 +40,7 @@ type Spec struct {
 }
 
 // Repository returns the repository of a remote image, nil for local ones.
-func (s Spec) Repository() *reference.Repository {
+func (s Spec) Repository() *imageref.Repository {
 	if s.Kind != Registry {
 		return nil
 	}
@@ -50,7 +50,7 @@ func (s Spec) Repository() *reference.Repository {
 
 // Parse reads the source input. It sends nothing; of the file system it asks only
 // whether a bare value is a file, which must not be taken for a reference. The
-// error is a *problem.Problem with code InvalidSource.
+// error is a *usererror.Problem with code InvalidSource.
 func Parse(value string, paths Paths) (Spec, error) {
 	text := strings.TrimSpace(value)
 	spec := Spec{Text: text}
@@ -65,7 +65,7 @@ func Parse(value string, paths Paths) (Spec, error) {
 	path := isPath(text) || isPath(untagged)
 	if !prefixed && !path || kind == Registry || kind == DockerDaemon {
 		// Before anything quotes it.
-		if reference.HoldsCredentials(rest) {
+		if imageref.HoldsCredentials(rest) {
 			return spec, invalid("source: credentials stand in front of the host", "Write HOST/REPOSITORY:TAG, and the credentials in registry-auth.")
 		}
 	}
@@ -120,7 +120,7 @@ func parseReference(spec Spec, text string) (Spec, error) {
 		return spec, invalid(fmt.Sprintf("source %q has an empty registry host", short(spec.Text)), "Look at the variable that should hold the host: it may be unset.")
 	}
 	var err error
-	spec.Reference, err = reference.ParseSource(text)
+	spec.Reference, err = imageref.ParseSource(text)
 	return spec, err
 }
 
@@ -212,7 +212,7 @@ func cutTag(s string) (path, tag string, ok bool) {
 }
 
 func invalid(what, remedy string) error {
-	return problem.New(problem.InvalidSource, "", what, remedy, nil)
+	return usererror.New(usererror.InvalidSource, "", what, remedy, nil)
 }
 
 // short bounds outside text in messages.

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/multi-registry-push/multi-registry-push/internal/problem"
+	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
 func TestParse(t *testing.T) {
@@ -93,8 +93,8 @@ func TestParseRefuses(t *testing.T) {
 		"docker-daemon:me:hunter22@ghcr.io/app:1": "credentials",
 	} {
 		_, err := Parse(value, Paths{Exists: func(string) bool { return false }})
-		wantProblem(t, err, problem.InvalidSource, says)
-		if text := err.Error() + problem.Advice(err); strings.Contains(text, "hunter22") {
+		wantProblem(t, err, usererror.InvalidSource, says)
+		if text := err.Error() + usererror.Advice(err); strings.Contains(text, "hunter22") {
 			t.Errorf("%q is repeated: %s", value, text)
 		}
 	}
@@ -109,7 +109,7 @@ func TestBareValueThatIsAFile(t *testing.T) {
 	must(t, os.MkdirAll("my.dir/app", 0o700))
 	for _, value := range []string{"image", "registry.example", "my.dir/app", "my.dir/app:1", "registry.example:1"} {
 		_, err := Parse(value, Paths{})
-		wantProblem(t, err, problem.InvalidSource, "./"+value, "docker://"+value)
+		wantProblem(t, err, usererror.InvalidSource, "./"+value, "docker://"+value)
 	}
 }
 
@@ -165,7 +165,7 @@ func TestPaths(t *testing.T) {
 func TestMissingPathNamesTheFoldersAnActionSees(t *testing.T) {
 	for _, value := range []string{"/elsewhere/image.tar", "oci:/elsewhere/out:1", "docker-archive:x.tar"} {
 		_, err := open(t, value, Options{Paths: Paths{Container: true}})
-		wantProblem(t, err, problem.SourceNotFound, "/github/workspace", "/github/runner_temp", "is not there")
+		wantProblem(t, err, usererror.SourceNotFound, "/github/workspace", "/github/runner_temp", "is not there")
 	}
 }
 
@@ -182,7 +182,7 @@ func TestPathWithColons(t *testing.T) {
 		}
 	}
 	_, err := open(t, dir+"/a:b.tar:", Options{})
-	wantProblem(t, err, problem.InvalidSource, "tag")
+	wantProblem(t, err, usererror.InvalidSource, "tag")
 	_, err = open(t, dir+"/a:b.tar:y", Options{})
-	wantProblem(t, err, problem.SourceNotFound, "1:x")
+	wantProblem(t, err, usererror.SourceNotFound, "1:x")
 }

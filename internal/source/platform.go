@@ -8,7 +8,7 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
-	"github.com/multi-registry-push/multi-registry-push/internal/problem"
+	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
 // platform is an operating system on an architecture, in the one spelling that
@@ -35,7 +35,7 @@ func parsePlatform(s string) (platform, error) {
 		})
 	}
 	if bad {
-		return platform{}, problem.New(problem.InvalidInput, "", fmt.Sprintf("platforms: %q is not OS/ARCHITECTURE[/VARIANT]", short(s)), "Write platforms as in linux/amd64,linux/arm64.", nil)
+		return platform{}, usererror.New(usererror.InvalidInput, "", fmt.Sprintf("platforms: %q is not OS/ARCHITECTURE[/VARIANT]", short(s)), "Write platforms as in linux/amd64,linux/arm64.", nil)
 	}
 	parts = append(parts, "")
 	return normalize(parts[0], parts[1], parts[2]), nil
@@ -156,5 +156,5 @@ func notThere(missing []platform, there []string) error {
 		slices.Sort(there)
 		has = "it has " + strings.Join(slices.Compact(there), ", ")
 	}
-	return problem.New(problem.PlatformNotFound, "", fmt.Sprintf("the image has no %s; %s", strings.Join(names, ", "), has), "", nil)
+	return usererror.New(usererror.PlatformNotFound, "", fmt.Sprintf("the image has no %s; %s", strings.Join(names, ", "), has), "", nil)
 }

@@ -5,29 +5,29 @@ import (
 	"fmt"
 	"syscall"
 
-	"github.com/multi-registry-push/multi-registry-push/internal/problem"
+	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
 // broken returns a problem with the source's own bytes.
 func broken(cause error, format string, args ...any) error {
-	return problem.New(problem.SourceBroken, "", fmt.Sprintf(format, args...), "", cause)
+	return usererror.New(usererror.SourceBroken, "", fmt.Sprintf(format, args...), "", cause)
 }
 
 // unsupported returns a problem with an image that cannot be published as it is.
 func unsupported(remedy, format string, args ...any) error {
-	return problem.New(problem.SourceUnsupported, "", fmt.Sprintf(format, args...), remedy, nil)
+	return usererror.New(usererror.SourceUnsupported, "", fmt.Sprintf(format, args...), remedy, nil)
 }
 
 // mismatch returns the problem of bytes that do not have their digest.
 func mismatch(what, want, got string) error {
-	return problem.New(problem.DigestMismatch, "", fmt.Sprintf("%s has the digest %s, not %s", what, got, want), "Build the image again, and check that the step that wrote it had finished.", nil)
+	return usererror.New(usererror.DigestMismatch, "", fmt.Sprintf("%s has the digest %s, not %s", what, got, want), "Build the image again, and check that the step that wrote it had finished.", nil)
 }
 
 // in names the source in front of a problem, and keeps its code and remedy.
 func in(source string, err error) error {
-	var p *problem.Problem
+	var p *usererror.Problem
 	if errors.As(err, &p) && p.Registry == "" {
-		return problem.New(p.Code, "", source+": "+p.What, p.Remedy, p.Err)
+		return usererror.New(p.Code, "", source+": "+p.What, p.Remedy, p.Err)
 	}
 	return err
 }
@@ -35,7 +35,7 @@ func in(source string, err error) error {
 // temporary returns the problem of a temporary file that cannot be written.
 func temporary(err error) error {
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
-		return problem.New(problem.DiskFull, "", "the temporary folder is full", "", err)
+		return usererror.New(usererror.DiskFull, "", "the temporary folder is full", "", err)
 	}
-	return problem.New(problem.TemporaryFolder, "", "the temporary folder cannot be used", "", err)
+	return usererror.New(usererror.TemporaryFolder, "", "the temporary folder cannot be used", "", err)
 }

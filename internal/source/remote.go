@@ -8,8 +8,8 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
-	"github.com/multi-registry-push/multi-registry-push/internal/problem"
 	"github.com/multi-registry-push/multi-registry-push/internal/registry"
+	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
 // remote is a store in a registry.
@@ -56,7 +56,7 @@ func openRemote(ctx context.Context, spec Spec, o Options) (*Image, error) {
 	raw, d, err := repository.Manifest(ctx, spec.Reference.Identifier())
 	if err != nil {
 		if errors.Is(err, registry.ErrNotFound) {
-			return nil, problem.New(problem.SourceNotFound, spec.Reference.Host, fmt.Sprintf("%s is not in the registry", spec.Reference),
+			return nil, usererror.New(usererror.SourceNotFound, spec.Reference.Host, fmt.Sprintf("%s is not in the registry", spec.Reference),
 				"Check the reference, and that the step that pushes it has run. Registries also say so of what the credentials may not see.", err)
 		}
 		return nil, err

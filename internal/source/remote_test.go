@@ -12,9 +12,9 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
-	"github.com/multi-registry-push/multi-registry-push/internal/problem"
-	"github.com/multi-registry-push/multi-registry-push/internal/reference"
+	"github.com/multi-registry-push/multi-registry-push/internal/imageref"
 	"github.com/multi-registry-push/multi-registry-push/internal/registry"
+	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
 // fakeRepository serves what a builder made. Tags may move while it is read.
@@ -75,7 +75,7 @@ func (f *fakeRepository) Tags(context.Context) ([]string, error) {
 }
 
 func (f *fakeRepository) options() Options {
-	return Options{Repository: func(reference.Repository) RemoteRepository { return f }}
+	return Options{Repository: func(imageref.Repository) RemoteRepository { return f }}
 }
 
 func (f *fakeRepository) blobReads() (n int) {
@@ -129,16 +129,16 @@ func TestRemoteTrouble(t *testing.T) {
 	root := b.index(image)
 	f := &fakeRepository{builder: b, tags: map[string]v1.Descriptor{"1": root}}
 	_, err := open(t, "registry.example/me/app:2", f.options())
-	wantProblem(t, err, problem.SourceNotFound, "registry.example/me/app:2")
+	wantProblem(t, err, usererror.SourceNotFound, "registry.example/me/app:2")
 	if !errors.Is(err, registry.ErrNotFound) {
 		t.Error("the cause is lost")
 	}
 	delete(b.blobs, image.Digest)
 	_, err = open(t, "registry.example/me/app:1", f.options())
-	wantProblem(t, err, problem.SourceBroken, "registry.example/me/app:1", image.Digest.String())
+	wantProblem(t, err, usererror.SourceBroken, "registry.example/me/app:1", image.Digest.String())
 	b.blobs[image.Digest] = []byte("{}")
 	_, err = open(t, "registry.example/me/app:1", f.options())
-	wantProblem(t, err, problem.SourceBroken, "2 bytes")
+	wantProblem(t, err, usererror.SourceBroken, "2 bytes")
 }
 
 func TestRemotePlatforms(t *testing.T) {
@@ -169,7 +169,7 @@ func TestRemotePlatforms(t *testing.T) {
 	}
 	o.Platforms = []string{"linux/amd64"}
 	_, err := open(t, "registry.example/app:single", o)
-	wantProblem(t, err, problem.PlatformNotFound, "linux/arm64")
+	wantProblem(t, err, usererror.PlatformNotFound, "linux/arm64")
 	// Without platforms nobody asks.
 	f.asks = nil
 	i, _ := mustOpen(t, "registry.example/app:single", f.options())

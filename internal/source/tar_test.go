@@ -14,7 +14,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/multi-registry-push/multi-registry-push/internal/problem"
+	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
 func index(raw []byte) (*archive, error) { return indexTar(bytes.NewReader(raw), int64(len(raw)), nil) }
@@ -107,7 +107,7 @@ func TestBrokenTars(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := index(c.raw)
-			wantProblem(t, err, problem.SourceBroken, c.says)
+			wantProblem(t, err, usererror.SourceBroken, c.says)
 		})
 	}
 }
@@ -168,7 +168,7 @@ func TestLinks(t *testing.T) {
 	}
 	for name, says := range map[string]string{"x/circle": "without end", "x/out": "leads out", "x/absolute": "leads out", "x/hard": "leads out"} {
 		_, err := a.lookup(name)
-		wantProblem(t, err, problem.SourceBroken, says)
+		wantProblem(t, err, usererror.SourceBroken, says)
 	}
 	if _, err := a.lookup("x/dangling"); !errors.Is(err, fs.ErrNotExist) {
 		t.Error(err)
@@ -199,7 +199,7 @@ func TestThousandsOfEntries(t *testing.T) {
 	// Without end: the headers are generated while they are read.
 	header := tarOf(t, member{name: "a"})[:512]
 	_, err = indexTar(repeated(header), 1<<40, nil)
-	wantProblem(t, err, problem.SourceBroken, "more than 200000 entries")
+	wantProblem(t, err, usererror.SourceBroken, "more than 200000 entries")
 }
 
 // repeated is a file that repeats a block without end.

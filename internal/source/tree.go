@@ -8,7 +8,7 @@ import (
 	"path"
 	"strings"
 
-	"github.com/multi-registry-push/multi-registry-push/internal/problem"
+	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
 // tree is a set of files that are read in place: a folder or an archive.
@@ -49,7 +49,7 @@ func (f folder) lookup(name string) (file, error) {
 			return file{}, fs.ErrNotExist
 		}
 		if _, notLink := f.root.Readlink(name); notLink == nil { // as Bazel's rules write blobs of other targets
-			return file{}, problem.New(problem.SourceBroken, "", name+" is a link that leads out of the folder", "Copy the folder with `cp -rL`, which follows links, and name the copy.", err)
+			return file{}, usererror.New(usererror.SourceBroken, "", name+" is a link that leads out of the folder", "Copy the folder with `cp -rL`, which follows links, and name the copy.", err)
 		}
 		return file{}, broken(err, "%s cannot be read", name)
 	}
@@ -70,7 +70,7 @@ func (f folder) close() error { return f.root.Close() }
 // readAll reads a file of at most limit bytes into memory.
 func readAll(f file, name string, limit int64) ([]byte, error) {
 	if f.size > limit {
-		return nil, problem.New(problem.ManifestTooLarge, "", name+" is larger than 4 MiB", "", nil)
+		return nil, usererror.New(usererror.ManifestTooLarge, "", name+" is larger than 4 MiB", "", nil)
 	}
 	c, err := f.open()
 	if err != nil {

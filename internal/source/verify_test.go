@@ -11,7 +11,7 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
-	"github.com/multi-registry-push/multi-registry-push/internal/problem"
+	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
 // countingFile counts the bytes that are read of it.
@@ -110,15 +110,15 @@ func TestMismatchReachesEveryReaderBeforeTheEnd(t *testing.T) {
 	}
 	for _, r := range readers {
 		got, err := io.ReadAll(r)
-		wantProblem(t, err, problem.DigestMismatch, digestOf([]byte("other")).String(), digestOf(raw).String())
+		wantProblem(t, err, usererror.DigestMismatch, digestOf([]byte("other")).String(), digestOf(raw).String())
 		if len(got) >= len(raw) {
 			t.Error("the last byte was given out")
 		}
 	}
 	_, err := read(t.Context(), b, int64(len(raw)))
-	wantProblem(t, err, problem.DigestMismatch)
+	wantProblem(t, err, usererror.DigestMismatch)
 	_, err = read(t.Context(), b, int64(len(raw))-1)
-	wantProblem(t, err, problem.DigestMismatch)
+	wantProblem(t, err, usererror.DigestMismatch)
 }
 
 func TestEmptyBlob(t *testing.T) {
@@ -128,7 +128,7 @@ func TestEmptyBlob(t *testing.T) {
 		t.Errorf("%q, %v", got, err)
 	}
 	_, err = read(t.Context(), newBlob(t, nil, digestOf([]byte("x")), &count), 0)
-	wantProblem(t, err, problem.DigestMismatch)
+	wantProblem(t, err, usererror.DigestMismatch)
 }
 
 func TestFileThatShrinks(t *testing.T) {
@@ -137,9 +137,9 @@ func TestFileThatShrinks(t *testing.T) {
 		file{size: int64(len(raw)), open: func() (content, error) { return memory{bytes.NewReader(raw[:50_000])}, nil }})
 	must(t, err)
 	_, err = read(t.Context(), b, 0)
-	wantProblem(t, err, problem.SourceBroken, "byte 50000")
+	wantProblem(t, err, usererror.SourceBroken, "byte 50000")
 	_, err = read(t.Context(), b, 99_999)
-	wantProblem(t, err, problem.SourceBroken)
+	wantProblem(t, err, usererror.SourceBroken)
 }
 
 func TestReadingEndsWithItsContext(t *testing.T) {

@@ -6,7 +6,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/multi-registry-push/multi-registry-push/internal/problem"
+	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 	"github.com/multi-registry-push/multi-registry-push/test/standins"
 )
 
@@ -49,7 +49,7 @@ func TestProgramCreatesWhatIsMissing(t *testing.T) {
 func TestProgramDoesNotCreateUnasked(t *testing.T) {
 	n, g, e, r := newECR(t, standins.Everything()...)
 	o := r.do(t, n, g)
-	check(t, o, expect{"failed", "create-repository: true", problem.RepositoryMissing, ""}, ecrHost)
+	check(t, o, expect{"failed", "create-repository: true", usererror.RepositoryMissing, ""}, ecrHost)
 	if !strings.Contains(o.log, "ecr:CreateRepository") {
 		t.Errorf("the IAM action is not named:\n%s", o.log)
 	}
@@ -62,7 +62,7 @@ func TestProgramMayNotCreate(t *testing.T) {
 	n, g, e, r := newECR(t, "ecr:GetAuthorizationToken", "ecr:PutImage")
 	r.env = []string{"INPUT_CREATE-REPOSITORY=true"}
 	o := r.do(t, n, g)
-	check(t, o, expect{"failed", "Allow ecr:CreateRepository", problem.CannotCreate, ""}, ecrHost)
+	check(t, o, expect{"failed", "Allow ecr:CreateRepository", usererror.CannotCreate, ""}, ecrHost)
 	if len(e.Repositories()) != 1 {
 		t.Errorf("created: %v", e.Repositories())
 	}

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/multi-registry-push/multi-registry-push/internal/problem"
+	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 	"github.com/multi-registry-push/multi-registry-push/test/standins"
 )
 
@@ -33,7 +33,7 @@ func TestLookAlikesGetNothing(t *testing.T) {
 		ecrHost + ".evil.example":      {"aws-role: arn:aws:iam::123456789012:role/publisher"},
 	} {
 		r := run{tags: host + "/acme/app:1", items: items(append([]string{"registry: " + host}, keys...)...), oidc: true}
-		check(t, r.do(t, n, g), expect{"", "only, not for " + host, problem.InvalidAuth, ""}, host)
+		check(t, r.do(t, n, g), expect{"", "only, not for " + host, usererror.InvalidAuth, ""}, host)
 	}
 	if len(n.Asked()) > 0 || len(n.Strangers()) > 0 {
 		t.Errorf("asked %v, %v", n.Asked(), n.Strangers())
@@ -62,7 +62,7 @@ func TestUpperCaseOwner(t *testing.T) {
 	g := standins.NewGitHub(t, n)
 	r := run{tags: "ghcr.io/Acme-Corp/App:1.0", token: "ghs_right"}
 	o := r.do(t, n, g)
-	check(t, o, expect{"", "acme-corp/app", problem.InvalidTag, ""}, "ghcr.io")
+	check(t, o, expect{"", "acme-corp/app", usererror.InvalidTag, ""}, "ghcr.io")
 	if len(n.Asked()) > 0 {
 		t.Errorf("asked %v", n.Asked())
 	}

@@ -11,21 +11,21 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/authn"
 
-	"github.com/multi-registry-push/multi-registry-push/internal/auth"
-	"github.com/multi-registry-push/multi-registry-push/internal/problem"
+	"github.com/multi-registry-push/multi-registry-push/internal/credentials"
+	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 	"github.com/multi-registry-push/multi-registry-push/test/servers"
 	"github.com/multi-registry-push/multi-registry-push/test/standins"
 )
 
 // account returns a job with AWS, one registry and an item with a key that may do
 // these actions.
-func account(t *testing.T, may ...string) (*job, *standins.AWS, *standins.ECR, auth.Item) {
+func account(t *testing.T, may ...string) (*job, *standins.AWS, *standins.ECR, credentials.Item) {
 	j := newJob(t)
 	a := standins.NewAWS(t, j.net, j.github)
 	a.Now = j.clock.Now
 	e := a.Registry(ecrHost, ecrAPI, "123456789012", "eu-west-1")
 	id, key := a.User(may...)
-	return j, a, e, withKey(auth.Item{Line: 1, Registry: ecrHost, ECR: "auto"}, id, key)
+	return j, a, e, withKey(credentials.Item{Line: 1, Registry: ecrHost, ECR: "auto"}, id, key)
 }
 
 // Every form of host leads to the API of its partition and region, with a role as with a key.
@@ -53,8 +53,8 @@ func TestECRHosts(t *testing.T) {
 			key, secret := a.User(standins.Everything()...)
 			// The region is the host's, whatever the environment says.
 			j.set("AWS_REGION=ap-south-1")
-			for _, item := range []auth.Item{
-				withKey(auth.Item{Line: 1, Registry: tt.host, ECR: "auto"}, key, secret),
+			for _, item := range []credentials.Item{
+				withKey(credentials.Item{Line: 1, Registry: tt.host, ECR: "auto"}, key, secret),
 				{Line: 1, Registry: tt.host, ECR: "auto", AWSRole: value(a.Role)},
 			} {
 				if err := j.push(j.choose(j.resolver(item), tt.host, "acme/app").Auth, tt.host, "acme/app"); err != nil {
@@ -70,7 +70,7 @@ func TestECRPublic(t *testing.T) {
 	a := standins.NewAWS(t, j.net, j.github)
 	a.STS("sts.us-east-1.amazonaws.com", "sts.amazonaws.com")
 	e := a.PublicRegistry("acme")
-	item := auth.Item{Line: 1, Registry: e.Host, ECR: "auto", AWSRole: value(a.Role)}
+	item := credentials.Item{Line: 1, Registry: e.Host, ECR: "auto", AWSRole: value(a.Role)}
 	c := j.choose(j.resolver(item), e.Host, "acme/app")
 	if !c.NeedsCreate {
 		t.Error("ECR Public does not create repositories on push")
@@ -85,10 +85,10 @@ func TestECRPublic(t *testing.T) {
 		t.Error(err)
 	}
 	// Somebody else's alias is not ours to create in.
-	if _, err := c.CreateRepository(t.Context(), "other/tool", false); !problem.Is(err, problem.CannotCreate) || !strings.Contains(err.Error(), "public.ecr.aws/acme/tool") {
+	if _, err := c.CreateRepository(t.Context(), "other/tool", false); !usererror.Is(err, usererror.CannotCreate) || !strings.Contains(err.Error(), "public.ecr.aws/acme/tool") {
 		t.Errorf("got %v", err)
 	}
-	if _, err := c.CreateRepository(t.Context(), "alone", false); !problem.Is(err, problem.CannotCreate) {
+	if _, err := c.CreateRepository(t.Context(), "alone", false); !usererror.Is(err, usererror.CannotCreate) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -101,14 +101,14 @@ func TestSeveralAccountsAndRegions(t *testing.T) {
 		"111111111111.dkr.ecr.eu-west-1.amazonaws.com": "api.ecr.eu-west-1.amazonaws.com",
 		"222222222222.dkr.ecr.us-east-2.amazonaws.com": "api.ecr.us-east-2.amazonaws.com",
 	}
-	var items []auth.Item
+	var items []credentials.Item
 	for host, api := range apis {
 		e := a.Registry(host, api, host[:12], strings.Split(host, ".")[3])
 		for _, path := range []string{"a/one", "a/two", "b/three"} {
 			e.Add(path, standins.Repository{})
 		}
 		id, key := a.User(standins.Everything()...)
-		items = append(items, withKey(auth.Item{Line: len(items) + 1, Registry: host, ECR: "auto"}, id, key))
+		items = append(items, withKey(credentials.Item{Line: len(items) + 1, Registry: host, ECR: "auto"}, id, key))
 	}
 	r := j.resolver(items...)
 	var wg sync.WaitGroup
@@ -196,8 +196,8 @@ func TestDeniedActionsAreNamed(t *testing.T) {
 	j, _, e, item := account(t, "ecr:GetAuthorizationToken")
 	c := j.choose(j.resolver(item), ecrHost, "acme/app")
 	_, err := c.CreateRepository(t.Context(), "acme/app", false)
-	if !problem.Is(err, problem.CannotCreate) || !strings.Contains(problem.Advice(err), "ecr:CreateRepository") || !strings.Contains(err.Error(), ecrHost+"/acme/app") {
-		t.Errorf("%v; advice %q", err, problem.Advice(err))
+	if !usererror.Is(err, usererror.CannotCreate) || !strings.Contains(usererror.Advice(err), "ecr:CreateRepository") || !strings.Contains(err.Error(), ecrHost+"/acme/app") {
+		t.Errorf("%v; advice %q", err, usererror.Advice(err))
 	}
 	if len(e.Repositories()) > 0 {
 		t.Error("created all the same")
@@ -205,8 +205,8 @@ func TestDeniedActionsAreNamed(t *testing.T) {
 
 	j, _, _, item = account(t)
 	_, err = j.choose(j.resolver(item), ecrHost, "acme/app").Auth.Authorization()
-	if !problem.Is(err, problem.WrongCredentials) || !strings.Contains(problem.Advice(err), "ecr:GetAuthorizationToken") {
-		t.Errorf("%v; advice %q", err, problem.Advice(err))
+	if !usererror.Is(err, usererror.WrongCredentials) || !strings.Contains(usererror.Advice(err), "ecr:GetAuthorizationToken") {
+		t.Errorf("%v; advice %q", err, usererror.Advice(err))
 	}
 }
 
@@ -214,7 +214,7 @@ func TestWrongSecretKeyIsNotShown(t *testing.T) {
 	j, _, _, item := account(t, standins.Everything()...)
 	item = withKey(item, item.Username.Text, "not-the-right-secret-key")
 	_, err := j.choose(j.resolver(item), ecrHost, "acme/app").Auth.Authorization()
-	if !problem.Is(err, problem.WrongCredentials) || !strings.Contains(err.Error(), "InvalidSignatureException") {
+	if !usererror.Is(err, usererror.WrongCredentials) || !strings.Contains(err.Error(), "InvalidSignatureException") {
 		t.Errorf("got %v", err)
 	}
 	hides(t, err.Error(), "not-the-right-secret-key")
@@ -237,7 +237,7 @@ func TestRoleIsAssumedAgain(t *testing.T) {
 	a.Now, a.SessionLife = j.clock.Now, -time.Second
 	a.STS(stsHost, "sts.amazonaws.com")
 	a.Registry(ecrHost, ecrAPI, "123456789012", "eu-west-1")
-	c := j.choose(j.resolver(auth.Item{Line: 1, Registry: ecrHost, ECR: "auto", AWSRole: value(a.Role)}), ecrHost, "acme/app")
+	c := j.choose(j.resolver(credentials.Item{Line: 1, Registry: ecrHost, ECR: "auto", AWSRole: value(a.Role)}), ecrHost, "acme/app")
 	if _, err := c.CreateRepository(t.Context(), "acme/app", false); err == nil {
 		t.Error("AWS takes keys that have run out")
 	}
@@ -263,7 +263,7 @@ func TestEndpointVariables(t *testing.T) {
 	t.Cleanup(api.Close)
 	t.Cleanup(sts.Close)
 	j.set("AWS_ENDPOINT_URL_ECR="+api.URL, "AWS_ENDPOINT_URL_STS="+sts.URL)
-	item := auth.Item{Line: 1, Registry: ecrHost, ECR: "auto", AWSRole: value(a.Role)}
+	item := credentials.Item{Line: 1, Registry: ecrHost, ECR: "auto", AWSRole: value(a.Role)}
 	if err := j.push(j.choose(j.resolver(item), ecrHost, "acme/app").Auth, ecrHost, "acme/app"); err != nil {
 		t.Error(err)
 	}
@@ -321,7 +321,7 @@ func TestDefaultChain(t *testing.T) {
 		a.Subject = "repo:other/app"
 		set(t, j, "AWS_ROLE_ARN", a.Role, "AWS_ROLE_SESSION_NAME", "test", "AWS_WEB_IDENTITY_TOKEN_FILE", tokenFile(t, j, "sts.amazonaws.com"))
 		_, err := j.choose(j.resolver(), ecrHost, "acme/app").Auth.Authorization()
-		if !problem.Is(err, problem.WrongCredentials) || !strings.Contains(err.Error(), "AccessDenied") {
+		if !usererror.Is(err, usererror.WrongCredentials) || !strings.Contains(err.Error(), "AccessDenied") {
 			t.Errorf("got %v", err)
 		}
 		hides(t, err.Error(), j.github.Issued()...)
@@ -330,7 +330,7 @@ func TestDefaultChain(t *testing.T) {
 		j, _, _, _ := account(t)
 		set(t, j, "AWS_PROFILE", "gone")
 		_, err := j.choose(j.resolver(), ecrHost, "acme/app").Auth.Authorization()
-		if !problem.Is(err, problem.MissingCredentials) {
+		if !usererror.Is(err, usererror.MissingCredentials) {
 			t.Errorf("got %v", err)
 		}
 	})
@@ -338,14 +338,14 @@ func TestDefaultChain(t *testing.T) {
 		j, a, _, _ := account(t)
 		set(t, j, "AWS_ROLE_ARN", a.Role, "AWS_WEB_IDENTITY_TOKEN_FILE", t.TempDir()+"/gone")
 		_, err := j.choose(j.resolver(), ecrHost, "acme/app").Auth.Authorization()
-		if !problem.Is(err, problem.WrongCredentials) || !strings.Contains(err.Error(), "/gone") {
+		if !usererror.Is(err, usererror.WrongCredentials) || !strings.Contains(err.Error(), "/gone") {
 			t.Errorf("without its file: %v", err)
 		}
 		set(t, j, "AWS_ROLE_ARN", a.Role, "AWS_WEB_IDENTITY_TOKEN_FILE", tokenFile(t, j, "sts.amazonaws.com"), "AWS_MAX_ATTEMPTS", "1")
 		a.STS(stsHost, "sts.amazonaws.com")
 		j.net.Unplug(stsHost)
 		_, err = j.choose(j.resolver(), ecrHost, "acme/app").Auth.Authorization()
-		if !problem.Is(err, problem.Unreachable) {
+		if !usererror.Is(err, usererror.Unreachable) {
 			t.Errorf("without STS: %v", err)
 		}
 	})
@@ -353,7 +353,7 @@ func TestDefaultChain(t *testing.T) {
 		j, _, _, _ := account(t)
 		set(t, j, "AWS_ACCESS_KEY_ID", "AKIAWRONG", "AWS_SECRET_ACCESS_KEY", "wrong-secret-key")
 		_, err := j.choose(j.resolver(), ecrHost, "acme/app").Auth.Authorization()
-		if !problem.Is(err, problem.WrongCredentials) {
+		if !usererror.Is(err, usererror.WrongCredentials) {
 			t.Errorf("got %v", err)
 		}
 		hides(t, err.Error(), "wrong-secret-key")
@@ -381,17 +381,17 @@ func TestInstanceMetadata(t *testing.T) {
 		t.Fatal(err)
 	}
 	j.set("AWS_SHARED_CREDENTIALS_FILE=" + home + "/credentials")
-	if _, err := j.choose(j.resolver(), ecrHost, "acme/app").Auth.Authorization(); !problem.Is(err, problem.MissingCredentials) {
+	if _, err := j.choose(j.resolver(), ecrHost, "acme/app").Auth.Authorization(); !usererror.Is(err, usererror.MissingCredentials) {
 		t.Errorf("without ecr: true: %v", err)
 	}
-	item := auth.Item{Line: 1, Registry: ecrHost, ECR: "true"}
+	item := credentials.Item{Line: 1, Registry: ecrHost, ECR: "true"}
 	if err := j.push(j.choose(j.resolver(item), ecrHost, "acme/app").Auth, ecrHost, "acme/app"); err != nil {
 		t.Error(err)
 	}
 	// A machine of another cloud answers there, too, but has no AWS credentials.
 	metadata.Config.Handler = notFound{}
 	_, err := j.choose(j.resolver(item), ecrHost, "acme/app").Auth.Authorization()
-	if !problem.Is(err, problem.MissingCredentials) {
+	if !usererror.Is(err, usererror.MissingCredentials) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -403,9 +403,9 @@ func TestECRUnderAnotherName(t *testing.T) {
 	a := standins.NewAWS(t, j.net, j.github)
 	a.STS(stsHost, "sts.amazonaws.com")
 	a.Registry(host, ecrAPI, "123456789012", "eu-west-1").Add("acme/app", standins.Repository{})
-	item := auth.Item{Line: 1, Registry: host, ECR: "true", AWSRole: value(a.Role)}
+	item := credentials.Item{Line: 1, Registry: host, ECR: "true", AWSRole: value(a.Role)}
 	_, err := j.choose(j.resolver(item), host, "acme/app").Auth.Authorization()
-	if !problem.Is(err, problem.InvalidAuth) || !strings.Contains(problem.Advice(err), "AWS_REGION") {
+	if !usererror.Is(err, usererror.InvalidAuth) || !strings.Contains(usererror.Advice(err), "AWS_REGION") {
 		t.Errorf("without a region: %v", err)
 	}
 	j.set("AWS_REGION=eu-west-1")

@@ -14,9 +14,9 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/authn"
 
-	"github.com/multi-registry-push/multi-registry-push/internal/auth"
-	"github.com/multi-registry-push/multi-registry-push/internal/problem"
-	"github.com/multi-registry-push/multi-registry-push/internal/reference"
+	"github.com/multi-registry-push/multi-registry-push/internal/credentials"
+	"github.com/multi-registry-push/multi-registry-push/internal/imageref"
+	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 	"github.com/multi-registry-push/multi-registry-push/test/servers"
 	"github.com/multi-registry-push/multi-registry-push/test/standins"
 )
@@ -38,11 +38,11 @@ type provider struct {
 }
 
 type setUp struct {
-	item     auth.Item
+	item     credentials.Item
 	secrets  func() []string
 	distrust func() // makes the provider refuse the job
 	refusal  string // is in the error then
-	code     problem.Code
+	code     usererror.Code
 }
 
 func providers() []provider {
@@ -50,8 +50,8 @@ func providers() []provider {
 		m := standins.NewMicrosoft(j.t, j.net, j.github)
 		m.Now = j.clock.Now
 		return setUp{
-			item:    auth.Item{Line: 1, Registry: standins.AzureRegistry, AzureClient: value(m.Client), AzureTenant: value(m.Tenant)},
-			secrets: m.Sold, distrust: func() { m.Subject = "repo:other/app" }, refusal: "AADSTS70021", code: problem.OIDCRefused,
+			item:    credentials.Item{Line: 1, Registry: standins.AzureRegistry, AzureClient: value(m.Client), AzureTenant: value(m.Tenant)},
+			secrets: m.Sold, distrust: func() { m.Subject = "repo:other/app" }, refusal: "AADSTS70021", code: usererror.OIDCRefused,
 		}
 	}
 	google := func(account bool) func(*job) setUp {
@@ -59,8 +59,8 @@ func providers() []provider {
 			g := standins.NewGoogle(j.t, j.net, j.github)
 			g.Now = j.clock.Now
 			s := setUp{
-				item:    auth.Item{Line: 1, Registry: standins.GoogleRegistry, GCPProvider: value(g.Provider)},
-				secrets: g.Sold, distrust: func() { g.Subject = "repo:other/app" }, refusal: "attribute condition", code: problem.OIDCRefused,
+				item:    credentials.Item{Line: 1, Registry: standins.GoogleRegistry, GCPProvider: value(g.Provider)},
+				secrets: g.Sold, distrust: func() { g.Subject = "repo:other/app" }, refusal: "attribute condition", code: usererror.OIDCRefused,
 			}
 			if account {
 				s.item.GCPServiceAccount = value(g.Account)
@@ -75,27 +75,27 @@ func providers() []provider {
 			a := standins.NewAWS(j.t, j.net, j.github)
 			a.Now = j.clock.Now
 			a.Registry(ecrHost, ecrAPI, "123456789012", "eu-west-1").Add("acme/app", standins.Repository{})
-			s := setUp{item: auth.Item{Line: 1, Registry: ecrHost, ECR: "auto"}, secrets: a.Secrets}
+			s := setUp{item: credentials.Item{Line: 1, Registry: ecrHost, ECR: "auto"}, secrets: a.Secrets}
 			if role {
 				a.STS(stsHost, "sts.amazonaws.com")
 				s.item.AWSRole = value(a.Role)
-				s.distrust, s.refusal, s.code = func() { a.Subject = "repo:other/app" }, "Not authorized to perform sts:AssumeRoleWithWebIdentity", problem.OIDCRefused
+				s.distrust, s.refusal, s.code = func() { a.Subject = "repo:other/app" }, "Not authorized to perform sts:AssumeRoleWithWebIdentity", usererror.OIDCRefused
 				return s
 			}
 			id, key := a.User(standins.Everything()...)
 			item := withKey(s.item, id, key)
 			s.item = item
-			s.distrust, s.refusal, s.code = func() { a.Forget(id) }, "UnrecognizedClientException", problem.WrongCredentials
+			s.distrust, s.refusal, s.code = func() { a.Forget(id) }, "UnrecognizedClientException", usererror.WrongCredentials
 			return s
 		}
 	}
 	return []provider{
-		{"Docker Hub", reference.DockerHub, "acme/app", []string{standins.DockerHubIdentity}, time.Hour, func(j *job) setUp {
+		{"Docker Hub", imageref.DockerHub, "acme/app", []string{standins.DockerHubIdentity}, time.Hour, func(j *job) setUp {
 			d := standins.NewDockerHub(j.t, j.net, j.github)
 			d.Now = j.clock.Now
 			return setUp{
-				item:    auth.Item{Line: 1, Registry: reference.DockerHub, Username: value(d.Organization), DockerHubConnection: value(d.Connection)},
-				secrets: d.Sold, distrust: func() { d.Subject = "repo:other/app" }, refusal: "access_denied", code: problem.OIDCRefused,
+				item:    credentials.Item{Line: 1, Registry: imageref.DockerHub, Username: value(d.Organization), DockerHubConnection: value(d.Connection)},
+				secrets: d.Sold, distrust: func() { d.Subject = "repo:other/app" }, refusal: "access_denied", code: usererror.OIDCRefused,
 			}
 		}},
 		{"Google", standins.GoogleRegistry, "acme/images/app", []string{standins.GoogleSTS}, time.Hour, google(false)},
@@ -123,8 +123,8 @@ func TestUnknownAuthority(t *testing.T) {
 		transport.TLSClientConfig.RootCAs = x509.NewCertPool()
 		j.o.Transport = transport
 		_, err := j.choose(j.resolver(s.item), p.host, p.path).Auth.Authorization()
-		if !problem.Is(err, problem.UnknownAuthority) || !strings.Contains(problem.Advice(err), "SSL_CERT_FILE") || !strings.Contains(err.Error(), "certificate") {
-			t.Errorf("got %v\n%s", err, problem.Advice(err))
+		if !usererror.Is(err, usererror.UnknownAuthority) || !strings.Contains(usererror.Advice(err), "SSL_CERT_FILE") || !strings.Contains(err.Error(), "certificate") {
+			t.Errorf("got %v\n%s", err, usererror.Advice(err))
 		}
 		if slept := j.clock.Now().Sub(j.start); slept > 0 {
 			t.Errorf("it was tried again, for %s", slept)
@@ -208,10 +208,10 @@ func TestRefused(t *testing.T) {
 		c := j.choose(j.resolver(s.item), p.host, p.path)
 		for range 3 {
 			_, err := authn.Authorization(t.Context(), c.Auth)
-			if !problem.Is(err, s.code) || !strings.Contains(err.Error(), s.refusal) || !strings.Contains(err.Error(), p.host) && p.host != reference.DockerHub {
+			if !usererror.Is(err, s.code) || !strings.Contains(err.Error(), s.refusal) || !strings.Contains(err.Error(), p.host) && p.host != imageref.DockerHub {
 				t.Fatalf("got %v; want %q with the code %s", err, s.refusal, s.code)
 			}
-			if problem.Advice(err) == "" {
+			if usererror.Advice(err) == "" {
 				t.Error("no advice")
 			}
 			if len(err.Error()) > 700 {
@@ -229,12 +229,12 @@ func TestRefused(t *testing.T) {
 
 func TestGitHubRefuses(t *testing.T) {
 	each(t, func(t *testing.T, j *job, p provider, s setUp) {
-		if s.code != problem.OIDCRefused {
+		if s.code != usererror.OIDCRefused {
 			t.Skip("needs no OIDC token")
 		}
 		j.set("ACTIONS_ID_TOKEN_REQUEST_TOKEN=not-ours")
 		_, err := j.choose(j.resolver(s.item), p.host, p.path).Auth.Authorization()
-		if !problem.Is(err, problem.OIDCRefused) || !strings.Contains(err.Error(), "Bad credentials") {
+		if !usererror.Is(err, usererror.OIDCRefused) || !strings.Contains(err.Error(), "Bad credentials") {
 			t.Errorf("got %v", err)
 		}
 		hides(t, err.Error(), "not-ours")
@@ -243,7 +243,7 @@ func TestGitHubRefuses(t *testing.T) {
 
 // asked are the hosts of a provider, GitHub's first where it is one of them.
 func asked(j *job, p provider, s setUp) []string {
-	if s.code == problem.OIDCRefused {
+	if s.code == usererror.OIDCRefused {
 		return append([]string{j.github.Host()}, p.hosts...)
 	}
 	return p.hosts
@@ -278,7 +278,7 @@ func eachHost(t *testing.T, test func(t *testing.T, j *job, host string, account
 func TestUnreachable(t *testing.T) {
 	eachHost(t, func(t *testing.T, j *job, host string, account func() buyer) {
 		j.net.Unplug(host)
-		if err := account()(t.Context()); !problem.Is(err, problem.Unreachable) || !strings.Contains(err.Error(), host) {
+		if err := account()(t.Context()); !usererror.Is(err, usererror.Unreachable) || !strings.Contains(err.Error(), host) {
 			t.Errorf("got %v", err)
 		}
 	})
@@ -298,7 +298,7 @@ func TestFailingForLong(t *testing.T) {
 	eachHost(t, func(t *testing.T, j *job, host string, account func() buyer) {
 		j.net.Faults.Add(servers.Fault{Match: standins.At(host), Count: servers.Forever, Status: 500})
 		buy := account()
-		if err := buy(t.Context()); !problem.Is(err, problem.RegistryGaveUp) || !strings.Contains(err.Error(), host) {
+		if err := buy(t.Context()); !usererror.Is(err, usererror.RegistryGaveUp) || !strings.Contains(err.Error(), host) {
 			t.Errorf("got %v", err)
 		}
 		if n := j.times(host); n > 0 {
@@ -328,7 +328,7 @@ func TestSlow(t *testing.T) {
 			t.Fatalf("ended before %s was asked: %v", host, err)
 		}
 		cancel()
-		if err := <-done; err == nil || problem.Is(err, problem.OIDCRefused) || problem.Is(err, problem.WrongCredentials) {
+		if err := <-done; err == nil || usererror.Is(err, usererror.OIDCRefused) || usererror.Is(err, usererror.WrongCredentials) {
 			t.Errorf("cancelled while %s kept us waiting: %v", host, err)
 		}
 	})
@@ -340,7 +340,7 @@ func TestMalformed(t *testing.T) {
 		for _, body := range bodies {
 			j.net.Faults.Clear()
 			j.net.Faults.Add(servers.Fault{Match: standins.At(host), Count: servers.Forever, Status: http.StatusOK, Body: body})
-			var p *problem.Problem
+			var p *usererror.Problem
 			if err := account()(t.Context()); !errors.As(err, &p) {
 				t.Errorf("%q as the answer of %s: %v", body, host, err)
 			}
@@ -355,14 +355,14 @@ func TestNoAnswerInTime(t *testing.T) {
 			j.o.Timeout = 10 * time.Millisecond
 			s := p.setUp(j)
 			host := p.hosts[0]
-			if s.code == problem.OIDCRefused {
+			if s.code == usererror.OIDCRefused {
 				host = j.github.Host()
 			}
 			never := make(chan struct{})
 			defer close(never)
 			j.net.Faults.Add(servers.Fault{Match: standins.At(host), Count: servers.Forever, Wait: never, Pass: true})
 			_, err := j.choose(j.resolver(s.item), p.host, p.path).Auth.Authorization()
-			if !problem.Is(err, problem.Unreachable) || !strings.Contains(err.Error(), "no whole answer within 10ms") {
+			if !usererror.Is(err, usererror.Unreachable) || !strings.Contains(err.Error(), "no whole answer within 10ms") {
 				t.Errorf("got %v", err)
 			}
 		})

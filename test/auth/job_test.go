@@ -18,9 +18,9 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"go.uber.org/goleak"
 
-	"github.com/multi-registry-push/multi-registry-push/internal/auth"
-	"github.com/multi-registry-push/multi-registry-push/internal/reference"
-	"github.com/multi-registry-push/multi-registry-push/internal/secret"
+	"github.com/multi-registry-push/multi-registry-push/internal/credentials"
+	"github.com/multi-registry-push/multi-registry-push/internal/imageref"
+	"github.com/multi-registry-push/multi-registry-push/internal/redact"
 	"github.com/multi-registry-push/multi-registry-push/test/standins"
 )
 
@@ -71,18 +71,18 @@ type job struct {
 	github *standins.GitHub
 	clock  *clock
 	start  time.Time
-	vault  *secret.Vault
+	vault  *redact.Vault
 	env    map[string]string
-	o      auth.Options
+	o      credentials.Options
 }
 
 // newJob returns a job that may ask for OIDC tokens.
 func newJob(t *testing.T) *job {
 	n := standins.NewInternet(t)
-	j := &job{t: t, net: n, github: standins.NewGitHub(t, n), clock: newClock(), vault: secret.NewVault(nil), env: map[string]string{}}
+	j := &job{t: t, net: n, github: standins.NewGitHub(t, n), clock: newClock(), vault: redact.NewVault(nil), env: map[string]string{}}
 	j.start, j.github.Now = j.clock.Now(), j.clock.Now
 	j.set(j.github.Env()...)
-	j.o = auth.Options{
+	j.o = credentials.Options{
 		Vault: j.vault, Clock: j.clock, Transport: n.Transport(t),
 		Getenv: func(name string) string { return j.env[name] },
 	}
@@ -102,10 +102,10 @@ func (j *job) set(variables ...string) {
 }
 
 // resolver returns the resolver of the job with these items.
-func (j *job) resolver(items ...auth.Item) *auth.Resolver {
+func (j *job) resolver(items ...credentials.Item) *credentials.Resolver {
 	j.t.Helper()
 	j.o.Items = items
-	r, warnings := auth.NewResolver(j.o)
+	r, warnings := credentials.NewResolver(j.o)
 	if len(warnings) > 0 {
 		j.t.Errorf("warnings: %v", warnings)
 	}
@@ -113,9 +113,9 @@ func (j *job) resolver(items ...auth.Item) *auth.Resolver {
 }
 
 // choose returns the choice for a repository, which must not be a skip.
-func (j *job) choose(r *auth.Resolver, host, path string) auth.Choice {
+func (j *job) choose(r *credentials.Resolver, host, path string) credentials.Choice {
 	j.t.Helper()
-	c := r.For(j.t.Context(), reference.Repository{Host: host, Path: path})
+	c := r.For(j.t.Context(), imageref.Repository{Host: host, Path: path})
 	if c.Skip != "" {
 		j.t.Fatalf("%s/%s is skipped: %s", host, path, c.Skip)
 	}
@@ -129,7 +129,7 @@ func (j *job) push(a authn.Authenticator, host, path string) error {
 	if err != nil {
 		j.t.Fatal(err)
 	}
-	ref, err := name.ParseReference(reference.APIHost(host) + "/" + path + ":1")
+	ref, err := name.ParseReference(imageref.APIHost(host) + "/" + path + ":1")
 	if err != nil {
 		j.t.Fatal(err)
 	}
@@ -159,10 +159,10 @@ func hides(t *testing.T, text string, secrets ...string) {
 	}
 }
 
-func value(s string) auth.Value { return auth.Value{Set: true, Text: s} }
+func value(s string) credentials.Value { return credentials.Value{Set: true, Text: s} }
 
-func withKey(i auth.Item, user, password string) auth.Item {
-	i.Username, i.Password, i.PasswordSet = value(user), secret.New(password), true
+func withKey(i credentials.Item, user, password string) credentials.Item {
+	i.Username, i.Password, i.PasswordSet = value(user), redact.New(password), true
 	return i
 }
 
@@ -175,8 +175,8 @@ func sorted(m map[string]standins.Repository) []string {
 	return out
 }
 
-func repository(host, path string) reference.Repository {
-	return reference.Repository{Host: host, Path: path}
+func repository(host, path string) imageref.Repository {
+	return imageref.Repository{Host: host, Path: path}
 }
 
 // tokenFile writes an OIDC token of the job to a file, as Kubernetes does for its pods.

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/multi-registry-push/multi-registry-push/internal/problem"
+	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 	"github.com/multi-registry-push/multi-registry-push/test/standins"
 )
 
@@ -22,10 +22,10 @@ const (
 
 // expect is what a run must come to.
 type expect struct {
-	status  string       // of the registry; empty: the input is wrong, and no registry is reported
-	message string       // in the registry's reason or, if the input is wrong, in the log
-	code    problem.Code // of a failure
-	origin  string       // in the log, where something is pushed
+	status  string         // of the registry; empty: the input is wrong, and no registry is reported
+	message string         // in the registry's reason or, if the input is wrong, in the log
+	code    usererror.Code // of a failure
+	origin  string         // in the log, where something is pushed
 }
 
 // way is a kind of credential.
@@ -94,8 +94,8 @@ func ways(t *testing.T, n *standins.Internet, g *standins.GitHub) []way {
 			want: map[string]expect{
 				noItem: {"skipped", unset, "", ""}, optionsOnly: {"skipped", unset, "", ""},
 				isEmpty: {"skipped", "password in registry-auth is empty", "", ""}, isNull: {"skipped", "password in registry-auth is empty", "", ""},
-				partial: {"", "username needs password beside it", problem.InvalidAuth, ""},
-				wrong:   {"failed", "incorrect username or password", problem.WrongCredentials, ""},
+				partial: {"", "username needs password beside it", usererror.InvalidAuth, ""},
+				wrong:   {"failed", "incorrect username or password", usererror.WrongCredentials, ""},
 				right:   {"pushed", "", "", `token from registry-auth (user "acme")`},
 			},
 			secrets: func() []string { return []string{"right-password", "not-the-password"} },
@@ -106,7 +106,7 @@ func ways(t *testing.T, n *standins.Internet, g *standins.GitHub) []way {
 				noItem: {"skipped", unset, "", ""}, optionsOnly: {"skipped", unset, "", ""},
 				isEmpty: {"skipped", "password in registry-auth is empty", "", ""}, isNull: {"skipped", "password in registry-auth is empty", "", ""},
 				partial: {"skipped", "its item in registry-auth has no password, and DOCKERHUB_OIDC_CONNECTIONID is unset", "", ""},
-				wrong:   {"failed", "the token is not known", problem.WrongCredentials, ""},
+				wrong:   {"failed", "the token is not known", usererror.WrongCredentials, ""},
 				right:   {"pushed", "", "", `token from registry-auth (user "acme")`},
 			},
 			secrets: func() []string { return []string{"dckr_pat_right", "not-the-password"} },
@@ -128,7 +128,7 @@ func ways(t *testing.T, n *standins.Internet, g *standins.GitHub) []way {
 			want: map[string]expect{
 				noItem: {"skipped", unset, "", ""}, optionsOnly: {"skipped", unset, "", ""}, isEmpty: {"skipped", unset, "", ""},
 				isNull: {"skipped", unset, "", ""}, partial: {"skipped", unset, "", ""},
-				wrong: {"failed", "incorrect username or password", problem.WrongCredentials, ""},
+				wrong: {"failed", "incorrect username or password", usererror.WrongCredentials, ""},
 				right: {"pushed", "", "", `DOCKER_AUTH_CONFIG (user "deploy")`},
 			},
 			secrets: func() []string { return []string{"right-deploy-token", "not-the-password"} },
@@ -156,8 +156,8 @@ func ways(t *testing.T, n *standins.Internet, g *standins.GitHub) []way {
 				noItem:      {"skipped", "github-token is empty", "", ""},
 				optionsOnly: {"pushed", "", "", "github-token"},
 				isEmpty:     {"skipped", "username in registry-auth is empty", "", ""}, isNull: {"skipped", "password in registry-auth is empty", "", ""},
-				partial: {"", "password needs username beside it", problem.InvalidAuth, ""},
-				wrong:   {"failed", "incorrect username or password", problem.WrongCredentials, ""},
+				partial: {"", "password needs username beside it", usererror.InvalidAuth, ""},
+				wrong:   {"failed", "incorrect username or password", usererror.WrongCredentials, ""},
 				right:   {"pushed", "", "", "github-token"},
 			},
 			secrets: func() []string { return []string{"ghs_right", "ghs_wrong"} },
@@ -172,7 +172,7 @@ func ways(t *testing.T, n *standins.Internet, g *standins.GitHub) []way {
 			},
 			want: map[string]expect{
 				noItem: {"skipped", "github-token is empty", "", ""},
-				right:  {"failed", "packages: write", problem.NoPushPermission, ""},
+				right:  {"failed", "packages: write", usererror.NoPushPermission, ""},
 			},
 			secrets: func() []string { return []string{"ghs_reader"} },
 		},
@@ -181,8 +181,8 @@ func ways(t *testing.T, n *standins.Internet, g *standins.GitHub) []way {
 			want: map[string]expect{
 				noItem: {"skipped", "AWS credentials are unset", "", ""}, optionsOnly: {"skipped", "AWS credentials are unset", "", ""},
 				isEmpty: {"skipped", "password in registry-auth is empty", "", ""}, isNull: {"skipped", "password in registry-auth is empty", "", ""},
-				partial: {"", "username needs password beside it", problem.InvalidAuth, ""},
-				wrong:   {"failed", "InvalidSignatureException", problem.WrongCredentials, ""},
+				partial: {"", "username needs password beside it", usererror.InvalidAuth, ""},
+				wrong:   {"failed", "InvalidSignatureException", usererror.WrongCredentials, ""},
 				right:   {"pushed", "", "", "AWS access key from registry-auth"},
 			},
 			secrets: aws.Secrets,
@@ -208,7 +208,7 @@ func ways(t *testing.T, n *standins.Internet, g *standins.GitHub) []way {
 				noItem: {"skipped", "AWS credentials are unset", "", ""}, optionsOnly: {"skipped", "AWS credentials are unset", "", ""},
 				isEmpty: {"skipped", "AWS credentials are unset", "", ""}, isNull: {"skipped", "AWS credentials are unset", "", ""},
 				partial: {"skipped", "AWS credentials are unset", "", ""},
-				wrong:   {"failed", "InvalidSignatureException", problem.WrongCredentials, ""},
+				wrong:   {"failed", "InvalidSignatureException", usererror.WrongCredentials, ""},
 				right:   {"pushed", "", "", "AWS default chain"},
 			},
 			secrets: func() []string { return append(aws.Secrets(), "not-the-password") },
@@ -248,11 +248,11 @@ func keyless(name, host string, keys map[string]string, mark, other, refusal, or
 	w := way{name: name, host: host, keyless: true, add: add, secrets: secrets, want: map[string]expect{
 		noItem: {"skipped", unset, "", ""}, optionsOnly: {"skipped", unset, "", ""},
 		isEmpty: {"skipped", mark + " in registry-auth is empty", "", ""}, isNull: {"skipped", mark + " in registry-auth is empty", "", ""},
-		wrong: {"failed", refusal, problem.OIDCRefused, ""},
+		wrong: {"failed", refusal, usererror.OIDCRefused, ""},
 		right: {"pushed", "", "", origin},
 	}}
 	if lacks != "" {
-		w.want[partial] = expect{"", lacks, problem.InvalidAuth, ""}
+		w.want[partial] = expect{"", lacks, usererror.InvalidAuth, ""}
 	}
 	w.run = func(state string) run {
 		r := run{oidc: true}
@@ -282,12 +282,12 @@ func (w way) adjust(e expect, state string, fork, fail bool) expect {
 		switch {
 		case w.keyless && e.status != "" && (state == right || state == wrong):
 			e = expect{"skipped", "the job has no OIDC token: it runs for a pull request from a fork or by Dependabot", "", ""}
-		case e.code == problem.NoPushPermission && !fail:
+		case e.code == usererror.NoPushPermission && !fail:
 			e = expect{"skipped", "the job's own token may not push here", "", ""}
 		}
 	}
 	if fail && e.status == "skipped" {
-		e.status, e.code = "failed", problem.MissingCredentials
+		e.status, e.code = "failed", usererror.MissingCredentials
 		if state == optionsOnly && (w.keyless || w.name == "user name and password" || w.name == "Docker Hub token" || w.name == "AWS access key") {
 			// The only option in that item is required: false.
 			e.status, e.code = "skipped", ""
@@ -324,7 +324,7 @@ func TestMatrix(t *testing.T) {
 						if e.status != "pushed" && len(o.results.Registries) == 1 && len(o.results.Registries[0].Images) > 0 {
 							t.Errorf("there are images: %v", o.results.Registries[0].Images)
 						}
-						if (e.status == "" || e.code == problem.MissingCredentials) && len(n.Asked()) != before {
+						if (e.status == "" || e.code == usererror.MissingCredentials) && len(n.Asked()) != before {
 							t.Errorf("asked %v", n.Asked()[before:])
 						}
 						hides(t, o.all, append(w.secrets(), g.Issued()...)...)
@@ -383,7 +383,7 @@ func TestOIDCPermissionMissing(t *testing.T) {
 			r := w.run(right)
 			r.tags, r.oidc = w.host+"/acme/app:1", false
 			o := r.do(t, n, g)
-			check(t, o, expect{"failed", "id-token: write", problem.OIDCMissing, ""}, w.host)
+			check(t, o, expect{"failed", "id-token: write", usererror.OIDCMissing, ""}, w.host)
 		})
 	}
 }

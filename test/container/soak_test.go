@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	program "github.com/multi-registry-push/multi-registry-push/internal/action"
+	program "github.com/multi-registry-push/multi-registry-push/internal/app"
 	"github.com/multi-registry-push/multi-registry-push/test/images"
 	"github.com/multi-registry-push/multi-registry-push/test/servers"
 )

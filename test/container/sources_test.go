@@ -16,7 +16,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
-	program "github.com/multi-registry-push/multi-registry-push/internal/action"
+	program "github.com/multi-registry-push/multi-registry-push/internal/app"
 	"github.com/multi-registry-push/multi-registry-push/test/images"
 	"github.com/multi-registry-push/multi-registry-push/test/servers"
 )

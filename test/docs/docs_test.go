@@ -17,7 +17,7 @@ import (
 	"github.com/goccy/go-yaml"
 	"github.com/rhysd/actionlint"
 
-	"github.com/multi-registry-push/multi-registry-push/internal/action"
+	"github.com/multi-registry-push/multi-registry-push/internal/app"
 	"github.com/multi-registry-push/multi-registry-push/test/servers"
 )
 
@@ -182,7 +182,7 @@ func TestStepsOnAFork(t *testing.T) {
 						environ = append(environ, "INPUT_"+strings.ToUpper(key)+"="+onAFork(fmt.Sprint(value)))
 					}
 					var out bytes.Buffer
-					status := action.Main(context.Background(), action.Env{Environ: environ, Stdin: strings.NewReader(""), Stdout: &out, Stderr: &out, Definition: definition})
+					status := app.Main(context.Background(), app.Env{Environ: environ, Stdin: strings.NewReader(""), Stdout: &out, Stderr: &out, Definition: definition})
 					if status != 0 || !strings.Contains(out.String(), "Nothing was published") {
 						t.Errorf("exit status %d:\n%s", status, out.String())
 					}

@@ -18,7 +18,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/multi-registry-push/multi-registry-push/internal/action"
+	"github.com/multi-registry-push/multi-registry-push/internal/app"
 	"github.com/multi-registry-push/multi-registry-push/internal/report"
 	"github.com/multi-registry-push/multi-registry-push/test/servers"
 )
@@ -93,7 +93,7 @@ func (j job) runUntil(ctx context.Context, t testing.TB) outcome {
 	maps.Copy(environ, j.env)
 	definition := []byte(read(t, filepath.Join(here(t), "..", "..", "action.yml")))
 	var stdout, stderr bytes.Buffer
-	e := action.Env{Args: j.args, Stdin: strings.NewReader(""), Stdout: &stdout, Stderr: &stderr, Definition: definition,
+	e := app.Env{Args: j.args, Stdin: strings.NewReader(""), Stdout: &stdout, Stderr: &stderr, Definition: definition,
 		Version: "1.2.3", Commit: "0123456", GoVersion: "go1.26"}
 	if j.clock != nil {
 		e.Clock, e.Now, e.RetryBudget = j.clock, j.clock.Now, 20*time.Second
@@ -107,7 +107,7 @@ func (j job) runUntil(ctx context.Context, t testing.TB) outcome {
 	}
 	slices.Sort(e.Environ)
 
-	o := outcome{t: t, status: action.Main(ctx, e), stdout: stdout.String(), stderr: stderr.String(), summary: read(t, summary)}
+	o := outcome{t: t, status: app.Main(ctx, e), stdout: stdout.String(), stderr: stderr.String(), summary: read(t, summary)}
 	o.outputs = parseOutputs(t, read(t, output))
 	if raw := o.outputs["results"]; raw != "" {
 		if err := json.Unmarshal([]byte(raw), &o.results); err != nil {

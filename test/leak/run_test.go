@@ -13,7 +13,7 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/multi-registry-push/multi-registry-push/internal/action"
+	"github.com/multi-registry-push/multi-registry-push/internal/app"
 )
 
 func TestMain(m *testing.M) {
@@ -65,7 +65,7 @@ func runOver(t *testing.T, n *network, transport http.RoundTripper, workflow boo
 	var stdout, stderr recorder
 	o := outcome{firstMasks: -1}
 	n.first = func() { o.firstMasks = strings.Count(stdout.String(), "::add-mask::") }
-	o.status = action.Main(t.Context(), action.Env{
+	o.status = app.Main(t.Context(), app.Env{
 		Args: args, Environ: environ, Stdin: strings.NewReader(""), Stdout: &stdout, Stderr: &stderr, Definition: definition,
 		Transport: transport, Clock: &clock{now: time.Now()}, RetryBudget: 20 * time.Second,
 		LoginGrace: time.Millisecond, VerifyPauses: []time.Duration{},

@@ -13,7 +13,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"go.uber.org/goleak"
 
-	"github.com/multi-registry-push/multi-registry-push/internal/action"
+	"github.com/multi-registry-push/multi-registry-push/internal/app"
 	"github.com/multi-registry-push/multi-registry-push/test/light"
 )
 
@@ -106,7 +106,7 @@ func publish(t testing.TB, source *place, to []*place, tags ...string) {
 		}
 	}
 	var out bytes.Buffer
-	status := action.Main(t.Context(), action.Env{
+	status := app.Main(t.Context(), app.Env{
 		Args: []string{"--source", "docker://" + source.host + "/app:1", "--tags", strings.Join(names, "\n"), "--registry-auth", "-", "--summary", "false"},
 		// A folder of its own, so that the spool's limit does not depend on the machine's.
 		Environ: []string{"HOME=" + t.TempDir(), "TMPDIR=" + t.TempDir()},

@@ -13,8 +13,8 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/multi-registry-push/multi-registry-push/internal/blobcache"
 	"github.com/multi-registry-push/multi-registry-push/internal/registry"
-	"github.com/multi-registry-push/multi-registry-push/internal/spool"
 	"github.com/multi-registry-push/multi-registry-push/test/servers"
 )
 
@@ -109,9 +109,9 @@ func TestDownloads(t *testing.T) {
 								}
 							}
 							c := client(t, s, l, relieve)
-							sp, err := spool.New(spool.Options{
+							sp, err := blobcache.New(blobcache.Options{
 								Dir: t.TempDir(), Clock: &quick{}, RetryBudget: time.Minute, Retryable: registry.Retryable,
-								Notify: func(spool.Notice) { relieve() },
+								Notify: func(blobcache.Notice) { relieve() },
 							})
 							if err != nil {
 								t.Fatal(err)

@@ -18,7 +18,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
-	"github.com/multi-registry-push/multi-registry-push/internal/action"
+	"github.com/multi-registry-push/multi-registry-push/internal/app"
 	"github.com/multi-registry-push/multi-registry-push/test/images"
 	"github.com/multi-registry-push/multi-registry-push/test/servers"
 )
@@ -89,7 +89,7 @@ func mix(t *testing.T, seed uint64, source *servers.Server, destinations []*serv
 		return out.Write(p)
 	})
 	clock := &quick{}
-	env := action.Env{
+	env := app.Env{
 		Definition: definition, Stdin: strings.NewReader(""), Stdout: say, Stderr: say, GoVersion: "go",
 		Clock: clock, Stall: 500 * time.Millisecond,
 		Environ: []string{
@@ -104,7 +104,7 @@ func mix(t *testing.T, seed uint64, source *servers.Server, destinations []*serv
 	for _, c := range chaos {
 		going.Go(func() { c.run(ctx) })
 	}
-	status := action.Main(t.Context(), env)
+	status := app.Main(t.Context(), env)
 	stop()
 	going.Wait()
 	for i, l := range all {

@@ -1,0 +1,210 @@
+package app
+
+import (
+	"io"
+	"strconv"
+	"strings"
+	"sync"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/redact"
+	"github.com/multi-registry-push/multi-registry-push/internal/report"
+)
+
+// longestText bounds what one line of the log may hold, in bytes: whatever a registry
+// sends, the log stays readable.
+const longestText = 32 << 10
+
+// console is the one way to standard output and standard error. Whatever it is given
+// comes out as text: secrets as ***, control characters spelled out, and nothing that the
+// runner would take for a command except the commands that console itself writes. It is
+// safe for concurrent use.
+type console struct {
+	vault    *redact.Vault
+	workflow bool // a runner reads along and understands commands
+	debug    bool // RUNNER_DEBUG=1
+	colours  bool // standard output is a terminal that understands them
+
+	mu     sync.Mutex
+	out    io.Writer // standard output, or live bars above which lines are written
+	errors io.Writer
+}
+
+func newConsole(out, errors io.Writer, vars variables) *console {
+	c := &console{out: out, errors: errors, workflow: vars.workflow(), debug: vars.get("RUNNER_DEBUG") == "1"}
+	c.vault = redact.NewVault(c.mask)
+	return c
+}
+
+// redirect sends what follows to other writers and returns those before.
+func (c *console) redirect(out, errors io.Writer) (outBefore, errorsBefore io.Writer) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	outBefore, errorsBefore = c.out, c.errors
+	c.out, c.errors = out, errors
+	return outBefore, errorsBefore
+}
+
+// stream is where a text goes.
+type stream int
+
+const (
+	standard stream = iota
+	failures
+)
+
+// print shows one line of the report. In a workflow its kind becomes a command;
+// elsewhere errors and warnings go to standard error.
+func (c *console) print(l report.Line) {
+	if l.Kind == report.DebugLine && !c.debug {
+		return
+	}
+	if c.workflow {
+		c.printCommand(l)
+		return
+	}
+	switch l.Kind {
+	case report.GroupStart:
+		c.styled(standard, report.Strong, "== "+l.Text)
+	case report.GroupEnd, report.NoticeLine:
+		// What a notice says stands in the log already; a runner shows it elsewhere, too.
+	case report.ErrorLine:
+		c.text(failures, "error: "+titled(l))
+	case report.WarningLine:
+		c.text(failures, "warning: "+titled(l))
+	case report.DebugLine:
+		c.text(failures, "debug: "+l.Text)
+	default:
+		c.styled(standard, l.Style, l.Text)
+	}
+}
+
+func titled(l report.Line) string {
+	if l.Title == "" {
+		return l.Text
+	}
+	return l.Title + ": " + l.Text
+}
+
+func (c *console) printCommand(l report.Line) {
+	switch l.Kind {
+	case report.GroupStart:
+		c.command("group", "", l.Text)
+	case report.GroupEnd:
+		c.command("endgroup", "", "")
+	case report.ErrorLine:
+		c.command("error", l.Title, l.Text)
+	case report.WarningLine:
+		c.command("warning", l.Title, l.Text)
+	case report.NoticeLine:
+		c.command("notice", l.Title, l.Text)
+	case report.DebugLine:
+		c.command("debug", "", l.Text)
+	default:
+		c.text(standard, l.Text)
+	}
+}
+
+// text writes text, which may hold line breaks, as lines that are not commands.
+func (c *console) text(to stream, text string) { c.styled(to, report.Plain, text) }
+
+// styled is text in a style, where colours are understood. The text is made safe before.
+func (c *console) styled(to stream, style report.Style, text string) {
+	var b strings.Builder
+	for line := range strings.SplitSeq(strings.TrimSuffix(c.clean(text), "\n"), "\n") {
+		if line = defused(line); c.colours {
+			line = style.Paint(line)
+		}
+		b.WriteString(line)
+		b.WriteByte('\n')
+	}
+	c.write(to, b.String())
+}
+
+// command writes a workflow command (docs.github.com: "Workflow commands").
+func (c *console) command(name, title, text string) {
+	var b strings.Builder
+	b.WriteString("::" + name)
+	if title != "" {
+		b.WriteString(" title=" + propertyEscaper.Replace(defusedAnywhere(c.clean(title))))
+	}
+	b.WriteString("::" + dataEscaper.Replace(defusedAnywhere(c.clean(text))) + "\n")
+	c.write(standard, b.String())
+}
+
+// mask tells the runner to replace value by *** wherever it sees it from now on. It
+// writes nothing where no runner reads along: there the line would print the value. Of a
+// value of several lines the runner would mask each (actions/runner, ActionCommandManager),
+// also the "{" of a key file, and drop every output of the job that holds one; the vault
+// gives the lines that are worth it one by one.
+func (c *console) mask(value string) {
+	if c.workflow && !strings.ContainsAny(value, "\r\n") {
+		c.write(standard, "::add-mask::"+dataEscaper.Replace(value)+"\n")
+	}
+}
+
+func (c *console) write(to stream, s string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	w := c.out
+	if to == failures {
+		w = c.errors
+	}
+	_, _ = io.WriteString(w, s) // there is nowhere left to say that the log cannot be written
+}
+
+// clean takes secrets and everything but printable characters and line feeds out of a
+// text. Secrets are looked for again in what was spelled out, and the text is cut only then:
+// half a secret matches none of its forms.
+func (c *console) clean(text string) string {
+	text = c.vault.Redact(printable(c.vault.Redact(text)))
+	if len(text) > longestText {
+		text = strings.ToValidUTF8(text[:longestText], "") + "…"
+	}
+	return text
+}
+
+// printable spells out what a terminal or a browser would act on rather than show:
+// control characters (line feeds aside), invisible ones and those that turn the direction
+// of writing, and bytes that are no character at all.
+func printable(s string) string {
+	var b strings.Builder
+	for i, r := range s {
+		switch {
+		case r == utf8.RuneError:
+			_, size := utf8.DecodeRuneInString(s[i:])
+			if size == 1 {
+				b.WriteString(`\x` + strconv.FormatUint(uint64(s[i]>>4), 16) + strconv.FormatUint(uint64(s[i]&15), 16))
+			} else {
+				b.WriteRune(r)
+			}
+		case r == '\n' || unicode.IsPrint(r):
+			b.WriteRune(r)
+		case r == '\t':
+			b.WriteString("  ")
+		default:
+			q := strconv.QuoteRune(r)
+			b.WriteString(q[1 : len(q)-1])
+		}
+	}
+	return b.String()
+}
+
+// defused returns a line that the runner does not take for a command: those are :: at the
+// start, spaces before it allowed, and ##[ anywhere (actions/runner, ActionCommand).
+func defused(line string) string {
+	line = defusedAnywhere(line)
+	if rest := strings.TrimLeft(line, " "); strings.HasPrefix(rest, "::") {
+		return line[:len(line)-len(rest)] + ": :" + rest[2:]
+	}
+	return line
+}
+
+func defusedAnywhere(s string) string { return strings.ReplaceAll(s, "##[", "# #[") }
+
+// The runner's own escapes (actions/toolkit, command.ts).
+var (
+	dataEscaper     = strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A")
+	propertyEscaper = strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A", ":", "%3A", ",", "%2C")
+)

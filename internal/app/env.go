@@ -1,0 +1,64 @@
+// Package app is the program as GitHub starts it and as a command line starts it:
+// inputs become a request, what happens becomes a log, annotations, outputs, a summary
+// and an exit status. It is the only package that knows GitHub.
+package app
+
+import (
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/registry"
+)
+
+// Env is everything Main takes from the outside, so that tests can run the whole program
+// in their own process.
+type Env struct {
+	Args    []string // without the program's name
+	Environ []string // NAME=value, as os.Environ returns them
+	Stdin   io.Reader
+	Stdout  io.Writer
+	Stderr  io.Writer
+
+	Definition []byte // action.yml
+
+	Version   string // "1.2.3", or "" for one built by hand
+	Commit    string
+	GoVersion string
+
+	// Terminal says that Stdout is a terminal: progress is shown as live bars then.
+	Terminal bool
+	Width    int // of the terminal, in columns; 0 means 100
+
+	Now   func() time.Time // nil: time.Now
+	Clock registry.Clock   // for back-off and waits; nil: real
+	// Stall and RetryBudget are registry.Options' of the same name; 0 means their defaults.
+	Stall       time.Duration
+	RetryBudget time.Duration
+	// LoginGrace and VerifyPauses are replicate.Request's; 0 and nil mean its defaults.
+	LoginGrace   time.Duration
+	VerifyPauses []time.Duration
+	// Transport replaces the transport that requests are sent with; tests only.
+	Transport http.RoundTripper
+}
+
+// variables looks up environment variables. Of a name that is there twice the last wins,
+// as in a shell.
+type variables map[string]string
+
+func newVariables(environ []string) variables {
+	v := make(variables, len(environ))
+	for _, entry := range environ {
+		if name, value, ok := strings.Cut(entry, "="); ok && name != "" {
+			v[name] = value
+		}
+	}
+	return v
+}
+
+func (v variables) get(name string) string { return v[name] }
+
+// workflow reports whether the program runs as a step of a workflow: only then are
+// workflow commands understood, and only then would an unknown INPUT_ be a typo.
+func (v variables) workflow() bool { return v["GITHUB_ACTIONS"] == "true" }

@@ -1,0 +1,229 @@
+package app
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/redact"
+	"github.com/multi-registry-push/multi-registry-push/internal/report"
+	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
+)
+
+// actionDefinition is the real one: names and defaults are tested as they ship.
+func actionDefinition(t testing.TB) (*definition, []byte) {
+	t.Helper()
+	raw, err := os.ReadFile("../../action.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	def, err := parseDefinition(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return def, raw
+}
+
+func TestDefinition(t *testing.T) {
+	def, _ := actionDefinition(t)
+	want := []string{"source", "tags", "registry-auth", "github-token", "missing-credentials", "atomic", "immutable-tags", "platforms",
+		"referrers", "create-repository", "concurrency", "dry-run", "summary"}
+	if !slices.Equal(def.inputNames(), want) {
+		t.Errorf("inputs %q", def.inputNames())
+	}
+	for _, in := range def.Inputs {
+		if in.Description == "" || in.Required != (in.Name == "source" || in.Name == "tags") {
+			t.Errorf("%+v", in)
+		}
+	}
+	outputs := report.NewRecord(nil).Outputs()
+	if len(outputs) != len(def.Outputs) {
+		t.Errorf("%d outputs are documented, %d written", len(def.Outputs), len(outputs))
+	}
+	for _, o := range def.Outputs {
+		if _, ok := outputs[o.Name]; !ok || o.Description == "" {
+			t.Errorf("%+v", o)
+		}
+	}
+	for _, raw := range []string{"", "inputs: {}", "inputs: [", "inputs: {a: {required: maybe}}", "inputs: {'': {}}"} {
+		if _, err := parseDefinition([]byte(raw)); err == nil {
+			t.Errorf("%q is accepted", raw)
+		}
+	}
+}
+
+func read(t *testing.T, args, environ []string, stdin string) (*inputs, *settings, problems) {
+	t.Helper()
+	def, _ := actionDefinition(t)
+	var bad problems
+	a := parseArguments(def, args, &bad)
+	in := readInputs(t.Context(), def, a, newVariables(environ), strings.NewReader(stdin), &bad)
+	return in, parseSettings(in, func(string, redact.Text) {}, "", &bad), bad
+}
+
+func TestDefaults(t *testing.T) {
+	for name, environ := range map[string][]string{
+		"left out": nil,
+		"empty": {"GITHUB_ACTIONS=true", "INPUT_CONCURRENCY=", "INPUT_MISSING-CREDENTIALS=  ", "INPUT_ATOMIC=", "INPUT_SUMMARY=", "INPUT_GITHUB-TOKEN=",
+			"INPUT_PLATFORMS=", "INPUT_DRY-RUN=\n", "INPUT_IMMUTABLE-TAGS=", "INPUT_REGISTRY-AUTH=", "INPUT_REFERRERS=", "INPUT_CREATE-REPOSITORY="},
+	} {
+		_, s, bad := read(t, nil, environ, "")
+		if len(bad) > 0 {
+			t.Errorf("%s: %v", name, bad)
+		}
+		if s.Concurrency != 4 || s.FailOnMissing || s.Atomic || !s.Summary || !s.GitHubToken.IsZero() || s.DryRun || s.ImmutableTags != nil ||
+			s.Platforms != nil || s.Referrers || s.CreateRepository || !s.TagsEmpty {
+			t.Errorf("%s: %+v", name, s)
+		}
+	}
+}
+
+func TestWorkflowInputs(t *testing.T) {
+	_, s, bad := read(t, nil, []string{"GITHUB_ACTIONS=true", "INPUT_SOURCE= ./image.tar\n", "INPUT_TAGS=ghcr.io/me/app:1,me/app:1\n\n ghcr.io/me/app:1 \n/app:2\n",
+		"INPUT_GITHUB-TOKEN=ghs_x\n", "INPUT_MISSING-CREDENTIALS=Fail", "INPUT_ATOMIC=TRUE", "INPUT_IMMUTABLE-TAGS=.*", "INPUT_PLATFORMS=linux/amd64, linux/arm/v7\nlinux/amd64",
+		"INPUT_REFERRERS=true", "INPUT_CREATE-REPOSITORY=True", "INPUT_CONCURRENCY= 8 ", "INPUT_DRY-RUN=true", "INPUT_SUMMARY=false",
+		"INPUT_REGISTRY-AUTH=- registry:\n  password: x\n  username: y", "INPUT_ARGS=x", "INPUT_ENTRYPOINT=y", "source=ignored", "atomic=ignored"}, "")
+	if len(bad) > 0 {
+		t.Fatal(bad)
+	}
+	if s.Source != "./image.tar" || s.GitHubToken.Reveal() != "ghs_x" || !s.FailOnMissing || !s.Atomic || s.ImmutableTags == nil || !s.CreateImmutable ||
+		!slices.Equal(s.Platforms, []string{"linux/amd64", "linux/arm/v7"}) || !s.Referrers || !s.CreateRepository || s.Concurrency != 8 || !s.DryRun || s.Summary || s.TagsEmpty {
+		t.Errorf("%+v", s)
+	}
+	var got []string
+	for _, d := range s.Destinations {
+		got = append(got, d.Reference.String())
+	}
+	if strings.Join(got, " ") != "ghcr.io/me/app:1 docker.io/me/app:1" {
+		t.Errorf("destinations %q", got)
+	}
+	if len(s.Unconfigured) != 2 || s.Unconfigured[0].Input != "registry-auth" || s.Unconfigured[0].Text != "registry:" || s.Unconfigured[1].Text != "/app:2" || s.Unconfigured[1].Line != 4 {
+		t.Errorf("unconfigured %+v", s.Unconfigured)
+	}
+}
+
+func TestFlags(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "auth.yml")
+	if err := os.WriteFile(file, []byte("- registry: ghcr.io\n  username: me\n  password: from-file\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	in, s, bad := read(t, []string{"--source=oci:./x:1", "--tags", "me/app:1", "--tags", "me/app:2", "--registry-auth", "@" + file, "--github-token", "-",
+		"--atomic", "--dry-run", "false", "--referrers=true", "--concurrency", "2", "--summary", "--platforms", "all"},
+		[]string{"INPUT_SOURCE=loses", "INPUT_CONCURRENCY=9", "INPUT_MISSING_CREDENTIALS=fail", "INPUT_WHATEVER=x", "INPUT_GITHUB-TOKEN=loses"}, "ghp_stdin\n")
+	if len(bad) > 0 {
+		t.Fatal(bad)
+	}
+	if s.Source != "oci:./x:1" || len(s.Destinations) != 2 || len(s.Items) != 1 || s.Items[0].Password.Reveal() != "from-file" || s.GitHubToken.Reveal() != "ghp_stdin" ||
+		!s.Atomic || s.DryRun || !s.Referrers || s.Concurrency != 2 || !s.FailOnMissing || s.Platforms != nil {
+		t.Errorf("%+v", s)
+	}
+	if in.where("source") != "--source" || in.where("platforms") != "--platforms" || in.where("immutable-tags") != "immutable-tags" {
+		t.Error("a message would name a flag wrongly")
+	}
+}
+
+func TestWrongInputs(t *testing.T) {
+	workflow := func(inputs ...string) []string { return append(inputs, "GITHUB_ACTIONS=true") }
+	missing := filepath.Join(t.TempDir(), "missing")
+	for name, c := range map[string]struct {
+		args, environ []string
+		stdin         string
+		says, advises string
+		code          usererror.Code
+	}{
+		"typo of an input":      {environ: workflow("INPUT_ATOMC=true"), says: `"atomc"`, advises: "atomic", code: usererror.UnknownInput},
+		"underscore":            {environ: workflow("INPUT_DRY_RUN=true"), says: `"dry_run"`, advises: "dry-run", code: usererror.UnknownInput},
+		"lower case":            {environ: workflow("INPUT_atomic=true"), says: "INPUT_atomic", advises: "INPUT_ATOMIC", code: usererror.UnknownInput},
+		"mixed case":            {environ: workflow("INPUT_Dry-Run=true", "INPUT_DRY-RUN=false"), says: "INPUT_Dry-Run", advises: "with:", code: usererror.UnknownInput},
+		"unknown and empty":     {environ: workflow("INPUT_SORCE="), says: `"sorce"`, advises: "source", code: usererror.UnknownInput},
+		"far from any":          {environ: workflow("INPUT_FILE=x"), says: `"file"`, advises: "Known are source, tags", code: usererror.UnknownInput},
+		"typo of a flag":        {args: []string{"--dryrun"}, says: "--dryrun", advises: "--dry-run", code: usererror.UnknownInput},
+		"its value is not told": {args: []string{"--github-tokn", "c4nary"}, says: "--github-tokn", advises: "--github-token", code: usererror.UnknownInput},
+		"nor behind =":          {args: []string{"--pasword=c4nary"}, says: "--pasword", advises: "", code: usererror.UnknownInput},
+		"no flag":               {args: []string{"c4nary"}, says: "argument 1", advises: "--help", code: usererror.UnknownInput},
+		"one dash":              {args: []string{"-source", "x"}, says: "argument 1", advises: "--source", code: usererror.UnknownInput},
+		"value missing":         {args: []string{"--source"}, says: "--source: the value is missing", code: usererror.InvalidInput},
+		"value is a flag":       {args: []string{"--source", "--atomic"}, says: "--source: the value is missing", code: usererror.InvalidInput},
+		"twice":                 {args: []string{"--source", "a", "--source", "b"}, says: "--source comes twice", code: usererror.InvalidInput},
+		"secret as argument":    {args: []string{"--github-token", "c4nary"}, says: "--github-token", advises: "@FILE", code: usererror.InvalidInput},
+		"secret list, too":      {args: []string{"--registry-auth=c4nary"}, says: "--registry-auth", advises: "@FILE", code: usererror.InvalidInput},
+		"file missing":          {args: []string{"--registry-auth", "@" + missing}, says: "no such file", advises: "@FILE", code: usererror.InvalidInput},
+		"stdin for two":         {args: []string{"--registry-auth", "-", "--github-token", "-"}, says: "taken by --registry-auth", advises: "@FILE", code: usererror.InvalidInput},
+		"too much stdin":        {args: []string{"--github-token", "-"}, stdin: strings.Repeat("x", largestSecretFile+1), says: "more than 1024 KiB", code: usererror.InvalidInput},
+		"boolean":               {environ: workflow("INPUT_ATOMIC=yes"), says: `atomic: "yes" is not true or false`, code: usererror.InvalidInput},
+		"boolean flag":          {args: []string{"--atomic=1"}, says: `--atomic: "1"`, code: usererror.InvalidInput},
+		"choice":                {environ: workflow("INPUT_MISSING-CREDENTIALS=ignore"), says: `"ignore" is not skip or fail`, code: usererror.InvalidInput},
+		"number":                {environ: workflow("INPUT_CONCURRENCY=four"), says: `"four" is not a number from 1 to 64`, code: usererror.InvalidInput},
+		"number, too low":       {environ: workflow("INPUT_CONCURRENCY=0"), says: `"0"`, code: usererror.InvalidInput},
+		"number, too high":      {environ: workflow("INPUT_CONCURRENCY=1000000"), says: `"1000000"`, code: usererror.InvalidInput},
+		"expression":            {environ: workflow("INPUT_IMMUTABLE-TAGS=v(1"), says: "immutable-tags: error parsing regexp: missing closing )", advises: "RE2", code: usererror.InvalidInput},
+		"Perl's expressions":    {environ: workflow("INPUT_IMMUTABLE-TAGS=(?=x)"), says: "immutable-tags", advises: "RE2", code: usererror.InvalidInput},
+		"platform":              {environ: workflow("INPUT_PLATFORMS=linux/amd64\namd64"), says: `platforms, line 2: "amd64"`, advises: "OS/ARCHITECTURE", code: usererror.InvalidInput},
+		"all and one":           {environ: workflow("INPUT_PLATFORMS=all,linux/amd64"), says: "exclude each other", code: usererror.InvalidInput},
+		"upper case":            {environ: workflow("INPUT_TAGS=ghcr.io/me/a:1\nghcr.io/Me/app:1"), says: `tags, line 2, "ghcr.io/Me/app:1"`, advises: `"me/app"`, code: usererror.InvalidTag},
+		"bare word":             {environ: workflow("INPUT_TAGS=1.0.0"), says: "bare word", advises: "metadata-action", code: usererror.InvalidTag},
+		"digest":                {environ: workflow("INPUT_TAGS=me/a:1,me/app@sha256:" + strings.Repeat("0", 64)), says: "line 1", advises: "digest", code: usererror.InvalidTag},
+		"digest and tag":        {environ: workflow("INPUT_TAGS=me/app:1@sha256:" + strings.Repeat("0", 64)), says: "line 1", advises: "Write me/app:1: the digest", code: usererror.InvalidTag},
+		"comment":               {environ: workflow("INPUT_TAGS=me/app:1\n# that is all"), says: "line 2, \"# that is all\": a list of destinations holds no comments", advises: "Leave", code: usererror.InvalidTag},
+		"tag flag":              {args: []string{"--tags", "me/app:"}, says: `--tags, line 1, "me/app:"`, code: usererror.InvalidTag},
+		"item":                  {environ: workflow("INPUT_REGISTRY-AUTH=- usrname: c4nary"), says: `registry-auth, line 1, column 3: there is no key "usrname"`, advises: "username", code: usererror.UnknownInput},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, _, bad := read(t, c.args, c.environ, c.stdin)
+			if len(bad) != 1 {
+				t.Fatalf("%d problems: %v", len(bad), bad)
+			}
+			text, advice := bad[0].Error(), usererror.Advice(bad[0])
+			if !strings.Contains(text, c.says) || !strings.Contains(advice, c.advises) || !usererror.Is(bad[0], c.code) || advice == "" {
+				t.Errorf("got %q, %q", text, advice)
+			}
+			if strings.Contains(text+advice, "c4nary") {
+				t.Errorf("the value is repeated: %q, %q", text, advice)
+			}
+		})
+	}
+}
+
+// TestWrongInputsComeInOneOrder: whoever runs it again finds each message where it was.
+func TestWrongInputsComeInOneOrder(t *testing.T) {
+	_, _, bad := read(t, nil, []string{"GITHUB_ACTIONS=true", "INPUT_ATOMIC=x", "INPUT_REFERRERS=x", "INPUT_CREATE-REPOSITORY=x", "INPUT_DRY-RUN=x", "INPUT_SUMMARY=x",
+		"INPUT_REGISTRY-AUTH=- anonymous: x\n  insecure: x"}, "")
+	var got []string
+	for _, err := range bad {
+		got = append(got, regexp.MustCompile(`[a-z-]+(?:: "x"| is neither)`).FindString(err.Error()))
+	}
+	want := []string{"anonymous is neither", "insecure is neither", `atomic: "x"`, `referrers: "x"`, `create-repository: "x"`, `dry-run: "x"`, `summary: "x"`}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestNearest(t *testing.T) {
+	names := []string{"source", "tags", "registry-auth", "username", "password", "dry-run"}
+	for word, want := range map[string]string{"usrname": "username", "pasword": "password", "passwrod": "password", "DRY_RUN": "dry-run", "tag": "tags", "registryauth": "registry-auth", "xyzzy": "", "": "", strings.Repeat("x", 500): ""} {
+		if got := nearest(word, names); got != want {
+			t.Errorf("%q: got %q, want %q", word, got, want)
+		}
+	}
+}
+
+func FuzzInputs(f *testing.F) {
+	f.Add("--source=./x", "--tags", "me/app:1", "INPUT_ATOMIC=true")
+	f.Add("--dry-run", "false", "-", "INPUT_TAGS=/x:1,a b\n@")
+	f.Add("--platforms", "linux/amd64,all", "--help", "INPUT_=x")
+	def, _ := actionDefinition(f)
+	f.Fuzz(func(t *testing.T, a, b, c, variable string) {
+		var bad problems
+		args := parseArguments(def, []string{a, b, c}, &bad)
+		in := readInputs(t.Context(), def, args, newVariables([]string{variable, "GITHUB_ACTIONS=true"}), strings.NewReader("x"), &bad)
+		parseSettings(in, func(string, redact.Text) {}, "", &bad)
+		for _, err := range bad {
+			if len(err.Error()) > 4000 {
+				t.Errorf("a message of %d bytes", len(err.Error()))
+			}
+		}
+	})
+}

@@ -1,0 +1,163 @@
+package app
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/publish"
+	"github.com/multi-registry-push/multi-registry-push/internal/redact"
+	"github.com/multi-registry-push/multi-registry-push/internal/report"
+	"github.com/multi-registry-push/multi-registry-push/internal/source"
+	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
+)
+
+// Exit statuses of the contract; report.Record knows the third, 130 for cancelled.
+const (
+	exitOK     = 0
+	exitFailed = 1
+)
+
+// Main runs the program once and returns its exit status: 0 when no required registry
+// failed, 1 when one did or an input was wrong, 130 when ctx was cancelled. In each of
+// these cases it writes outputs and the summary.
+func Main(ctx context.Context, env Env) (status int) {
+	vars := newVariables(env.Environ)
+	out := newConsole(env.Stdout, env.Stderr, vars)
+	// no-color.org: any value but the empty one.
+	out.colours = env.Terminal && !out.workflow && vars.get("NO_COLOR") == "" && vars.get("TERM") != "dumb"
+	defer func() {
+		if p := recover(); p != nil {
+			out.text(failures, fmt.Sprintf("internal error, please report it: %v\n%s", p, debug.Stack()))
+			status = exitFailed
+		}
+	}()
+	def, err := parseDefinition(env.Definition)
+	if err != nil {
+		out.text(failures, err.Error())
+		return exitFailed
+	}
+	var bad problems
+	args := parseArguments(def, env.Args, &bad)
+	switch {
+	case args.help:
+		out.text(standard, helpText(def))
+		return exitOK
+	case args.version:
+		out.text(standard, versionText(env))
+		return exitOK
+	}
+	learnEnvironment(vars, out.vault)
+	in := readInputs(ctx, def, args, vars, env.Stdin, &bad)
+	set := parseSettings(in, out.vault.Learn, vars.get("GITHUB_ACTOR"), &bad)
+
+	s := newStep(env, vars, out, set)
+	request, plan := s.prepare(ctx, in, &bad)
+	s.emit(report.Started{At: s.at(), DryRun: set.DryRun})
+	switch {
+	case ctx.Err() != nil: // what was read by then may be half of it
+		s.emit(report.Cancelled{At: s.at()})
+		s.emit(report.Finished{At: s.at()})
+	case len(bad) > 0:
+		for _, err := range bad {
+			s.emit(report.RunFailed{At: s.at(), Err: err})
+		}
+		s.emit(report.Finished{At: s.at()})
+	default:
+		s.run(ctx, request, plan)
+	}
+	return s.finish(def)
+}
+
+// learnEnvironment makes those secrets of the job's environment known that package auth
+// has no use for: an error of a proxy or a provider could still repeat them.
+func learnEnvironment(vars variables, vault *redact.Vault) {
+	for _, name := range []string{"GITHUB_TOKEN", "ACTIONS_RUNTIME_TOKEN"} {
+		vault.Learn("", redact.New(vars.get(name)))
+	}
+	for _, name := range []string{"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy", "DOCKER_HOST"} {
+		user, password, written := userInfo(vars.get(name))
+		vault.Learn(user, redact.New(password))
+		vault.Learn("", redact.New(written))
+	}
+}
+
+// prepare makes the request and its plan. It sends nothing, and looks at the source only
+// if some registry is enabled, or if tags or registry-auth is too wrong to tell.
+func (s *step) prepare(ctx context.Context, in *inputs, bad *problems) (publish.Request, publish.Plan) {
+	if s.set.TagsEmpty && s.set.FailOnMissing {
+		bad.add(usererror.MissingCredentials, in.where("tags")+" is empty, and missing-credentials is fail", "Look at the step or variable that should have filled it.")
+	}
+	request := s.request()
+	plan := publish.NewPlan(ctx, request)
+	if !plan.Enabled() && !s.set.Undecided {
+		return request, plan
+	}
+	spec, err := source.Parse(s.set.Source, s.paths)
+	switch {
+	case s.set.Source == "":
+		bad.add(usererror.InvalidSource, in.where("source")+" is empty", "")
+	case err != nil:
+		*bad = append(*bad, err)
+	default:
+		s.open(&request, spec)
+		if err := source.Check(ctx, spec, s.sourceOptions(nil)); err != nil {
+			*bad = append(*bad, err)
+		}
+	}
+	return request, plan
+}
+
+// run carries the request out.
+func (s *step) run(ctx context.Context, request publish.Request, plan publish.Plan) {
+	for _, w := range s.warnings {
+		s.emit(report.Notice{At: s.at(), Warning: true, Text: w})
+	}
+	if s.set.TagsEmpty {
+		s.emit(report.Notice{At: s.at(), Warning: true, Text: "tags is empty: there is nothing to do"})
+	}
+	progress := s.startProgress()
+	defer progress.stop()
+	publish.Run(ctx, request, plan, func(e report.Event) {
+		if _, last := e.(report.Finished); last {
+			progress.stop() // the closing table belongs below the bars, not above them
+		}
+		s.emit(e)
+	})
+}
+
+// finish writes outputs and summary and returns the exit status.
+func (s *step) finish(def *definition) int {
+	status := s.record.ExitStatus()
+	if path := s.vars.get("GITHUB_OUTPUT"); path != "" {
+		values := s.record.Outputs()
+		var names []string
+		for _, o := range def.Outputs {
+			names = append(names, o.Name)
+			values[o.Name] = s.out.vault.Redact(values[o.Name])
+		}
+		if err := appendOutputs(s.paths.Map(path), names, values); err != nil {
+			s.out.print(report.Line{Kind: report.ErrorLine, Title: "Outputs are missing", Text: fmt.Sprintf("writing the step's outputs: %v", err)})
+			status = cmp.Or(status, exitFailed)
+		}
+	}
+	if path := s.vars.get("GITHUB_STEP_SUMMARY"); path != "" && s.set.Summary {
+		text := s.out.vault.Redact(s.record.Markdown(report.MaxSummary))
+		if err := appendFile(s.paths.Map(path), strings.TrimRight(text, "\n")+"\n"); err != nil {
+			s.out.print(report.Line{Kind: report.WarningLine, Title: "The job summary is missing", Text: fmt.Sprintf("writing the job summary: %v", err)})
+		}
+	}
+	return status
+}
+
+func (s *step) at() report.At { return report.At{Time: s.now()} }
+
+func nowOr(now func() time.Time) func() time.Time {
+	if now == nil {
+		return time.Now
+	}
+	return now
+}

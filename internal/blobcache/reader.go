@@ -1,0 +1,234 @@
+package blobcache
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
+)
+
+// reader reads a blob for a claim: what is held from the spool, what is not from the
+// source. Close may be called while Read runs, as net/http does.
+type reader struct {
+	claim  *Claim
+	ctx    context.Context
+	cancel context.CancelFunc
+
+	// Guarded by the spool's mutex.
+	off     int64
+	direct  *stream // not nil while it reads from the source by itself
+	reading bool    // Read is using direct
+	closed  bool
+}
+
+// Read waits until there is at least one byte.
+func (r *reader) Read(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	b := r.claim.blob
+	s := b.spool
+	s.mu.Lock()
+	for {
+		if err := r.failed(); err != nil {
+			s.unlock()
+			return 0, err
+		}
+		if r.direct != nil {
+			return r.readDirect(p) // unlocks
+		}
+		if r.off == b.size && b.complete {
+			s.unlock()
+			return 0, io.EOF
+		}
+		if g := b.at(r.off); g != nil {
+			return r.readSegment(g, p) // unlocks
+		}
+		if r.off < b.written {
+			if err := r.goDirect(); err != nil {
+				s.unlock()
+				return 0, err
+			}
+			continue
+		}
+		changed := b.changed.wait()
+		s.unlock()
+		select {
+		case <-changed:
+		case <-r.ctx.Done():
+		}
+		s.mu.Lock()
+	}
+}
+
+// failed returns why nothing can be read any more.
+func (r *reader) failed() error {
+	b := r.claim.blob
+	switch {
+	case r.closed:
+		return os.ErrClosed
+	case b.err != nil:
+		return b.err
+	case r.claim.released:
+		return errReleased
+	}
+	return context.Cause(r.ctx)
+}
+
+// readSegment reads from g, which holds the reader's offset. The mutex is held, and not any more when it returns.
+func (r *reader) readSegment(g *segment, p []byte) (int, error) {
+	b := r.claim.blob
+	s := b.spool
+	p = p[:min(int64(len(p)), g.end-r.off)]
+	off := r.off
+	g.refs++
+	s.unlock()
+	n, err := g.read(p, off)
+	s.mu.Lock()
+	defer s.unlock()
+	if g.refs--; g.dead && g.refs == 0 {
+		s.garbage = append(s.garbage, g)
+	}
+	if err != nil {
+		return 0, err
+	}
+	r.advance(n)
+	return n, nil
+}
+
+// advance moves the reader's offset and wakes the fetches that this may help.
+func (r *reader) advance(n int) {
+	b := r.claim.blob
+	s := b.spool
+	before := b.written - r.off
+	r.off += int64(n)
+	after := b.written - r.off
+	if after < s.window {
+		r.claim.detached = false // it has caught up
+	}
+	if s.waiting > 0 && (after == 0 || before >= s.window && after < s.window || b.at(r.off) != b.at(r.off-int64(n))) {
+		s.space.broadcast()
+	}
+}
+
+// goDirect makes the reader read from the source, from the last mark on, because
+// what it needs is not held any more.
+func (r *reader) goDirect() error {
+	b := r.claim.blob
+	s := b.spool
+	st, err := newStream(r.ctx, b, b.markBefore(r.off), func() {
+		s.mu.Lock()
+		s.stats.Resumed++
+		s.mu.Unlock()
+	})
+	if err != nil {
+		return err
+	}
+	r.direct = st
+	return nil
+}
+
+// readDirect reads from the source until what follows is held again. The
+// mutex is held, and not any more when it returns.
+func (r *reader) readDirect(p []byte) (int, error) {
+	b := r.claim.blob
+	s := b.spool
+	st, off := r.direct, r.off
+	next, marked := b.markAfter(off)
+	r.reading = true
+	s.unlock()
+
+	n, err := 0, skip(st, off, s)
+	if err == nil {
+		if marked {
+			p = p[:min(int64(len(p)), next.pos-off)]
+		}
+		n, err = st.Read(p)
+		if marked && st.pos == next.pos && !st.agrees(next) {
+			n, err = 0, usererror.New(usererror.DigestMismatch, "",
+				fmt.Sprintf("%s: its first %d bytes are not what they were before", st.name(), st.pos), "", nil)
+		}
+	}
+
+	s.mu.Lock()
+	defer s.unlock()
+	r.reading = false
+	s.stats.Refetched += int64(n)
+	r.off += int64(n)
+	// Only at a mark is it sure that these are the bytes that the others got.
+	held := marked && r.off == next.pos && (b.at(r.off) != nil || r.off == b.written)
+	if r.closed || err != nil || held {
+		s.garbage = append(s.garbage, st)
+		if held && err == nil {
+			r.direct = nil
+			r.claim.detached = false
+		}
+	}
+	return n, err
+}
+
+// skip reads up to offset: marks lie apart.
+func skip(st *stream, offset int64, s *Spool) error {
+	if st.pos == offset {
+		return nil
+	}
+	buf := s.buffer()
+	defer s.buffers.Put(buf)
+	for st.pos < offset {
+		n, err := st.Read((*buf)[:min(int64(len(*buf)), offset-st.pos)])
+		s.mu.Lock()
+		s.stats.Refetched += int64(n)
+		s.mu.Unlock()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// WriteTo writes the rest of the blob to w, in large pieces.
+func (r *reader) WriteTo(w io.Writer) (int64, error) {
+	s := r.claim.blob.spool
+	buf := s.buffer()
+	defer s.buffers.Put(buf)
+	var total int64
+	for {
+		n, err := r.Read(*buf)
+		if n > 0 {
+			m, err := w.Write((*buf)[:n])
+			total += int64(m)
+			if err != nil {
+				return total, err
+			}
+		}
+		if err == io.EOF {
+			return total, nil
+		}
+		if err != nil {
+			return total, err
+		}
+	}
+}
+
+// Close ends the reader; a Read that waits returns an error.
+func (r *reader) Close() error {
+	c := r.claim
+	s := c.blob.spool
+	s.mu.Lock()
+	defer s.unlock()
+	if r.closed {
+		return nil
+	}
+	r.closed = true
+	r.cancel()
+	if r.direct != nil && !r.reading {
+		s.garbage = append(s.garbage, r.direct)
+	}
+	c.pos = r.off
+	c.readers = slices.DeleteFunc(c.readers, func(other *reader) bool { return other == r })
+	s.space.broadcast() // others may have waited behind it
+	return nil
+}

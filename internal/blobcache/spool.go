@@ -1,0 +1,227 @@
+// Package blobcache reads a blob of a remote source once and lets any number of
+// destinations read it again: while it is still arriving, each at its own pace,
+// from any offset.
+//
+// Bytes go from the source through one hash into unlinked temporary files (small
+// blobs into memory) and from there to the readers. The last bytes of a blob are
+// shown to nobody before its digest has been found right.
+//
+// The space is bounded. As long as less than half of it is in use, a blob is kept
+// until its last claim is released, so that an upload that has to start again
+// costs the source nothing. Above that, what all readers have read is freed, and
+// the source is read no faster than the fastest reader. When even that is not
+// enough, the slowest reader is detached: what it needs is no longer kept for it, it
+// reads that from the source by itself, and holds nobody back.
+package blobcache
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"crypto/sha512"
+	"fmt"
+	"hash"
+	"os"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+)
+
+const (
+	kib = 1 << 10
+	mib = 1 << 20
+	gib = 1 << 30
+
+	defaultLimit = 4 * gib
+	tmpfsLimit   = 256 * mib
+	minLimit     = 4 * mib
+)
+
+// Options are the settings of a spool. The zero value is usable.
+type Options struct {
+	Dir         string               // folder of the temporary files; empty means $TMPDIR, else /tmp
+	Limit       int64                // bytes on disk at any time; 0 means 4 GiB, less where the folder is small or a tmpfs
+	MemoryBelow int64                // smaller blobs stay in memory; 0 means 1 MiB, negative none
+	MemoryLimit int64                // bytes of blobs in memory; 0 means 16 MiB
+	Fetches     int                  // blobs being read from the source at a time; 0 means 8
+	RetryBudget time.Duration        // how long a broken source is tried again without progress; 0 means 3 minutes
+	Retryable   func(err error) bool // whether an error of the source is worth another attempt; nil means Retryable
+	Clock       Clock                // nil means the real one
+	Notify      func(Notice)         // nil means nobody wants to know; must not call the spool
+}
+
+// Notice is something that a person may want to know while it goes on.
+type Notice struct {
+	Text string
+}
+
+// Stats are totals since the spool was made.
+type Stats struct {
+	Fetched   int64 // bytes received from the source for the first time
+	Refetched int64 // bytes received again, for readers that were detached or went back
+	Resumed   int64 // times that the source was asked again because it broke off or did not answer
+	Detached  int64 // readers that were detached because the disk's limit was reached
+	Disk      int64 // bytes on disk now
+	PeakDisk  int64 // most bytes on disk at any time
+	Memory    int64 // bytes of blobs in memory now
+}
+
+// Spool holds the blobs of one run.
+type Spool struct {
+	dir         string
+	note        string
+	limit       int64 // of disk: never exceeded
+	soft        int64 // of disk: above it what was read is freed and fetches wait for their readers
+	window      int64 // a reader that is less than this behind the fetch is hungry
+	slack       int64 // kept behind the slowest reader where possible: what a broken connection loses
+	segment     int64 // largest temporary file
+	memoryBelow int64
+	memoryLimit int64
+	fetches     int
+	retry       retry
+
+	ctx     context.Context // of everything that the spool runs
+	cancel  context.CancelFunc
+	running sync.WaitGroup
+	buffers sync.Pool
+	create  func(dir string, start int64) (*segment, error)
+
+	mu      sync.Mutex // guards what follows, and the guarded part of blobs, claims and readers
+	closed  bool
+	blobs   map[*Blob]struct{}     // that hold, or may come to hold, space
+	large   slots                  // fetches to disk
+	small   slots                  // fetches to memory: these never wait behind large ones
+	space   signal                 // something changed for a fetch that waits
+	waiting int                    // fetches that wait for it
+	garbage []interface{ close() } // segments and streams, to be closed when the mutex is free
+	stats   Stats
+}
+
+// New makes a spool. It creates no file yet.
+func New(o Options) (*Spool, error) {
+	dir := cmp.Or(o.Dir, os.TempDir())
+	if info, err := os.Stat(dir); err != nil {
+		return nil, diskError(dir, err)
+	} else if !info.IsDir() {
+		return nil, diskError(dir, syscall.ENOTDIR)
+	}
+	limit, note := o.Limit, ""
+	if limit <= 0 {
+		limit, note = limitOf(dir)
+	}
+	limit = max(limit, minLimit)
+	s := &Spool{
+		dir:         dir,
+		note:        note,
+		limit:       limit,
+		soft:        limit / 2,
+		window:      min(8*mib, limit/16),
+		slack:       min(8*mib, limit/32),
+		segment:     min(32*mib, limit/64),
+		memoryBelow: cmp.Or(o.MemoryBelow, 1*mib),
+		memoryLimit: cmp.Or(o.MemoryLimit, 16*mib),
+		fetches:     cmp.Or(o.Fetches, 8),
+		retry: retry{
+			budget:    cmp.Or(o.RetryBudget, 3*time.Minute),
+			retryable: o.Retryable,
+			clock:     o.Clock,
+			notify:    o.Notify,
+		},
+		blobs: make(map[*Blob]struct{}),
+	}
+	if s.retry.retryable == nil {
+		s.retry.retryable = Retryable
+	}
+	if s.retry.clock == nil {
+		s.retry.clock = realClock{}
+	}
+	if s.retry.notify == nil {
+		s.retry.notify = func(Notice) {}
+	}
+	s.create = newSegment
+	s.large.free, s.small.free = s.fetches, s.fetches
+	size := int(min(bufferSize, s.segment))
+	s.buffers.New = func() any { b := make([]byte, size); return &b }
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	return s, nil
+}
+
+// limitOf returns the limit for a folder, and what is to be said about it.
+func limitOf(dir string) (limit int64, note string) {
+	free, memory, ok := folder(dir)
+	if !ok {
+		return defaultLimit, ""
+	}
+	return limitFor(dir, free, memory)
+}
+
+func limitFor(dir string, free int64, memory bool) (limit int64, note string) {
+	limit = max(free/4*3, minLimit)
+	switch {
+	case memory:
+		limit = min(limit, tmpfsLimit)
+		return limit, fmt.Sprintf("%s is in memory (tmpfs): the spool uses at most %d MiB of it; point TMPDIR at a disk to give it more", dir, limit/mib)
+	case limit < defaultLimit:
+		return limit, fmt.Sprintf("%s has %d MiB free: the spool uses at most %d MiB of it", dir, free/mib, limit/mib)
+	}
+	return defaultLimit, ""
+}
+
+// Note says what is unusual about the spool's folder, or "".
+func (s *Spool) Note() string { return s.note }
+
+// Limit returns the most bytes that the spool ever has on disk.
+func (s *Spool) Limit() int64 { return s.limit }
+
+// Stats returns the totals so far.
+func (s *Spool) Stats() Stats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.stats
+}
+
+// Blob adds a blob that as many destinations as claims may read. Nothing is
+// fetched before the first of them opens it. Its space is freed when as many
+// claims have been released.
+func (s *Spool) Blob(d v1.Descriptor, source Opener, claims int) *Blob {
+	b := &Blob{spool: s, source: source, digest: d.Digest, size: d.Size, claims: make([]*Claim, claims)}
+	for i := range b.claims {
+		b.claims[i] = &Claim{blob: b}
+	}
+	b.unmade = slices.Clone(b.claims)
+	return b
+}
+
+// Close cancels what still runs, waits for it, and frees all files. Readers that
+// are still open return an error.
+func (s *Spool) Close() error {
+	s.cancel()
+	s.mu.Lock()
+	s.closed = true
+	for b := range s.blobs {
+		b.fail(errClosed)
+	}
+	s.mu.Unlock()
+	s.running.Wait()
+	s.mu.Lock()
+	defer s.unlock()
+	for b := range s.blobs {
+		b.drop()
+	}
+	return nil
+}
+
+// newHash returns the hash that digests of d's kind are made with, nil for one
+// that is unknown here.
+func newHash(d v1.Hash) hash.Hash {
+	switch d.Algorithm {
+	case "sha256":
+		return sha256.New()
+	case "sha512":
+		return sha512.New()
+	}
+	return nil
+}

@@ -1,0 +1,189 @@
+package blobcache
+
+import (
+	"bytes"
+	"context"
+	"encoding"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"time"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
+)
+
+// stream is one reading of a blob from the source, from any offset to its end, over
+// as many attempts as that takes. It hashes what it reads and does not return the
+// last byte of a blob whose digest is wrong.
+type stream struct {
+	ctx     context.Context
+	blob    *Blob
+	retry   *retry
+	resumed func() // called before every attempt but the first
+
+	sum      hash.Hash // of all bytes before pos
+	pos      int64
+	body     io.ReadCloser
+	failures int       // in a row, without a byte between them
+	ends     int       // of these, attempts that ended cleanly, but too early
+	since    time.Time // of the first of them
+	err      error     // sticky
+}
+
+// mark is the state of a blob's hash at a position, so that the bytes from there on can be read
+// and checked again without those before.
+type mark struct {
+	pos   int64
+	state []byte
+}
+
+// newStream reads blob from m on; the zero mark is the blob's beginning.
+func newStream(ctx context.Context, b *Blob, m mark, resumed func()) (*stream, error) {
+	st := &stream{ctx: ctx, blob: b, retry: &b.spool.retry, resumed: resumed, sum: newHash(b.digest), pos: m.pos}
+	if st.sum == nil {
+		return nil, usererror.New(usererror.SourceUnsupported, "",
+			fmt.Sprintf("%s: digests of the kind %q cannot be checked", st.name(), b.digest.Algorithm), "", nil)
+	}
+	if m.pos > 0 {
+		if err := st.sum.(encoding.BinaryUnmarshaler).UnmarshalBinary(m.state); err != nil {
+			return nil, fmt.Errorf("%s: %w", st.name(), err)
+		}
+	}
+	return st, nil
+}
+
+// appendState appends the hash's state to b.
+func (st *stream) appendState(b []byte) ([]byte, error) {
+	return st.sum.(encoding.BinaryAppender).AppendBinary(b)
+}
+
+// agrees reports whether the bytes before m are those that m was made after.
+func (st *stream) agrees(m mark) bool {
+	state, err := st.appendState(nil)
+	return err == nil && bytes.Equal(state, m.state)
+}
+
+// Read returns bytes of the blob, and io.EOF only behind a blob that has its digest.
+func (st *stream) Read(p []byte) (int, error) {
+	if st.err != nil {
+		return 0, st.err
+	}
+	n, err := st.read(p)
+	if err != nil {
+		st.err = err
+		st.close()
+	}
+	return n, err
+}
+
+func (st *stream) read(p []byte) (int, error) {
+	rest := st.blob.size - st.pos
+	if rest == 0 {
+		if err := st.verify(); err != nil {
+			return 0, err
+		}
+		return 0, io.EOF
+	}
+	p = p[:min(int64(len(p)), rest)]
+	if len(p) == 0 {
+		return 0, nil
+	}
+	for empty := 0; ; {
+		if st.body == nil {
+			body, err := st.blob.source.Open(st.ctx, st.pos)
+			if err != nil {
+				if err := st.again(err); err != nil {
+					return 0, err
+				}
+				continue
+			}
+			st.body = body
+		}
+		n, err := st.body.Read(p)
+		if n > 0 {
+			st.failures, st.ends = 0, 0
+			st.sum.Write(p[:n])
+			st.pos += int64(n)
+			if st.pos == st.blob.size {
+				if err := st.verify(); err != nil {
+					return 0, err
+				}
+				st.close()
+			}
+			return n, nil // an error that came along comes again, or the next attempt does not have it
+		}
+		switch {
+		case err == nil && empty < 100:
+			empty++
+			continue
+		case err == nil:
+			err = io.ErrNoProgress
+		case errors.Is(err, io.EOF):
+			if err := st.short(); err != nil {
+				return 0, err
+			}
+			err = io.ErrUnexpectedEOF
+		}
+		st.close()
+		if err := st.again(err); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// short is called when the body ended before the blob should. It returns an error
+// when that is the blob's end and not a connection's.
+func (st *stream) short() error {
+	st.ends++
+	if st.ends < 3 {
+		return nil
+	}
+	return usererror.New(usererror.DigestMismatch, "",
+		fmt.Sprintf("%s: it ends after %d bytes, and should have %d", st.name(), st.pos, st.blob.size), "", nil)
+}
+
+func (st *stream) verify() error {
+	got := hex.EncodeToString(st.sum.Sum(nil))
+	if got == st.blob.digest.Hex {
+		return nil
+	}
+	return usererror.New(usererror.DigestMismatch, "",
+		fmt.Sprintf("%s: its %d bytes have the digest %s:%s", st.name(), st.blob.size, st.blob.digest.Algorithm, got), "", nil)
+}
+
+// again waits until the next attempt is due. It returns the error to end with when
+// there is to be none.
+func (st *stream) again(cause error) error {
+	if err := st.ctx.Err(); err != nil {
+		return context.Cause(st.ctx)
+	}
+	if !st.retry.retryable(cause) {
+		return fmt.Errorf("%s: %w", st.name(), cause)
+	}
+	now := st.retry.clock.Now()
+	if st.failures == 0 {
+		st.since = now
+	}
+	st.failures++
+	if now.Sub(st.since) >= st.retry.budget {
+		return usererror.New(usererror.RegistryGaveUp, "",
+			fmt.Sprintf("%s: the source kept failing at byte %d for %s", st.name(), st.pos, now.Sub(st.since).Round(time.Second)), "", cause)
+	}
+	st.retry.notify(Notice{fmt.Sprintf("%s broke off after %d of %d bytes, asking for the rest: %v", st.name(), st.pos, st.blob.size, cause)})
+	st.resumed()
+	if err := st.retry.clock.Sleep(st.ctx, pause(st.failures)); err != nil {
+		return err
+	}
+	return nil
+}
+
+func (st *stream) name() string { return "blob " + st.blob.digest.String() + " of the source" }
+
+func (st *stream) close() {
+	if st.body != nil {
+		_ = st.body.Close() // what matters has been read, or is read again
+		st.body = nil
+	}
+}

@@ -1,0 +1,71 @@
+package credentials
+
+import (
+	"net/url"
+	"regexp"
+	"strings"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/imageref"
+)
+
+// Who runs a host decides which credentials may go there. The patterns match whole
+// host names, so that a host that only looks like a provider's gets nothing.
+var (
+	// https://docs.aws.amazon.com/general/latest/gr/ecr.html
+	ecrIPv4 = regexp.MustCompile(`^([0-9]{12})\.dkr\.ecr(-fips)?\.([a-z0-9]+(?:-[a-z0-9]+)+)\.amazonaws\.(?:com|com\.cn|eu)$`)
+	// https://docs.aws.amazon.com/AmazonECR/latest/userguide/ecr-requests.html
+	ecrDualStack = regexp.MustCompile(`^([0-9]{12})\.dkr-ecr(-fips)?\.([a-z0-9]+(?:-[a-z0-9]+)+)\.on\.(?:aws|amazonwebservices\.com\.cn|amazonwebservices\.eu)$`)
+	acr          = regexp.MustCompile(`^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9-]+)*\.azurecr\.io$`)
+	artifacts    = regexp.MustCompile(`^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9-]+)*\.(?:pkg\.dev|gcr\.io)$`)
+)
+
+// ecrHost is what an ECR registry's host name tells.
+type ecrHost struct {
+	account   string // 12 digits; empty for ECR Public and for hosts that are ECR only by ecr: true
+	region    string // empty if the name does not tell
+	public    bool
+	fips      bool
+	dualStack bool
+}
+
+// parseECR reads the host name of an ECR registry.
+func parseECR(host string) (ecrHost, bool) {
+	switch host {
+	case "public.ecr.aws":
+		return ecrHost{public: true, region: "us-east-1"}, true
+	case "ecr-public.aws.com":
+		return ecrHost{public: true, region: "us-east-1", dualStack: true}, true
+	}
+	if m := ecrIPv4.FindStringSubmatch(host); m != nil {
+		return ecrHost{account: m[1], fips: m[2] != "", region: m[3]}, true
+	}
+	if m := ecrDualStack.FindStringSubmatch(host); m != nil {
+		return ecrHost{account: m[1], fips: m[2] != "", region: m[3], dualStack: true}, true
+	}
+	return ecrHost{}, false
+}
+
+// china reports whether the registry is in the partition aws-cn, whose services
+// have names of their own.
+func (h ecrHost) china() bool { return strings.HasPrefix(h.region, "cn-") }
+
+// isACR reports whether host is an Azure container registry.
+func isACR(host string) bool { return acr.MatchString(host) }
+
+// isGoogle reports whether host is Artifact Registry or Container Registry.
+func isGoogle(host string) bool { return host == "gcr.io" || artifacts.MatchString(host) }
+
+// githubRegistry returns the container registry that the token of a GitHub
+// server is for: ghcr.io for github.com, containers.HOST for any other. It is empty
+// when server is not the HTTPS address of a host.
+func githubRegistry(server string) string {
+	u, err := url.Parse(strings.TrimRight(server, "/"))
+	if err != nil || u.Scheme != "https" || u.Host == "" || u.Path != "" || u.User != nil {
+		return ""
+	}
+	host := imageref.CanonicalHost(u.Host)
+	if host == "github.com" {
+		return "ghcr.io"
+	}
+	return "containers." + host
+}

@@ -1,0 +1,76 @@
+package credentials
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/imageref"
+	"github.com/multi-registry-push/multi-registry-push/internal/redact"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// heldClock is time that only moves when it is told to, or when somebody sleeps.
+type heldClock struct {
+	mu    sync.Mutex
+	now   time.Time
+	slept []time.Duration
+}
+
+func newClock() *heldClock { return &heldClock{now: time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)} }
+
+func (c *heldClock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *heldClock) Sleep(ctx context.Context, d time.Duration) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+	c.slept = append(c.slept, d)
+	return nil
+}
+
+func (c *heldClock) advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+}
+
+func env(pairs ...string) func(string) string {
+	m := map[string]string{}
+	for i := 0; i < len(pairs); i += 2 {
+		m[pairs[i]] = pairs[i+1]
+	}
+	return func(name string) string { return m[name] }
+}
+
+func repo(host, path string) imageref.Repository {
+	return imageref.Repository{Host: host, Path: path}
+}
+
+func set(s string) Value { return Value{Set: true, Text: s} }
+
+// login returns an item with user name and password.
+func login(line int, registry, path, user, password string) Item {
+	return Item{Line: line, Registry: registry, Path: path, Username: set(user), Password: redact.New(password), PasswordSet: true}
+}
+
+// credential returns what the choice would send.
+func credential(t *testing.T, c Choice) (user, password string) {
+	t.Helper()
+	config, err := c.Auth.Authorization()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return config.Username, config.Password
+}

@@ -1,0 +1,128 @@
+package credentials
+
+import (
+	"context"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/redact"
+	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
+)
+
+// https://docs.github.com/en/actions/reference/openid-connect-reference
+const (
+	oidcURL   = "ACTIONS_ID_TOKEN_REQUEST_URL"
+	oidcToken = "ACTIONS_ID_TOKEN_REQUEST_TOKEN"
+)
+
+// hasOIDC reports whether the job can get OIDC tokens.
+func (r *Resolver) hasOIDC() bool {
+	return r.o.Getenv(oidcURL) != "" && r.o.Getenv(oidcToken) != ""
+}
+
+// jobToken asks GitHub for the job's OIDC token for an audience; registry is the
+// one it is wanted for. The vault knows the token when it is returned.
+func (r *Resolver) jobToken(ctx context.Context, registry, audience string) (redact.Text, error) {
+	if !r.hasOIDC() {
+		return redact.Text{}, usererror.New(usererror.OIDCMissing, registry,
+			"logging in to "+registry+" without a stored secret needs the job's OIDC token, and the job may not ask for one", "", nil)
+	}
+	what := "asking GitHub for the job's OIDC token for " + registry
+	address, err := url.Parse(r.o.Getenv(oidcURL))
+	if err != nil || address.Host == "" {
+		return redact.Text{}, usererror.New(usererror.OIDCMissing, registry, what, "", errors.New(oidcURL+" is not an address"))
+	}
+	q := address.Query()
+	q.Set("audience", audience)
+	address.RawQuery = q.Encode()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address.String(), nil)
+	if err != nil {
+		return redact.Text{}, usererror.New(usererror.OIDCMissing, registry, what, "", bare(err))
+	}
+	req.Header.Set("Authorization", "Bearer "+r.o.Getenv(oidcToken))
+	req.Header.Set("Accept", "application/json")
+
+	var answer struct {
+		Value string `json:"value"`
+	}
+	if err := r.exchangeJSON(req, &answer); err != nil {
+		return redact.Text{}, r.refused(usererror.OIDCRefused, registry, what, "", err)
+	}
+	if answer.Value == "" {
+		return redact.Text{}, r.refused(usererror.OIDCRefused, registry, what, "", errors.New("the answer holds no token"))
+	}
+	token := redact.New(answer.Value)
+	r.o.Vault.Learn("", token)
+	return token, nil
+}
+
+// refusal is a provider's answer other than success.
+type refusal struct {
+	host   string
+	status int
+	text   string // raw, to be cleaned before it is shown
+}
+
+func (e *refusal) Error() string {
+	return fmt.Sprintf("%s answered %d %s: %s", e.host, e.status, http.StatusText(e.status), e.text)
+}
+
+// exchange returns the carrier of one exchange.
+func (r *Resolver) exchange() *exchange {
+	return &exchange{base: r.o.Transport, clock: r.o.Clock, timeout: r.o.Timeout}
+}
+
+// exchangeJSON sends req and decodes a successful answer. Its errors are
+// *refusal, *unanswered and those of the context and of JSON.
+func (r *Resolver) exchangeJSON(req *http.Request, into any) error {
+	resp, err := r.exchange().client().Do(req)
+	if err != nil {
+		return bare(err)
+	}
+	defer resp.Body.Close()
+	body, err := readAnswer(resp)
+	if err != nil {
+		return err
+	}
+	if resp.StatusCode != http.StatusOK {
+		return &refusal{host: req.URL.Host, status: resp.StatusCode, text: message(body)}
+	}
+	if err := json.Unmarshal(body, into); err != nil {
+		// The error of encoding/json can quote what it read, which may be a token.
+		return fmt.Errorf("the answer of %s is not the JSON that was expected", req.URL.Host)
+	}
+	return nil
+}
+
+// refused makes a problem of an exchange's error: with code if the provider said no,
+// with another if it could not be asked. What the provider answered is cleaned.
+func (r *Resolver) refused(code usererror.Code, registry, what, remedy string, err error) error {
+	var own *usererror.Problem
+	if errors.As(err, &own) {
+		return own
+	}
+	if abandoned(err) {
+		return err
+	}
+	var u *unanswered
+	var authority x509.UnknownAuthorityError
+	switch {
+	case errors.As(err, &authority):
+		code, remedy = usererror.UnknownAuthority, ""
+	case untrusted(err):
+		code, remedy = usererror.CertificateInvalid, ""
+	case errors.As(err, &u):
+		code, remedy = usererror.Unreachable, "Run the job again. If it lasts, look whether the runner can reach "+u.host+"."
+		switch {
+		case u.status == http.StatusTooManyRequests:
+			code, remedy = usererror.RateLimited, ""
+		case u.status != 0:
+			code, remedy = usererror.RegistryGaveUp, ""
+		}
+	}
+	return usererror.New(code, registry, what, remedy, errors.New(r.clean(err.Error())))
+}

@@ -1,0 +1,185 @@
+package credentials
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/imageref"
+)
+
+const (
+	attempts   = 4
+	firstPause = 500 * time.Millisecond
+	longPause  = 30 * time.Second // a longer Retry-After is not waited for
+	patience   = time.Minute      // after which nothing is tried again
+	largest    = 1 << 20          // bytes of an answer; tokens are a few KiB
+)
+
+// exchange carries the requests of one exchange with a provider: each attempt is
+// bounded in time, the whole answer is read, and what may pass is tried again.
+// Requests must be repeatable, as token requests are.
+type exchange struct {
+	base    http.RoundTripper
+	clock   Clock
+	timeout time.Duration
+
+	// For libraries that swallow them: the last failure, and each answer as it comes.
+	failure  error
+	onAnswer func(host string, status int, body []byte)
+
+	// busy reports whether an answer below 500 still means "later"; nil: none does.
+	busy func(status int, body []byte) bool
+}
+
+// client returns an http.Client that follows no redirects: a token must not go
+// where somebody's Location points.
+func (e *exchange) client() *http.Client {
+	return &http.Client{
+		Transport:     e,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+// unanswered is a provider that gave no usable answer, however often it was asked.
+type unanswered struct {
+	host   string
+	status int // 0: no answer at all
+	times  int
+	err    error
+}
+
+func (u *unanswered) Error() string {
+	if u.status != 0 {
+		text := fmt.Sprintf("%s answered %d %s", u.host, u.status, http.StatusText(u.status))
+		if u.times > 1 {
+			text += fmt.Sprintf(", %d times", u.times)
+		}
+		return text
+	}
+	return fmt.Sprintf("%s does not answer: %v", u.host, u.err)
+}
+
+func (u *unanswered) Unwrap() error { return u.err }
+
+// RoundTrip returns the provider's final answer. Server errors, 429 and broken
+// connections that last are an *unanswered.
+func (e *exchange) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := e.roundTrip(req)
+	e.failure = err
+	return resp, err
+}
+
+func (e *exchange) roundTrip(req *http.Request) (*http.Response, error) {
+	if req.URL.Scheme != "https" && !imageref.Loopback(req.URL.Host) {
+		return nil, fmt.Errorf("%s is not an HTTPS address: a token is not sent there", req.URL.Host)
+	}
+	var body []byte
+	if req.Body != nil {
+		var err error
+		body, err = io.ReadAll(req.Body)
+		_ = req.Body.Close()
+		if err != nil {
+			return nil, err
+		}
+	}
+	ctx := req.Context()
+	start, pause := e.clock.Now(), firstPause
+	for attempt := 1; ; attempt++ {
+		resp, later, err := e.once(req, body)
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		if err == nil && !later {
+			return resp, nil
+		}
+		wait := pause/2 + rand.N(pause/2) // #nosec G404 -- jitter
+		if err == nil {
+			wait = cmp.Or(retryAfter(resp, e.clock.Now()), wait)
+		}
+		if attempt == attempts || untrusted(err) || wait > longPause || e.clock.Now().Sub(start) > patience {
+			u := &unanswered{host: req.URL.Host, times: attempt, err: err}
+			if err == nil {
+				u.status = resp.StatusCode
+			}
+			return nil, u
+		}
+		if err := e.clock.Sleep(ctx, wait); err != nil {
+			return nil, err
+		}
+		pause *= 2
+	}
+}
+
+// once sends req and reads the whole answer within the time-out; later reports
+// whether the same request may get another answer soon.
+func (e *exchange) once(req *http.Request, body []byte) (resp *http.Response, later bool, err error) {
+	ctx, cancel := context.WithTimeout(req.Context(), e.timeout)
+	defer cancel()
+	again := req.Clone(ctx)
+	if body != nil {
+		again.Body = io.NopCloser(bytes.NewReader(body))
+	}
+	resp, err = e.base.RoundTrip(again)
+	if err != nil {
+		return nil, true, e.cause(ctx, req, err)
+	}
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(io.LimitReader(resp.Body, largest))
+	if err != nil {
+		return nil, true, e.cause(ctx, req, err)
+	}
+	resp.Body = io.NopCloser(bytes.NewReader(answer))
+	if e.onAnswer != nil {
+		e.onAnswer(req.URL.Host, resp.StatusCode, answer)
+	}
+	later = resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode >= 500 ||
+		e.busy != nil && e.busy(resp.StatusCode, answer)
+	return resp, later, nil
+}
+
+// cause names the time-out where that is what happened.
+func (e *exchange) cause(ctx context.Context, req *http.Request, err error) error {
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) && req.Context().Err() == nil {
+		return fmt.Errorf("no whole answer within %s", e.timeout)
+	}
+	return bare(err)
+}
+
+// untrusted reports whether err is a certificate that is not taken: it will be the same
+// the next time.
+func untrusted(err error) bool {
+	var certificate *tls.CertificateVerificationError
+	return errors.As(err, &certificate)
+}
+
+// bare drops the address that net/http puts before an error: it can carry
+// parameters that are nobody's business.
+func bare(err error) error {
+	var u *url.Error
+	if errors.As(err, &u) {
+		return u.Err
+	}
+	return err
+}
+
+// retryAfter returns how long the server asks to wait, 0 if it does not say.
+func retryAfter(resp *http.Response, now time.Time) time.Duration {
+	value := resp.Header.Get("Retry-After")
+	if seconds, err := strconv.Atoi(value); err == nil && seconds > 0 {
+		return time.Duration(seconds) * time.Second
+	}
+	if at, err := http.ParseTime(value); err == nil {
+		return max(at.Sub(now), 0)
+	}
+	return 0
+}

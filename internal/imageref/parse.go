@@ -1,0 +1,282 @@
+package imageref
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/google/go-containerregistry/pkg/name"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
+)
+
+// The grammar of the OCI distribution spec, "Pulling manifests": go-containerregistry's
+// is wider, and what only it takes a registry refuses in mid-run.
+var (
+	component = regexp.MustCompile(`^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*$`)
+	tagName   = regexp.MustCompile(`^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$`)
+	hostName  = regexp.MustCompile(`^(?:\[[0-9a-fA-F:.]+\]|(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)*)(?::[0-9]{1,5})?$`)
+	digest    = regexp.MustCompile(`^sha256:[0-9a-f]{64}$|^sha512:[0-9a-f]{128}$`)
+)
+
+// longestPath is the limit for host and path together that registries share
+// (distribution spec: "many clients impose a limit of 255").
+const longestPath = 255
+
+// NotConfigured is the error of a destination, or a registry, with an empty component,
+// which is what an unset variable leaves of a line: it is skipped, not wrong.
+type NotConfigured struct {
+	Reason string // "the registry or owner in front of the first / is empty"
+}
+
+func (e *NotConfigured) Error() string { return e.Reason }
+
+// ParseDestination reads [REGISTRY/]REPOSITORY[:TAG]. Without a registry it is Docker
+// Hub's, without a tag latest. The error is a *NotConfigured for a line with an empty
+// component, else a *usererror.Problem with code InvalidTag.
+func ParseDestination(text string) (Reference, error) {
+	text = strings.TrimSpace(text)
+	if HoldsCredentials(text) {
+		return Reference{}, usererror.New(usererror.InvalidTag, "", credentialsInFront, "Write HOST/REPOSITORY:TAG, and the credentials in registry-auth.", nil)
+	}
+	if scheme, rest, ok := strings.Cut(text, "://"); ok {
+		if rest == "" || rest[0] == '/' || rest[0] == ':' {
+			return Reference{}, &NotConfigured{Reason: "the registry behind :// is empty"}
+		}
+		return Reference{}, invalidTag(text, fmt.Sprintf("a destination has no %s:// in front", short(scheme)), "Write "+short(rest)+".")
+	}
+	if strings.HasPrefix(text, "#") {
+		return Reference{}, invalidTag(text, "a list of destinations holds no comments", "Leave the line out.")
+	}
+	if before, _, ok := strings.Cut(text, "@"); ok {
+		if _, _, tagged := cutTag(before); !tagged {
+			before += ":TAG"
+		}
+		return Reference{}, invalidTag(text, "a destination is a tag, not a digest", "Write "+short(before)+": the digest follows from what is published.")
+	}
+	path, tag, tagged := cutTag(text)
+	if reason := emptyComponent(path); reason != "" {
+		return Reference{}, &NotConfigured{Reason: reason}
+	}
+	if !tagged && !strings.Contains(path, "/") {
+		return Reference{}, invalidTag(text, "one bare word is neither a repository nor a tag of one",
+			"Write REPOSITORY:TAG. docker/metadata-action puts out bare tags when all of its `images` are empty: look at the variables in them.")
+	}
+	if !tagged {
+		tag = "latest"
+	}
+	repo, err := parseRepository(path)
+	if err != nil {
+		return Reference{}, invalidTag(text, err.Error(), err.remedy)
+	}
+	if err := checkTag(tag); err != nil {
+		return Reference{}, invalidTag(text, err.Error(), err.remedy)
+	}
+	return Reference{Repository: repo, Tag: tag}, nil
+}
+
+// ParseSource reads [REGISTRY/]REPOSITORY[:TAG][@DIGEST]; with a digest, the tag is only
+// for people. The error is a *usererror.Problem with code InvalidSource.
+func ParseSource(text string) (Reference, error) {
+	text = strings.TrimSpace(text)
+	invalid := func(e *badName) (Reference, error) {
+		return Reference{}, usererror.New(usererror.InvalidSource, "", fmt.Sprintf("%q is not a reference to an image: %s", short(text), e.what), e.remedy, nil)
+	}
+	named, sum, digested := strings.Cut(text, "@")
+	if digested && !digest.MatchString(sum) {
+		if sum == "" || sum == "sha256:" {
+			return invalid(&badName{"the digest behind the @ is empty", "Look at the step whose output should be the digest: it may not have run, or not have pushed."})
+		}
+		return invalid(&badName{"what follows the @ is not a digest", "Write sha256: and 64 hexadecimal digits."})
+	}
+	path, tag, tagged := cutTag(named)
+	if reason := emptyComponent(path); reason != "" {
+		return invalid(&badName{reason, "Look at the variable that should hold it: it may be unset."})
+	}
+	repo, err := parseRepository(path)
+	if err != nil {
+		return invalid(err)
+	}
+	if tagged {
+		if err := checkTag(tag); err != nil {
+			return invalid(err)
+		}
+	}
+	switch {
+	case digested:
+		return Reference{Repository: repo, Digest: sum}, nil
+	case tagged:
+		return Reference{Repository: repo, Tag: tag}, nil
+	}
+	return Reference{Repository: repo, Tag: "latest"}, nil
+}
+
+// ParseScope reads what an item of registry-auth names: HOST or HOST/PATH, with a
+// scheme in front and a slash behind allowed. The error is a *NotConfigured for an empty
+// host, which is what an unset variable leaves; it has no remedy of its own.
+func ParseScope(text string) (host, path string, err error) {
+	text = strings.TrimSpace(text)
+	// All names of Docker Hub, some of which have a path of the API's behind them.
+	if CanonicalHost(text) == DockerHub {
+		return DockerHub, "", nil
+	}
+	if HoldsCredentials(text + "/") {
+		return "", "", errors.New(credentialsInFront)
+	}
+	if before, rest, ok := strings.Cut(text, "://"); ok {
+		if !strings.EqualFold(before, "https") && !strings.EqualFold(before, "http") {
+			return "", "", fmt.Errorf("%q is not a registry host: the scheme is not https", short(text))
+		}
+		text = rest
+	}
+	host, path, _ = strings.Cut(strings.TrimRight(text, "/"), "/")
+	if host == "" || host[0] == ':' {
+		return "", "", &NotConfigured{Reason: "the host in registry is empty"}
+	}
+	if e := checkHost(host); e != nil {
+		return "", "", fmt.Errorf("%q is not a registry host, or host and path: %w", short(text), e)
+	}
+	host = CanonicalHost(host)
+	if path == "" {
+		return host, "", nil
+	}
+	if e := checkPath(path); e != nil {
+		return "", "", fmt.Errorf("%q is not a registry host, or host and path: %w", short(text), e)
+	}
+	return host, path, nil
+}
+
+// credentialsInFront is all that is said of a reference with credentials: any other
+// message would repeat them.
+const credentialsInFront = "credentials stand in front of the host"
+
+// HoldsCredentials reports whether text is a reference with USER:PASSWORD@ or TOKEN@ in
+// front of its host, as addresses of repositories have it that were copied from elsewhere.
+// What may stand behind an @ is a digest, which holds no slash.
+func HoldsCredentials(text string) bool {
+	before, behind, ok := strings.Cut(text, "@")
+	switch {
+	case !ok, strings.HasPrefix(behind, "sha256:"), strings.HasPrefix(behind, "sha512:"):
+		return false
+	case strings.Contains(behind, "/"):
+		return true
+	}
+	_, name, schemed := strings.Cut(before, "://")
+	if !schemed {
+		name = before
+	}
+	return !strings.Contains(name, "/") && namesHost(behind) && hostName.MatchString(behind)
+}
+
+type badName struct{ what, remedy string }
+
+func (e *badName) Error() string { return e.what }
+
+func parseRepository(text string) (Repository, *badName) {
+	host, path, ok := strings.Cut(text, "/")
+	if !ok || !namesHost(host) {
+		host, path = DockerHub, text
+	}
+	if err := checkHost(host); err != nil {
+		return Repository{}, err
+	}
+	if err := checkPath(path); err != nil {
+		return Repository{}, err
+	}
+	host = CanonicalHost(host)
+	if host == DockerHub && !strings.Contains(path, "/") {
+		path = "library/" + path
+	}
+	return Repository{Host: host, Path: path}, nil
+}
+
+// namesHost is the rule that all of Docker's tools share: the first component is a host
+// if it has a dot or a colon, or is localhost.
+func namesHost(component string) bool {
+	return strings.ContainsAny(component, ".:") || strings.EqualFold(component, "localhost")
+}
+
+func checkHost(host string) *badName {
+	if !hostName.MatchString(host) {
+		return &badName{fmt.Sprintf("%q is not a host", short(host)), "Write HOST or HOST:PORT."}
+	}
+	if _, err := name.NewRegistry(host); err != nil {
+		return &badName{fmt.Sprintf("%q is not a host", short(host)), "Write HOST or HOST:PORT."}
+	}
+	if _, port, ok := cutTag(host); ok && !strings.HasSuffix(host, "]") {
+		if n := strings.TrimLeft(port, "0"); n == "" || len(n) > 5 || len(n) == 5 && n > "65535" {
+			return &badName{fmt.Sprintf("%q is not a port", short(port)), "Write a port from 1 to 65535."}
+		}
+	}
+	return nil
+}
+
+func checkPath(path string) *badName {
+	if len(path) > longestPath {
+		return &badName{fmt.Sprintf("the repository is %d characters long", utf8.RuneCountInString(path)), fmt.Sprintf("Use at most %d.", longestPath)}
+	}
+	if lower := strings.ToLower(path); lower != path {
+		return &badName{fmt.Sprintf("repository %q is not in lower case", short(path)), fmt.Sprintf("Write %q: registries take lower case only.", short(lower))}
+	}
+	for c := range strings.SplitSeq(path, "/") {
+		if c == "" {
+			return &badName{"a component of the path is empty", "Look at the variable that should hold it: it may be unset."}
+		}
+		if !component.MatchString(c) {
+			return &badName{fmt.Sprintf("%q cannot be part of a repository's name", short(c)),
+				"Use lower-case letters and digits, with single dots, one or two underscores, or dashes between them."}
+		}
+	}
+	return nil
+}
+
+func checkTag(tag string) *badName {
+	if tag == "" {
+		return &badName{"the tag behind the colon is empty", "Write a tag, or leave the colon out for latest; a variable for it may be unset."}
+	}
+	if !tagName.MatchString(tag) {
+		return &badName{fmt.Sprintf("%q is not a tag", short(tag)), "Use at most 128 letters, digits, dots, dashes and underscores, not beginning with a dot or dash."}
+	}
+	return nil
+}
+
+// cutTag takes the tag off the end. A colon in front of a slash belongs to a port.
+func cutTag(text string) (path, tag string, ok bool) {
+	i := strings.LastIndexByte(text, ':')
+	if i < 0 || strings.Contains(text[i:], "/") {
+		return text, "", false
+	}
+	return text[:i], text[i+1:], true
+}
+
+// emptyComponent says which component of a path is empty, or "".
+func emptyComponent(path string) string {
+	switch {
+	case path == "":
+		return "the repository is empty"
+	case strings.HasPrefix(path, "/"):
+		return "the registry or owner in front of the first / is empty"
+	case strings.HasPrefix(path, ":") && strings.Contains(path, "/"):
+		return "the registry in front of the port is empty"
+	case strings.HasSuffix(path, "/"):
+		return "the repository behind the last / is empty"
+	case strings.Contains(path, "//"):
+		return "a component between two / is empty"
+	}
+	return ""
+}
+
+func invalidTag(text, what, remedy string) error {
+	return usererror.New(usererror.InvalidTag, "", fmt.Sprintf("%q: %s", short(text), what), remedy, nil)
+}
+
+// short bounds outside text in messages.
+func short(s string) string {
+	const most = 300
+	if len(s) <= most {
+		return s
+	}
+	return s[:most] + "…"
+}

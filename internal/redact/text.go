@@ -1,0 +1,43 @@
+// Package redact carries secrets so that they cannot be printed by accident, and
+// knows every form in which one could show up in a text.
+package redact
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+)
+
+const mask = "***"
+
+// Text is a secret. However it is printed, it prints as ***; only Reveal
+// returns the value.
+type Text struct{ value string }
+
+// New returns value as a secret.
+func New(value string) Text { return Text{value} }
+
+// Reveal returns the value. Call it where the value is sent, nowhere else.
+func (t Text) Reveal() string { return t.value }
+
+// IsZero reports whether there is no value.
+func (t Text) IsZero() bool { return t.value == "" }
+
+// String returns ***.
+func (t Text) String() string { return mask }
+
+// GoString returns ***, for %#v.
+func (t Text) GoString() string { return mask }
+
+// Format writes *** for every verb.
+func (t Text) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, mask) }
+
+// MarshalJSON returns "***".
+func (t Text) MarshalJSON() ([]byte, error) { return json.Marshal(mask) }
+
+// MarshalText returns ***.
+func (t Text) MarshalText() ([]byte, error) { return []byte(mask), nil }
+
+// LogValue returns ***.
+func (t Text) LogValue() slog.Value { return slog.StringValue(mask) }
