@@ -21,7 +21,7 @@ const longestText = 32 << 10
 // runner would take for a command except the commands that console itself writes. It is
 // safe for concurrent use.
 type console struct {
-	vault    *redact.Vault
+	redactor *redact.Redactor
 	workflow bool // a runner reads along and understands commands
 	debug    bool // RUNNER_DEBUG=1
 	colours  bool // standard output is a terminal that understands them
@@ -33,7 +33,7 @@ type console struct {
 
 func newConsole(out, errors io.Writer, vars variables) *console {
 	c := &console{out: out, errors: errors, workflow: vars.workflow(), debug: vars.get("RUNNER_DEBUG") == "1"}
-	c.vault = redact.NewVault(c.mask)
+	c.redactor = redact.NewRedactor(c.mask)
 	return c
 }
 
@@ -136,7 +136,7 @@ func (c *console) command(name, title, text string) {
 // mask tells the runner to replace value by *** wherever it sees it from now on. It
 // writes nothing where no runner reads along: there the line would print the value. Of a
 // value of several lines the runner would mask each (actions/runner, ActionCommandManager),
-// also the "{" of a key file, and drop every output of the job that holds one; the vault
+// also the "{" of a key file, and drop every output of the job that holds one; the redactor
 // gives the lines that are worth it one by one.
 func (c *console) mask(value string) {
 	if c.workflow && !strings.ContainsAny(value, "\r\n") {
@@ -158,7 +158,7 @@ func (c *console) write(to stream, s string) {
 // text. Secrets are looked for again in what was spelled out, and the text is cut only then:
 // half a secret matches none of its forms.
 func (c *console) clean(text string) string {
-	text = c.vault.Redact(printable(c.vault.Redact(text)))
+	text = c.redactor.Redact(printable(c.redactor.Redact(text)))
 	if len(text) > longestText {
 		text = strings.ToValidUTF8(text[:longestText], "") + "…"
 	}

@@ -84,7 +84,7 @@ func TestCommandLine(t *testing.T) {
 	c.print(report.Line{Kind: report.GroupEnd})
 	c.print(report.Line{Kind: report.ErrorLine, Title: "ghcr.io", Text: "failed"})
 	c.print(report.Line{Kind: report.NoticeLine, Text: "n"})
-	c.vault.Learn("me", redact.New("hunter22"))
+	c.redactor.Learn("me", redact.New("hunter22"))
 	if got := out.String(); got != "== Plan\n" {
 		t.Errorf("standard output: %q", got)
 	}
@@ -95,7 +95,7 @@ func TestCommandLine(t *testing.T) {
 
 func TestMasksComeBeforeTheSecretIsUsed(t *testing.T) {
 	c, out, _ := testConsole("GITHUB_ACTIONS=true")
-	c.vault.Learn("acme", redact.New("{\nline one %\r\nline two, longer\n}"))
+	c.redactor.Learn("acme", redact.New("{\nline one %\r\nline two, longer\n}"))
 	got := out.String()
 	if !strings.Contains(got, "::add-mask::line one %25\n") || !strings.Contains(got, "::add-mask::line two, longer\n") {
 		t.Errorf("got %q", got)
@@ -115,7 +115,7 @@ func TestMasksComeBeforeTheSecretIsUsed(t *testing.T) {
 
 func TestNothingSecretIsWritten(t *testing.T) {
 	c, out, errors := testConsole()
-	c.vault.Learn("acme", redact.New("hunter22\x1b%"))
+	c.redactor.Learn("acme", redact.New("hunter22\x1b%"))
 	c.print(report.Line{Kind: report.ErrorLine, Title: "hunter22\x1b%", Text: "sent hunter22\x1b% and hunter22\\x1b%"})
 	c.text(standard, "Basic YWNtZTpodW50ZXIyMhsl")
 	for _, got := range []string{out.String(), errors.String()} {
@@ -136,7 +136,7 @@ func TestLongTextIsCut(t *testing.T) {
 // A secret across the place where a text is cut leaves nothing of itself.
 func TestSecretsAreHiddenBeforeTheCut(t *testing.T) {
 	c, out, _ := testConsole()
-	c.vault.Learn("", redact.New(strings.Repeat("Secret0/", 80)))
+	c.redactor.Learn("", redact.New(strings.Repeat("Secret0/", 80)))
 	c.text(standard, strings.Repeat("x", longestText-100)+strings.Repeat("Secret0/", 80))
 	if strings.Contains(out.String(), "Secret0") {
 		t.Error("a part of the secret is shown")

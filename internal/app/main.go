@@ -50,9 +50,9 @@ func Main(ctx context.Context, env Env) (status int) {
 		out.text(standard, versionText(env))
 		return exitOK
 	}
-	learnEnvironment(vars, out.vault)
+	learnEnvironment(vars, out.redactor)
 	in := readInputs(ctx, def, args, vars, env.Stdin, &bad)
-	set := parseSettings(in, out.vault.Learn, vars.get("GITHUB_ACTOR"), &bad)
+	set := parseSettings(in, out.redactor.Learn, vars.get("GITHUB_ACTOR"), &bad)
 
 	s := newStep(env, vars, out, set)
 	request, plan := s.prepare(ctx, in, &bad)
@@ -74,14 +74,14 @@ func Main(ctx context.Context, env Env) (status int) {
 
 // learnEnvironment makes those secrets of the job's environment known that package auth
 // has no use for: an error of a proxy or a provider could still repeat them.
-func learnEnvironment(vars variables, vault *redact.Vault) {
+func learnEnvironment(vars variables, redactor *redact.Redactor) {
 	for _, name := range []string{"GITHUB_TOKEN", "ACTIONS_RUNTIME_TOKEN"} {
-		vault.Learn("", redact.New(vars.get(name)))
+		redactor.Learn("", redact.New(vars.get(name)))
 	}
 	for _, name := range []string{"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy", "DOCKER_HOST"} {
 		user, password, written := userInfo(vars.get(name))
-		vault.Learn(user, redact.New(password))
-		vault.Learn("", redact.New(written))
+		redactor.Learn(user, redact.New(password))
+		redactor.Learn("", redact.New(written))
 	}
 }
 
@@ -137,7 +137,7 @@ func (s *step) finish(def *definition) int {
 		var names []string
 		for _, o := range def.Outputs {
 			names = append(names, o.Name)
-			values[o.Name] = s.out.vault.Redact(values[o.Name])
+			values[o.Name] = s.out.redactor.Redact(values[o.Name])
 		}
 		if err := appendOutputs(s.paths.Map(path), names, values); err != nil {
 			s.out.print(report.Line{Kind: report.ErrorLine, Title: "Outputs are missing", Text: fmt.Sprintf("writing the step's outputs: %v", err)})
@@ -145,7 +145,7 @@ func (s *step) finish(def *definition) int {
 		}
 	}
 	if path := s.vars.get("GITHUB_STEP_SUMMARY"); path != "" && s.set.Summary {
-		text := s.out.vault.Redact(s.record.Markdown(report.MaxSummary))
+		text := s.out.redactor.Redact(s.record.Markdown(report.MaxSummary))
 		if err := appendFile(s.paths.Map(path), strings.TrimRight(text, "\n")+"\n"); err != nil {
 			s.out.print(report.Line{Kind: report.WarningLine, Title: "The job summary is missing", Text: fmt.Sprintf("writing the job summary: %v", err)})
 		}

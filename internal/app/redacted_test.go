@@ -35,16 +35,16 @@ func TestProxyPasswordsAreSecret(t *testing.T) {
 		"http://user:pa%40ss-word@proxy:8080", "user:pa%40ss-word@proxy:8080", "socks5://user:pa@ss-word@proxy", "https://user:pa%40ss-word@[::1", "user:pa@ss-word@proxy",
 	} {
 		for _, name := range []string{"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"} {
-			vault := redact.NewVault(nil)
-			learnEnvironment(newVariables([]string{name + "=" + address}), vault)
-			if got := vault.Redact("proxy " + address + " and pa@ss-word"); strings.Contains(got, "word") {
+			redactor := redact.NewRedactor(nil)
+			learnEnvironment(newVariables([]string{name + "=" + address}), redactor)
+			if got := redactor.Redact("proxy " + address + " and pa@ss-word"); strings.Contains(got, "word") {
 				t.Errorf("%s=%s: %q", name, address, got)
 			}
 		}
 	}
-	vault := redact.NewVault(nil)
-	learnEnvironment(newVariables([]string{"HTTPS_PROXY=http://proxy:8080", "ALL_PROXY=proxy:8080"}), vault)
-	if got := vault.Redact("http://proxy:8080"); got != "http://proxy:8080" {
+	redactor := redact.NewRedactor(nil)
+	learnEnvironment(newVariables([]string{"HTTPS_PROXY=http://proxy:8080", "ALL_PROXY=proxy:8080"}), redactor)
+	if got := redactor.Redact("http://proxy:8080"); got != "http://proxy:8080" {
 		t.Errorf("%q", got)
 	}
 }

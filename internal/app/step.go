@@ -63,7 +63,7 @@ func newStep(env Env, vars variables, out *console, set *settings) *step {
 		Items:       set.Items,
 		GitHubToken: set.GitHubToken,
 		Untrusted:   s.untrusted,
-		Vault:       out.vault,
+		Redactor:    out.redactor,
 		Getenv:      vars.get,
 		MapPath:     s.paths.Map,
 		Transport:   transport,
@@ -161,12 +161,12 @@ func (s *step) sourceOptions(repository func(imageref.Repository) source.RemoteR
 func (s *step) temp() string { return cmp.Or(s.vars.get("TMPDIR"), "/tmp") }
 
 // connect makes the client of one host.
-func (s *step) connect(host string, insecure bool, account func(repository string) credentials.Choice) publish.Host {
+func (s *step) connect(host string, insecure bool, account func(repository string) credentials.Credential) publish.Host {
 	return publish.HostOf(registry.New(registry.Options{
 		Host:        host,
 		Insecure:    insecure,
 		Auth:        func(repository string) authn.Authenticator { return account(repository).Auth },
-		Vault:       s.out.vault,
+		Redactor:    s.out.redactor,
 		Concurrency: s.set.Concurrency,
 		Stall:       s.env.Stall,
 		RetryBudget: s.env.RetryBudget,
@@ -188,7 +188,7 @@ func (s *step) connect(host string, insecure bool, account func(repository strin
 // emit folds an event into the record and shows it. Secrets are taken out before: the
 // record ends up in files whose escapes would hide them from a later look.
 func (s *step) emit(e report.Event) {
-	e = redacted(e, s.out.vault.Redact)
+	e = redacted(e, s.out.redactor.Redact)
 	s.saying.Lock()
 	defer s.saying.Unlock()
 	s.record.Apply(e)

@@ -108,7 +108,7 @@ func (r *Resolver) accessKey(item *Item) awsKeys {
 	session := ""
 	if item.Username.Text == r.o.Getenv("AWS_ACCESS_KEY_ID") {
 		session = r.o.Getenv("AWS_SESSION_TOKEN")
-		r.o.Vault.Learn("", redact.New(session))
+		r.o.Redactor.Learn("", redact.New(session))
 	}
 	provider := credentials.NewStaticCredentialsProvider(item.Username.Text, item.Password.Reveal(), session)
 	return provider.Retrieve
@@ -179,7 +179,7 @@ func (r *Resolver) defaultChain(registry string, h ecrHost, metadata bool) awsKe
 		// The SDK sends what is in these files without showing it to us first.
 		for _, name := range []string{"AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"} {
 			if sent, err := r.o.ReadFile(r.o.Getenv(name)); err == nil {
-				r.o.Vault.Learn("", redact.New(string(sent)))
+				r.o.Redactor.Learn("", redact.New(string(sent)))
 			}
 		}
 		c, err := config.LoadDefaultConfig(ctx,
@@ -238,8 +238,8 @@ func (r *Resolver) chainClient() aws.HTTPClient {
 }
 
 func (r *Resolver) learnKeys(c aws.Credentials) {
-	r.o.Vault.Learn(c.AccessKeyID, redact.New(c.SecretAccessKey))
-	r.o.Vault.Learn("", redact.New(c.SessionToken))
+	r.o.Redactor.Learn(c.AccessKeyID, redact.New(c.SecretAccessKey))
+	r.o.Redactor.Learn("", redact.New(c.SessionToken))
 }
 
 // awsProblem makes a problem of the SDK's error: with code if AWS said no.

@@ -54,7 +54,7 @@ func (r *Resolver) buyAzure(registry, client, tenant string) func(context.Contex
 			return bought{}, r.refused(usererror.OIDCRefused, registry, "exchanging the Entra token for one of "+registry,
 				"Give the application the role AcrPush on the registry.", err)
 		}
-		r.o.Vault.Learn(acrUser, refresh.token)
+		r.o.Redactor.Learn(acrUser, refresh.token)
 		expires := jwtExpiry(refresh.token)
 		if expires.IsZero() {
 			expires = refresh.at.Add(acrLife)

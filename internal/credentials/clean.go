@@ -20,7 +20,7 @@ var (
 // clean makes a provider's answer fit to be shown: secrets that are known, and what
 // looks like a token, are out; it is one line, and short.
 func (r *Resolver) clean(text string) string {
-	text = r.o.Vault.Redact(text)
+	text = r.o.Redactor.Redact(text)
 	text = jwt.ReplaceAllString(text, "***")
 	text = opaque.ReplaceAllString(text, "***")
 	text = strings.Join(strings.FieldsFunc(text, func(c rune) bool { return unicode.IsSpace(c) || unicode.IsControl(c) }), " ")

@@ -29,9 +29,9 @@ func TestMessage(t *testing.T) {
 }
 
 func TestClean(t *testing.T) {
-	vault := redact.NewVault(nil)
-	vault.Learn("user", redact.New("the-known-secret"))
-	r, _ := NewResolver(Options{Vault: vault})
+	redactor := redact.NewRedactor(nil)
+	redactor.Learn("user", redact.New("the-known-secret"))
+	r, _ := NewResolver(Options{Redactor: redactor})
 	for text, want := range map[string]string{
 		"a\nb\r\n::error::c\x1b[31md\x00e":                                                 "a b ::error::c [31md e",
 		"known the-known-secret here":                                                      "known *** here",

@@ -220,9 +220,9 @@ func (r *Resolver) runHelper(ctx context.Context, name, key string) (authn.AuthC
 	return a.config, a.err
 }
 
-// learn tells the vault the secrets of a credential.
+// learn tells the redactor the secrets of a credential.
 func (r *Resolver) learn(c authn.AuthConfig) {
-	r.o.Vault.Learn(c.Username, redact.New(c.Password))
-	r.o.Vault.Learn("", redact.New(c.IdentityToken))
-	r.o.Vault.Learn("", redact.New(c.RegistryToken))
+	r.o.Redactor.Learn(c.Username, redact.New(c.Password))
+	r.o.Redactor.Learn("", redact.New(c.IdentityToken))
+	r.o.Redactor.Learn("", redact.New(c.RegistryToken))
 }

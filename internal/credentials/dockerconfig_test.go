@@ -104,8 +104,8 @@ func TestDockerConfigEntries(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			vault := redact.NewVault(nil)
-			r, warnings := NewResolver(Options{Vault: vault, Getenv: env("DOCKER_AUTH_CONFIG", tt.config)})
+			redactor := redact.NewRedactor(nil)
+			r, warnings := NewResolver(Options{Redactor: redactor, Getenv: env("DOCKER_AUTH_CONFIG", tt.config)})
 			c := r.For(t.Context(), repo(tt.host, tt.path))
 			if len(warnings)+len(c.Warnings) > 0 {
 				t.Errorf("warnings: %v %v", warnings, c.Warnings)
@@ -117,8 +117,8 @@ func TestDockerConfigEntries(t *testing.T) {
 				t.Errorf("skip: %q", c.Skip)
 			}
 			for _, s := range []string{tt.want.Password, tt.want.IdentityToken, tt.want.RegistryToken} {
-				if s != "" && vault.Redact(s) != "***" {
-					t.Errorf("the vault does not know %q", s)
+				if s != "" && redactor.Redact(s) != "***" {
+					t.Errorf("the redactor does not know %q", s)
 				}
 			}
 		})

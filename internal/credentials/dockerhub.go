@@ -46,7 +46,7 @@ func (r *Resolver) buyDockerHub(organization, connection string) func(context.Co
 			return bought{}, r.refused(usererror.OIDCRefused, imageref.DockerHub, what,
 				"Compare the ruleset of the OIDC connection in the organization's Docker Hub settings with this workflow's repository and branch, and its id with `dockerhub-connection`.", err)
 		}
-		r.o.Vault.Learn(organization, got.token)
+		r.o.Redactor.Learn(organization, got.token)
 		return bought{
 			config:  authn.AuthConfig{Username: organization, Password: got.token.Reveal()},
 			bought:  got.at,
@@ -64,7 +64,7 @@ type token struct {
 
 // postForm sends a form to a token endpoint and reads the token from the answer's
 // field. life is how long it holds if the answer does not say; 0 means it is not known.
-// The vault knows the token when it is returned.
+// The redactor knows the token when it is returned.
 func (r *Resolver) postForm(ctx context.Context, address string, form url.Values, field string, life time.Duration) (token, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, address, strings.NewReader(form.Encode()))
 	if err != nil {
@@ -82,7 +82,7 @@ func (r *Resolver) postForm(ctx context.Context, address string, form url.Values
 		return token{}, errors.New("the answer of " + req.URL.Host + " holds no " + field)
 	}
 	t := token{token: redact.New(value), at: at}
-	r.o.Vault.Learn("", t.token)
+	r.o.Redactor.Learn("", t.token)
 	// Microsoft has written the seconds as text.
 	switch seconds := answer["expires_in"].(type) {
 	case float64:

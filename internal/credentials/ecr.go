@@ -99,8 +99,8 @@ func (e *ecrRegistry) buy(ctx context.Context) (bought, error) {
 	if err != nil || !ok || password == "" {
 		return bought{}, usererror.New(usererror.WrongCredentials, e.name, what, "", errors.New("the answer holds no token"))
 	}
-	e.r.o.Vault.Learn(user, redact.New(password))
-	e.r.o.Vault.Learn("", redact.New(encoded))
+	e.r.o.Redactor.Learn(user, redact.New(password))
+	e.r.o.Redactor.Learn("", redact.New(encoded))
 	b := bought{config: authn.AuthConfig{Username: user, Password: password}, bought: at, expires: at.Add(12 * time.Hour)}
 	if expires != nil {
 		b.expires = *expires

@@ -88,7 +88,7 @@ func (r *Resolver) buyGoogle(registry, provider, account string) func(context.Co
 			expires = at.Add(time.Until(got.Expiry))
 		}
 		access := redact.New(got.AccessToken)
-		r.o.Vault.Learn(googleUser, access)
+		r.o.Redactor.Learn(googleUser, access)
 		return bought{
 			config:  authn.AuthConfig{Username: googleUser, Password: got.AccessToken},
 			bought:  at,
@@ -97,14 +97,14 @@ func (r *Resolver) buyGoogle(registry, provider, account string) func(context.Co
 	}
 }
 
-// learnFederated tells the vault the federated token in an answer, before the library
+// learnFederated tells the redactor the federated token in an answer, before the library
 // buys that of the service account with it.
 func (r *Resolver) learnFederated(body []byte) {
 	var answer struct {
 		Token string `json:"access_token"`
 	}
 	if json.Unmarshal(body, &answer) == nil {
-		r.o.Vault.Learn(googleUser, redact.New(answer.Token))
+		r.o.Redactor.Learn(googleUser, redact.New(answer.Token))
 	}
 }
 

@@ -66,7 +66,7 @@ func login(line int, registry, path, user, password string) Item {
 }
 
 // credential returns what the choice would send.
-func credential(t *testing.T, c Choice) (user, password string) {
+func credential(t *testing.T, c Credential) (user, password string) {
 	t.Helper()
 	config, err := c.Auth.Authorization()
 	if err != nil {

@@ -25,7 +25,7 @@ func (r *Resolver) hasOIDC() bool {
 }
 
 // jobToken asks GitHub for the job's OIDC token for an audience; registry is the
-// one it is wanted for. The vault knows the token when it is returned.
+// one it is wanted for. The redactor knows the token when it is returned.
 func (r *Resolver) jobToken(ctx context.Context, registry, audience string) (redact.Text, error) {
 	if !r.hasOIDC() {
 		return redact.Text{}, usererror.New(usererror.OIDCMissing, registry,
@@ -56,7 +56,7 @@ func (r *Resolver) jobToken(ctx context.Context, registry, audience string) (red
 		return redact.Text{}, r.refused(usererror.OIDCRefused, registry, what, "", errors.New("the answer holds no token"))
 	}
 	token := redact.New(answer.Value)
-	r.o.Vault.Learn("", token)
+	r.o.Redactor.Learn("", token)
 	return token, nil
 }
 

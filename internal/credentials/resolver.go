@@ -33,9 +33,9 @@ type Options struct {
 	// Dependabot: a keyless login without OIDC variables is a skip there.
 	Untrusted bool
 
-	// Vault learns every secret and every token bought, before its first use. Nil
+	// Redactor learns every secret and every token bought, before its first use. Nil
 	// means that nobody needs to know.
-	Vault *redact.Vault
+	Redactor *redact.Redactor
 
 	// Getenv reads the environment; nil means an empty one. The AWS SDK's own chain
 	// and credential helpers read that of the process.
@@ -65,8 +65,8 @@ type Resolver struct {
 	configs []*dockerConfig
 
 	mu       sync.Mutex
-	accounts map[string]authn.Authenticator // by Choice.Key
-	registry map[string]*ecrRegistry        // by Choice.Key
+	accounts map[string]authn.Authenticator // by Credential.Key
+	registry map[string]*ecrRegistry        // by Credential.Key
 	helped   map[string]helperAnswer
 }
 
@@ -85,8 +85,8 @@ func NewResolver(o Options) (*Resolver, []Warning) {
 	if o.Helper == nil {
 		o.Helper = execHelper
 	}
-	if o.Vault == nil {
-		o.Vault = redact.NewVault(nil)
+	if o.Redactor == nil {
+		o.Redactor = redact.NewRedactor(nil)
 	}
 	if o.Transport == nil {
 		o.Transport = http.DefaultTransport.(*http.Transport).Clone()
@@ -106,15 +106,15 @@ func NewResolver(o Options) (*Resolver, []Warning) {
 	}
 	for i := range o.Items {
 		item := &o.Items[i]
-		o.Vault.Learn(item.Username.Text, item.Password)
+		o.Redactor.Learn(item.Username.Text, item.Password)
 		if item.Registry != "" {
 			r.items = append(r.items, item)
 		}
 	}
 	slices.SortStableFunc(r.items, func(a, b *Item) int { return len(b.Path) - len(a.Path) })
-	o.Vault.Learn(o.Actor, o.GitHubToken)
+	o.Redactor.Learn(o.Actor, o.GitHubToken)
 	for _, name := range []string{oidcToken, "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_CONTAINER_AUTHORIZATION_TOKEN"} {
-		o.Vault.Learn("", redact.New(o.Getenv(name)))
+		o.Redactor.Learn("", redact.New(o.Getenv(name)))
 	}
 	var warnings []Warning
 	r.configs, warnings = r.readDockerConfigs()
@@ -123,7 +123,7 @@ func NewResolver(o Options) (*Resolver, []Warning) {
 
 // For decides which credential repo gets. It sends nothing to the registry or
 // to a provider; it may run a credential helper, which is stopped when ctx is done.
-func (r *Resolver) For(ctx context.Context, repo imageref.Repository) Choice {
+func (r *Resolver) For(ctx context.Context, repo imageref.Repository) Credential {
 	item := r.item(repo)
 	c, decided := r.fromItem(r.credentials(repo))
 	if !decided {
@@ -137,7 +137,7 @@ func (r *Resolver) For(ctx context.Context, repo imageref.Repository) Choice {
 		c.JobToken = config.Password == r.o.GitHubToken.Reveal()
 	}
 	// Some registries take the token as the user name, too.
-	c.Origin = r.o.Vault.Redact(c.Origin)
+	c.Origin = r.o.Redactor.Redact(c.Origin)
 	return c
 }
 
@@ -169,13 +169,13 @@ func (i *Item) matches(repo imageref.Repository) bool {
 }
 
 // fromItem returns what the item says; decided is false if there is none.
-func (r *Resolver) fromItem(item *Item) (c Choice, decided bool) {
+func (r *Resolver) fromItem(item *Item) (c Credential, decided bool) {
 	if item == nil {
-		return Choice{}, false
+		return Credential{}, false
 	}
 	host, ecr := item.isECR()
 	_, byName := parseECR(item.Registry)
-	c = Choice{Item: item, NeedsCreate: ecr || byName, Key: fmt.Sprintf("registry-auth:%d:%s", item.Line, item.Registry)}
+	c = Credential{Item: item, NeedsCreate: ecr || byName, Key: fmt.Sprintf("registry-auth:%d:%s", item.Line, item.Registry)}
 	if c.NeedsCreate {
 		c.CreateRepository = loginOnly(item.Registry)
 	}
@@ -230,15 +230,15 @@ func (r *Resolver) fromItem(item *Item) (c Choice, decided bool) {
 			c.Auth = r.account(c.Key, r.buyAzure(item.Registry, item.AzureClient.Text, item.AzureTenant.Text))
 		}
 	default:
-		return Choice{}, false
+		return Credential{}, false
 	}
 	return c, true
 }
 
 // fromSurroundings returns what applies to a repository without a credential in
 // registry-auth, in the contract's order.
-func (r *Resolver) fromSurroundings(ctx context.Context, repo imageref.Repository) Choice {
-	var c Choice
+func (r *Resolver) fromSurroundings(ctx context.Context, repo imageref.Repository) Credential {
+	var c Credential
 	host, ecr := parseECR(repo.Host)
 	if item := r.item(repo); item != nil {
 		host, ecr = item.isECR()
@@ -296,7 +296,7 @@ func (r *Resolver) fromSurroundings(ctx context.Context, repo imageref.Repositor
 }
 
 // skip returns c as a choice without a credential.
-func (c Choice) skip(reason string) Choice {
+func (c Credential) skip(reason string) Credential {
 	c.Skip, c.Origin, c.Key, c.Auth = reason, "", "", nil
 	return c
 }
@@ -304,7 +304,7 @@ func (c Choice) skip(reason string) Choice {
 // keyless reports whether a login with the job's OIDC token can be tried. Where
 // the job cannot have one because of who started it, the choice becomes a skip; anywhere
 // else the login fails, and says which permission to add.
-func (c *Choice) keyless(r *Resolver) bool {
+func (c *Credential) keyless(r *Resolver) bool {
 	if r.hasOIDC() || !r.o.Untrusted {
 		return true
 	}
@@ -325,7 +325,7 @@ func (r *Resolver) account(key string, buy func(context.Context) (bought, error)
 }
 
 // useECR makes c log in to an ECR registry with AWS credentials.
-func (r *Resolver) useECR(c *Choice, name string, host ecrHost, keys awsKeys) {
+func (r *Resolver) useECR(c *Credential, name string, host ecrHost, keys awsKeys) {
 	r.mu.Lock()
 	e, there := r.registry[c.Key]
 	if !there {

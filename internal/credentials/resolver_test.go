@@ -185,14 +185,14 @@ func TestJobTokenIsKnownHoweverItCame(t *testing.T) {
 }
 
 func TestSecretsAreLearned(t *testing.T) {
-	vault := redact.NewVault(nil)
+	redactor := redact.NewRedactor(nil)
 	NewResolver(Options{
-		Vault: vault, GitHubToken: redact.New("ghs_token_1"),
+		Redactor: redactor, GitHubToken: redact.New("ghs_token_1"),
 		Items:  []Item{login(1, "quay.io", "", "u", "item-password")},
 		Getenv: env("AWS_SECRET_ACCESS_KEY", "aws-secret-key", "AWS_SESSION_TOKEN", "aws-session", oidcToken, "request-token"),
 	})
 	text := "ghs_token_1 item-password aws-secret-key aws-session request-token"
-	if got := vault.Redact(text); got != "*** *** *** *** ***" {
+	if got := redactor.Redact(text); got != "*** *** *** *** ***" {
 		t.Errorf("redacted to %q", got)
 	}
 }

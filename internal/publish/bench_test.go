@@ -21,8 +21,8 @@ func BenchmarkPlan(b *testing.B) {
 				}
 			}
 		}
-		r.Choose = func(_ context.Context, _ imageref.Repository) credentials.Choice {
-			return credentials.Choice{Origin: "anonymous", Anonymous: true}
+		r.Choose = func(_ context.Context, _ imageref.Repository) credentials.Credential {
+			return credentials.Credential{Origin: "anonymous", Anonymous: true}
 		}
 		b.Run(fmt.Sprintf("%d registries, %d repositories, %d tags", n.registries, n.repositories, n.tags), func(b *testing.B) {
 			b.ReportAllocs()

@@ -355,10 +355,10 @@ func newSetup(t testing.TB, root *source.Manifest, references ...string) *setup 
 			s.hosts[host] = newHost(host)
 		}
 	}
-	s.request.Choose = func(_ context.Context, r imageref.Repository) credentials.Choice {
-		return credentials.Choice{Origin: "test", Key: r.Host}
+	s.request.Choose = func(_ context.Context, r imageref.Repository) credentials.Credential {
+		return credentials.Credential{Origin: "test", Key: r.Host}
 	}
-	s.request.Connect = func(host string, _ bool, _ func(string) credentials.Choice) Host { return s.hosts[host].host() }
+	s.request.Connect = func(host string, _ bool, _ func(string) credentials.Credential) Host { return s.hosts[host].host() }
 	s.request.Open = func(context.Context, func(imageref.Repository) source.RemoteRepository) (*source.Image, error) {
 		return source.NewImage("test", nil, root, nil), nil
 	}

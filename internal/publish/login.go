@@ -51,13 +51,13 @@ func (r *run) loginTarget(ctx context.Context, s *site, t *target) {
 	}
 	switch {
 	case err == nil:
-	case usererror.Is(err, usererror.NoPushPermission) && r.Untrusted && t.Choice.JobToken:
+	case usererror.Is(err, usererror.NoPushPermission) && r.Untrusted && t.Credential.JobToken:
 		r.lacks(ctx, s, t, err, "the job's own token may not push here: the job runs for a pull request from a fork or by Dependabot")
 	case usererror.Is(err, usererror.MissingCredentials):
 		// Some chains only know that they end in nothing when they are asked.
 		r.lacks(ctx, s, t, err, "AWS credentials are unset")
 	default:
-		if t.Choice.Anonymous {
+		if t.Credential.Anonymous {
 			err = wantsLogin(err)
 		}
 		r.fail(ctx, s, t, err)
@@ -100,14 +100,14 @@ func (r *run) checkPermission(ctx context.Context, t *target) error {
 		return err
 	}
 	err := t.repository.CheckPush(ctx)
-	if !usererror.Is(err, usererror.RepositoryMissing) || t.Choice.CreateRepository == nil {
+	if !usererror.Is(err, usererror.RepositoryMissing) || t.Credential.CreateRepository == nil {
 		return err
 	}
 	if !r.CreateRepository {
 		return usererror.New(usererror.RepositoryMissing, t.Repository.Host, "repository "+t.Repository.String()+" does not exist",
 			"create it, or set `create-repository: true` (the account then needs the IAM action ecr:CreateRepository, at ECR Public ecr-public:CreateRepository)", err)
 	}
-	created, err := t.Choice.CreateRepository(ctx, t.Repository.Path, r.CreateImmutable)
+	created, err := t.Credential.CreateRepository(ctx, t.Repository.Path, r.CreateImmutable)
 	if err != nil {
 		return err
 	}

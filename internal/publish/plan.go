@@ -15,7 +15,7 @@ import (
 type Plan struct {
 	Registries []Registry // in the order in which tags first names them
 
-	choices map[imageref.Repository]credentials.Choice
+	choices map[imageref.Repository]credentials.Credential
 }
 
 // Registry is one host of a plan.
@@ -29,18 +29,18 @@ type Registry struct {
 type Target struct {
 	Repository imageref.Repository
 	Tags       []string
-	Choice     credentials.Choice
+	Credential credentials.Credential
 }
 
 // Optional reports whether a failure here is a warning only.
 func (t Target) Optional() bool {
-	return t.Choice.Item != nil && t.Choice.Item.Required != nil && !*t.Choice.Item.Required
+	return t.Credential.Item != nil && t.Credential.Item.Required != nil && !*t.Credential.Item.Required
 }
 
 // Required reports whether missing credentials are an error, whatever
 // missing-credentials says.
 func (t Target) Required() bool {
-	return t.Choice.Item != nil && t.Choice.Item.Required != nil && *t.Choice.Item.Required
+	return t.Credential.Item != nil && t.Credential.Item.Required != nil && *t.Credential.Item.Required
 }
 
 // References returns the target's references in the order of its tags.
@@ -79,7 +79,7 @@ func (p Plan) Enabled() bool { return slices.ContainsFunc(p.Registries, Registry
 func (r Registry) Insecure() (all, said bool) {
 	all = true
 	for _, t := range r.Repositories {
-		one := t.Choice.Item != nil && t.Choice.Item.Insecure
+		one := t.Credential.Item != nil && t.Credential.Item.Insecure
 		all, said = all && one, said || one
 	}
 	return all && said, said
@@ -89,7 +89,7 @@ func (r Registry) Insecure() (all, said bool) {
 // without sending anything, which are enabled. It means nothing once ctx is done: what
 // could not be asked for then is missing.
 func NewPlan(ctx context.Context, r Request) Plan {
-	p := Plan{choices: map[imageref.Repository]credentials.Choice{}}
+	p := Plan{choices: map[imageref.Repository]credentials.Credential{}}
 	for _, d := range r.Destinations {
 		repository := d.Reference.Repository
 		choice, ok := p.choices[repository]
@@ -107,7 +107,7 @@ func NewPlan(ctx context.Context, r Request) Plan {
 	return p
 }
 
-func (r *Registry) add(ref imageref.Reference, c credentials.Choice) {
+func (r *Registry) add(ref imageref.Reference, c credentials.Credential) {
 	switch {
 	case c.Item != nil && c.Item.TagsMatching != nil && !c.Item.TagsMatching.MatchString(ref.Tag):
 		r.leave(ref, Left{Reason: "tags-matching is " + c.Item.TagsWritten})
@@ -119,7 +119,7 @@ func (r *Registry) add(ref imageref.Reference, c credentials.Choice) {
 		i := slices.IndexFunc(r.Repositories, func(t Target) bool { return t.Repository == ref.Repository })
 		if i < 0 {
 			i = len(r.Repositories)
-			r.Repositories = append(r.Repositories, Target{Repository: ref.Repository, Choice: c})
+			r.Repositories = append(r.Repositories, Target{Repository: ref.Repository, Credential: c})
 		}
 		if !slices.Contains(r.Repositories[i].Tags, ref.Tag) {
 			r.Repositories[i].Tags = append(r.Repositories[i].Tags, ref.Tag)
@@ -163,8 +163,8 @@ func (p Plan) missing(failOnMissing bool) map[string]error {
 func (r Registry) accounts() []string {
 	var out []string
 	for _, t := range r.Repositories {
-		if !slices.Contains(out, t.Choice.Origin) {
-			out = append(out, t.Choice.Origin)
+		if !slices.Contains(out, t.Credential.Origin) {
+			out = append(out, t.Credential.Origin)
 		}
 	}
 	return out

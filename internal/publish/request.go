@@ -38,10 +38,10 @@ type Request struct {
 
 	// Choose decides which credential a repository gets. It sends nothing, but may run
 	// a credential helper.
-	Choose func(context.Context, imageref.Repository) credentials.Choice
+	Choose func(context.Context, imageref.Repository) credentials.Credential
 	// Connect makes the client of one host; it is called once a host, the source's
 	// included.
-	Connect func(host string, insecure bool, account func(repository string) credentials.Choice) Host
+	Connect func(host string, insecure bool, account func(repository string) credentials.Credential) Host
 	// Open opens the source. It is called only when some registry is enabled; a
 	// remote source is read through the repositories it is given.
 	Open func(ctx context.Context, repository func(imageref.Repository) source.RemoteRepository) (*source.Image, error)

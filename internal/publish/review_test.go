@@ -27,11 +27,11 @@ func TestOptionalRepositoryUndoesNothing(t *testing.T) {
 	no := false
 	s := newSetup(t, twoPlatforms(t, "new"), "a.test/me/app:1", "a.test/me/nightly:1", "b.test/me/app:1")
 	s.request.Atomic = true
-	s.request.Choose = func(_ context.Context, r imageref.Repository) credentials.Choice {
+	s.request.Choose = func(_ context.Context, r imageref.Repository) credentials.Credential {
 		if r.Path == "me/nightly" {
-			return credentials.Choice{Item: item(&no, false)}
+			return credentials.Credential{Item: item(&no, false)}
 		}
-		return credentials.Choice{}
+		return credentials.Credential{}
 	}
 	s.hosts["a.test"].fail = failing("PutManifest me/nightly 1", errors.New("refused"))
 	s.run(t.Context())
@@ -56,11 +56,11 @@ func TestOptionalImmutableTagStopsNoOther(t *testing.T) {
 			again := newSetup(t, twoPlatforms(t, "new"), "a.test/me/nightly:1.0.0", "a.test/me/app:1.0.0", "a.test/me/app:latest")
 			again.hosts = s.hosts
 			again.request.Atomic, again.request.ImmutableTags = atomic, regexp.MustCompile(`^(?:\d+\.\d+\.\d+)$`)
-			again.request.Choose = func(_ context.Context, r imageref.Repository) credentials.Choice {
+			again.request.Choose = func(_ context.Context, r imageref.Repository) credentials.Credential {
 				if r.Path == "me/nightly" {
-					return credentials.Choice{Item: item(&no, false)}
+					return credentials.Credential{Item: item(&no, false)}
 				}
-				return credentials.Choice{}
+				return credentials.Credential{}
 			}
 			again.run(t.Context())
 			want := map[string]report.Status{"a.test/me/nightly:1.0.0": report.Failed, "a.test/me/app:1.0.0": report.Pushed, "a.test/me/app:latest": report.Pushed}
@@ -83,11 +83,11 @@ func TestOptionalImmutableTagStopsNoOther(t *testing.T) {
 func TestSameFailureOfOptionalAndRequired(t *testing.T) {
 	no := false
 	s := newSetup(t, twoPlatforms(t, "new"), "a.test/me/nightly:1", "a.test/me/app:1")
-	s.request.Choose = func(_ context.Context, r imageref.Repository) credentials.Choice {
+	s.request.Choose = func(_ context.Context, r imageref.Repository) credentials.Credential {
 		if r.Path == "me/nightly" {
-			return credentials.Choice{Key: "same", Item: item(&no, false)}
+			return credentials.Credential{Key: "same", Item: item(&no, false)}
 		}
-		return credentials.Choice{Key: "same"}
+		return credentials.Credential{Key: "same"}
 	}
 	s.hosts["a.test"].fail = failing("Login", usererror.New(usererror.Unreachable, "a.test", "login", "", nil))
 	s.run(t.Context())
@@ -187,11 +187,11 @@ func TestSlowOptionalLogin(t *testing.T) {
 	no := false
 	s := newSetup(t, twoPlatforms(t, "new"), "a.test/me/app:1", "b.test/me/app:1")
 	s.request.Atomic = true
-	s.request.Choose = func(_ context.Context, r imageref.Repository) credentials.Choice {
+	s.request.Choose = func(_ context.Context, r imageref.Repository) credentials.Credential {
 		if r.Host == "b.test" {
-			return credentials.Choice{Item: item(&no, false)}
+			return credentials.Credential{Item: item(&no, false)}
 		}
-		return credentials.Choice{}
+		return credentials.Credential{}
 	}
 	tagged := make(chan struct{})
 	s.hosts["a.test"].fail = func(call string) error {
@@ -218,8 +218,8 @@ func TestInsecureHoldsForAllOrNone(t *testing.T) {
 		"both": {true, true, true, true}, "one": {true, false, false, true}, "none": {false, false, false, false},
 	} {
 		s := newSetup(t, twoPlatforms(t, "new"), "a.test/a:1", "a.test/b:1")
-		s.request.Choose = func(_ context.Context, r imageref.Repository) credentials.Choice {
-			return credentials.Choice{Item: item(nil, map[string]bool{"a": c.a, "b": c.b}[r.Path])}
+		s.request.Choose = func(_ context.Context, r imageref.Repository) credentials.Credential {
+			return credentials.Credential{Item: item(nil, map[string]bool{"a": c.a, "b": c.b}[r.Path])}
 		}
 		if all, said := NewPlan(t.Context(), s.request).Registries[0].Insecure(); all != c.want || said != c.said {
 			t.Errorf("%s: insecure %v, said %v", name, all, said)
@@ -232,11 +232,11 @@ func TestInsecureHoldsForAllOrNone(t *testing.T) {
 func TestTagThatDoesNotMatchLacksNothing(t *testing.T) {
 	s := newSetup(t, twoPlatforms(t, "new"), "docker.io/me/app:sha-1", "b.test/me/app:sha-1")
 	s.request.FailOnMissing = true
-	s.request.Choose = func(_ context.Context, r imageref.Repository) credentials.Choice {
+	s.request.Choose = func(_ context.Context, r imageref.Repository) credentials.Credential {
 		if r.Host == "docker.io" {
-			return credentials.Choice{Skip: "username is empty", Item: &credentials.Item{TagsMatching: regexp.MustCompile(`^(?:v\d+)$`)}}
+			return credentials.Credential{Skip: "username is empty", Item: &credentials.Item{TagsMatching: regexp.MustCompile(`^(?:v\d+)$`)}}
 		}
-		return credentials.Choice{}
+		return credentials.Credential{}
 	}
 	s.run(t.Context())
 	if got := s.status()["b.test/me/app:sha-1"]; got != report.Pushed || len(s.failures()) > 0 {
@@ -249,8 +249,8 @@ func TestTagThatDoesNotMatchLacksNothing(t *testing.T) {
 func TestLackSeenAtLoginStopsAll(t *testing.T) {
 	s := newSetup(t, twoPlatforms(t, "new"), "ghcr.io/me/app:1", "b.test/me/app:1")
 	s.request.FailOnMissing, s.request.Untrusted = true, true
-	s.request.Choose = func(_ context.Context, r imageref.Repository) credentials.Choice {
-		return credentials.Choice{JobToken: r.Host == "ghcr.io"}
+	s.request.Choose = func(_ context.Context, r imageref.Repository) credentials.Credential {
+		return credentials.Credential{JobToken: r.Host == "ghcr.io"}
 	}
 	s.hosts["ghcr.io"].fail = failing("CheckPush", usererror.New(usererror.NoPushPermission, "ghcr.io", "push", "", nil))
 	s.run(t.Context())

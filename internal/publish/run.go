@@ -156,8 +156,8 @@ func (r *run) sourceIsInsecure(ctx context.Context, host string) bool {
 
 // account returns the credentials of a host's repositories: as planned, or, for one
 // that only is read from, as chosen now.
-func (r *run) account(ctx context.Context, host string, plan Plan) func(path string) credentials.Choice {
-	return func(path string) credentials.Choice {
+func (r *run) account(ctx context.Context, host string, plan Plan) func(path string) credentials.Credential {
+	return func(path string) credentials.Credential {
 		repository := imageref.Repository{Host: host, Path: path}
 		if c, ok := plan.choices[repository]; ok {
 			return c

@@ -498,8 +498,8 @@ func TestUntrustedIsSkipped(t *testing.T) {
 	} {
 		s := newSetup(t, twoPlatforms(t, "new"), "ghcr.io/me/app:1")
 		s.request.Untrusted, s.request.FailOnMissing = c.untrusted, c.fail
-		s.request.Choose = func(_ context.Context, _ imageref.Repository) credentials.Choice {
-			return credentials.Choice{JobToken: c.own}
+		s.request.Choose = func(_ context.Context, _ imageref.Repository) credentials.Credential {
+			return credentials.Credential{JobToken: c.own}
 		}
 		s.hosts["ghcr.io"].fail = failing("CheckPush", usererror.New(usererror.NoPushPermission, "ghcr.io", "push", "", nil))
 		s.run(t.Context())

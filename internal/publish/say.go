@@ -154,7 +154,7 @@ func (r *run) fail(ctx context.Context, s *site, t *target, err error) {
 		err = usererror.New(usererror.SourceBroken, s.Host, "publishing to "+t.Repository.String(), "", err)
 	}
 	for _, code := range hostWide {
-		if usererror.Is(err, code) && !s.firstOf(fmt.Sprint(code, t.Choice.Key, t.Optional())) {
+		if usererror.Is(err, code) && !s.firstOf(fmt.Sprint(code, t.Credential.Key, t.Optional())) {
 			return
 		}
 	}

@@ -44,7 +44,7 @@ func TestTextNeverPrints(t *testing.T) {
 }
 
 func TestRedactEveryForm(t *testing.T) {
-	v := NewVault(nil)
+	v := NewRedactor(nil)
 	v.Learn("acme", New(canary))
 	config := fmt.Sprintf(`{"auths":{"ghcr.io":{"username":"acme","password":%q}}}`, canary)
 	basic := base64.StdEncoding.EncodeToString([]byte("acme:" + canary))
@@ -89,7 +89,7 @@ func TestRedactEveryForm(t *testing.T) {
 }
 
 func TestSecretsThatEndInAQuote(t *testing.T) {
-	v := NewVault(nil)
+	v := NewRedactor(nil)
 	v.Learn("", New(`"quoted"`))
 	b, _ := json.Marshal(`"quoted"`)
 	if got := v.Redact(string(b)); got != `"***"` {
@@ -99,7 +99,7 @@ func TestSecretsThatEndInAQuote(t *testing.T) {
 
 func TestSeveralLines(t *testing.T) {
 	key := "-----BEGIN KEY-----\nMIIEvQIBADANBgkq\n{\ntrue\nhkiG9w0BAQEFAASC\n-----END KEY-----\n"
-	v := NewVault(nil)
+	v := NewRedactor(nil)
 	v.Learn("_json_key", New(key))
 	for _, text := range []string{key, "MIIEvQIBADANBgkq", "x hkiG9w0BAQEFAASC x", strings.TrimSpace(key)} {
 		if got := v.Redact(text); strings.Contains(got, "MIIE") || strings.Contains(got, "hkiG") {
@@ -113,7 +113,7 @@ func TestSeveralLines(t *testing.T) {
 
 func TestShortAndEmptySecrets(t *testing.T) {
 	var announced []string
-	v := NewVault(func(f string) { announced = append(announced, f) })
+	v := NewRedactor(func(f string) { announced = append(announced, f) })
 	v.Learn("", New(""))
 	v.Learn("me", New(""))
 	v.Learn("me", New("  \n"))
@@ -131,7 +131,7 @@ func TestShortAndEmptySecrets(t *testing.T) {
 }
 
 func TestTrailingNewline(t *testing.T) {
-	v := NewVault(nil)
+	v := NewRedactor(nil)
 	v.Learn("me", New("hunter22\n"))
 	for _, text := range []string{"hunter22", base64.StdEncoding.EncodeToString([]byte("me:hunter22"))} {
 		if got := v.Redact(text); got != mask {
@@ -141,7 +141,7 @@ func TestTrailingNewline(t *testing.T) {
 }
 
 func TestOverlappingForms(t *testing.T) {
-	v := NewVault(nil)
+	v := NewRedactor(nil)
 	v.Learn("", New("abcdef"))
 	v.Learn("", New("defghi"))
 	if got := v.Redact("-abcdefghi-"); got != "-***-" {
@@ -156,7 +156,7 @@ func TestOverlappingForms(t *testing.T) {
 func TestFormsAreAnnouncedOnceBeforeLearnReturns(t *testing.T) {
 	var mu sync.Mutex
 	seen := map[string]int{}
-	v := NewVault(func(f string) {
+	v := NewRedactor(func(f string) {
 		mu.Lock()
 		defer mu.Unlock()
 		seen[f]++
@@ -185,7 +185,7 @@ func FuzzRedact(f *testing.F) {
 	f.Add("aaaa", "aaaaaaa")
 	f.Add("p\"\\\n", `"p\"\\\n"`)
 	f.Fuzz(func(t *testing.T, password, text string) {
-		v := NewVault(nil)
+		v := NewRedactor(nil)
 		v.Learn("user", New(password))
 		got := v.Redact(text + password + text)
 		for _, form := range forms("user", password) {

@@ -69,8 +69,8 @@ func New(o Options) *Client {
 	if o.UserAgent == "" {
 		o.UserAgent = defaultUserAgent
 	}
-	if o.Vault == nil {
-		o.Vault = redact.NewVault(nil)
+	if o.Redactor == nil {
+		o.Redactor = redact.NewRedactor(nil)
 	}
 	if o.Notify == nil {
 		o.Notify = func(Notice) {}

@@ -100,7 +100,7 @@ func (c *Client) answer(resp *http.Response) *Error {
 	// Half an answer is an answer too: the status says the most.
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
 	_ = resp.Body.Close()
-	e.Code, e.Message = parseErrorBody(body, c.o.Vault.Redact)
+	e.Code, e.Message = parseErrorBody(body, c.o.Redactor.Redact)
 	return e
 }
 
@@ -149,7 +149,7 @@ func parseErrorBody(body []byte, redact func(string) string) (code, message stri
 
 // outside returns a text from outside as an error may hold it: secrets replaced, and
 // only then cut, since half a secret matches none of its forms.
-func (c *Client) outside(s string) string { return bound(c.o.Vault.Redact(s)) }
+func (c *Client) outside(s string) string { return bound(c.o.Redactor.Redact(s)) }
 
 // bound cuts s to maxMessage characters.
 func bound(s string) string {

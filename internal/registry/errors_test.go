@@ -35,9 +35,9 @@ func TestLongSecretsAreHiddenBeforeTheCut(t *testing.T) {
 				}
 				return false
 			}
-			vault := redact.NewVault(nil)
-			vault.Learn("AWS", redact.New(password))
-			c, _ := f.client(func(o *Options) { o.Auth = account("AWS", password); o.Vault = vault })
+			redactor := redact.NewRedactor(nil)
+			redactor.Learn("AWS", redact.New(password))
+			c, _ := f.client(func(o *Options) { o.Auth = account("AWS", password); o.Redactor = redactor })
 			_, _, err := c.Repository("a").Manifest(t.Context(), "v1")
 			if err == nil || !strings.Contains(err.Error(), "400") || strings.Contains(err.Error(), "pass0") {
 				t.Errorf("%s, %s: %v", at, name, err)

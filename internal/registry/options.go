@@ -24,8 +24,8 @@ type Options struct {
 	// a nil result, is anonymous. It is asked once a repository; the Authenticator
 	// is asked whenever a token is bought, and may be a ContextAuthenticator.
 	Auth func(repository string) authn.Authenticator
-	// Vault learns every token before its first use. Nil means nobody does.
-	Vault *redact.Vault
+	// Redactor learns every token before its first use. Nil means nobody does.
+	Redactor *redact.Redactor
 	// Concurrency is how many blobs may be in flight at a time; 0 means 4.
 	Concurrency int
 	// Stall is how long a connection may rest without a byte in either direction

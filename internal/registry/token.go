@@ -180,7 +180,7 @@ func (t *tokens) basic(ctx context.Context) (string, error) {
 	return "", nil
 }
 
-// credentials asks the account, and lets the vault know.
+// credentials asks the account, and lets the redactor know.
 func (t *tokens) credentials(ctx context.Context) (*authn.AuthConfig, error) {
 	cfg, err := authn.Authorization(ctx, t.account())
 	if err != nil {
@@ -194,7 +194,7 @@ func (t *tokens) credentials(ctx context.Context) (*authn.AuthConfig, error) {
 	}
 	for _, s := range []string{cfg.Password, cfg.IdentityToken, cfg.RegistryToken, cfg.Auth} {
 		if s != "" {
-			t.c.o.Vault.Learn(cfg.Username, redact.New(s))
+			t.c.o.Redactor.Learn(cfg.Username, redact.New(s))
 		}
 	}
 	return cfg, nil
@@ -275,7 +275,7 @@ func (t *tokens) buy(ctx context.Context, ch *transport.Challenge, scopes []stri
 		if tok != nil {
 			for _, s := range []string{tok.Token, tok.AccessToken, tok.RefreshToken} {
 				if s != "" {
-					t.c.o.Vault.Learn("", redact.New(s))
+					t.c.o.Redactor.Learn("", redact.New(s))
 				}
 			}
 		}

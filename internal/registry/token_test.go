@@ -24,13 +24,13 @@ func TestLoginWithTokens(t *testing.T) {
 	f.hook = tokens.guard
 	var mu sync.Mutex
 	forms := map[string]bool{}
-	vault := redact.NewVault(func(form string) {
+	redactor := redact.NewRedactor(func(form string) {
 		mu.Lock()
 		defer mu.Unlock()
 		forms[form] = true
 	})
 	c, _ := f.client(func(o *Options) {
-		o.Vault = vault
+		o.Redactor = redactor
 		o.Auth = account("acme", "pass word")
 	})
 	f.hook = func(w http.ResponseWriter, r *http.Request) bool {

@@ -145,8 +145,8 @@ func TestTheCredentialIsAccepted(t *testing.T) {
 			t.Error(err)
 		}
 		for _, token := range append(s.secrets(), j.github.Issued()...) {
-			if j.vault.Redact(token) == token {
-				t.Errorf("the vault does not know the token %.12s…", token)
+			if j.redactor.Redact(token) == token {
+				t.Errorf("the redactor does not know the token %.12s…", token)
 			}
 		}
 		config, err := c.Auth.Authorization()
@@ -154,8 +154,8 @@ func TestTheCredentialIsAccepted(t *testing.T) {
 			t.Fatal(err)
 		}
 		header := base64.StdEncoding.EncodeToString([]byte(config.Username + ":" + config.Password))
-		if text := j.vault.Redact(header); strings.Contains(text, header) {
-			t.Error("the vault does not know what an Authorization header will hold")
+		if text := j.redactor.Redact(header); strings.Contains(text, header) {
+			t.Error("the redactor does not know what an Authorization header will hold")
 		}
 		hides(t, fmt.Sprintf("%+v", c), s.secrets()...)
 	})

@@ -66,24 +66,24 @@ func (c *clock) advance(d time.Duration) {
 
 // job is a job of a workflow, and the internet that it sees.
 type job struct {
-	t      *testing.T
-	net    *standins.Internet
-	github *standins.GitHub
-	clock  *clock
-	start  time.Time
-	vault  *redact.Vault
-	env    map[string]string
-	o      credentials.Options
+	t        *testing.T
+	net      *standins.Internet
+	github   *standins.GitHub
+	clock    *clock
+	start    time.Time
+	redactor *redact.Redactor
+	env      map[string]string
+	o        credentials.Options
 }
 
 // newJob returns a job that may ask for OIDC tokens.
 func newJob(t *testing.T) *job {
 	n := standins.NewInternet(t)
-	j := &job{t: t, net: n, github: standins.NewGitHub(t, n), clock: newClock(), vault: redact.NewVault(nil), env: map[string]string{}}
+	j := &job{t: t, net: n, github: standins.NewGitHub(t, n), clock: newClock(), redactor: redact.NewRedactor(nil), env: map[string]string{}}
 	j.start, j.github.Now = j.clock.Now(), j.clock.Now
 	j.set(j.github.Env()...)
 	j.o = credentials.Options{
-		Vault: j.vault, Clock: j.clock, Transport: n.Transport(t),
+		Redactor: j.redactor, Clock: j.clock, Transport: n.Transport(t),
 		Getenv: func(name string) string { return j.env[name] },
 	}
 	t.Cleanup(func() {
@@ -113,7 +113,7 @@ func (j *job) resolver(items ...credentials.Item) *credentials.Resolver {
 }
 
 // choose returns the choice for a repository, which must not be a skip.
-func (j *job) choose(r *credentials.Resolver, host, path string) credentials.Choice {
+func (j *job) choose(r *credentials.Resolver, host, path string) credentials.Credential {
 	j.t.Helper()
 	c := r.For(j.t.Context(), imageref.Repository{Host: host, Path: path})
 	if c.Skip != "" {
@@ -148,7 +148,7 @@ func (j *job) times(host string) int {
 	return n
 }
 
-// hides checks that text holds none of the secrets, in no form that the vault knows and in
+// hides checks that text holds none of the secrets, in no form that the redactor knows and in
 // no part that would be of use.
 func hides(t *testing.T, text string, secrets ...string) {
 	t.Helper()

@@ -7,20 +7,20 @@ import (
 	"sync/atomic"
 )
 
-// Vault knows every secret of a run, in every form in which it could show up. It is
+// Redactor knows every secret of a run, in every form in which it could show up. It is
 // safe for concurrent use; looking a text through never waits for Learn.
-type Vault struct {
+type Redactor struct {
 	onForm func(string)
 
 	learning sync.Mutex // held by Learn, so that each form is announced once
 	known    atomic.Pointer[[]string]
 }
 
-// NewVault returns an empty vault. onForm, which may be nil, is called once for each
+// NewRedactor returns an empty redactor. onForm, which may be nil, is called once for each
 // new form, before Learn returns: in a workflow it prints ::add-mask::. It must not
 // call Learn.
-func NewVault(onForm func(form string)) *Vault {
-	v := &Vault{onForm: onForm}
+func NewRedactor(onForm func(form string)) *Redactor {
+	v := &Redactor{onForm: onForm}
 	v.known.Store(&[]string{})
 	return v
 }
@@ -28,7 +28,7 @@ func NewVault(onForm func(form string)) *Vault {
 // Learn takes a secret, and the user name that it is sent with if there is one, and
 // from then on knows all forms of both together. Call it before the secret's first use.
 // A secret of one to three characters is known only together with its user name.
-func (v *Vault) Learn(user string, s Text) {
+func (v *Redactor) Learn(user string, s Text) {
 	v.learning.Lock()
 	defer v.learning.Unlock()
 	known := *v.known.Load()
@@ -52,7 +52,7 @@ func (v *Vault) Learn(user string, s Text) {
 
 // Redact returns text with every known form replaced by ***. Forms that overlap are
 // replaced as one, so that no end of one of them stays.
-func (v *Vault) Redact(text string) string {
+func (v *Redactor) Redact(text string) string {
 	return redact(text, find(text, *v.known.Load()))
 }
 

@@ -6,8 +6,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/authn"
 )
 
-// Choice says which credential a repository gets, or why it gets none.
-type Choice struct {
+// Credential says which credential a repository gets, or why it gets none.
+type Credential struct {
 	// Origin says where the credential comes from, in the words of the log:
 	// `token from registry-auth (user "acme")`, `github-token`, `AWS default chain`.
 	// It never holds the secret, and is empty where there is none.
