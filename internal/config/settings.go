@@ -1,0 +1,65 @@
+package config
+
+import (
+	"regexp"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/credentials"
+	"github.com/multi-registry-push/multi-registry-push/internal/imageref"
+	"github.com/multi-registry-push/multi-registry-push/internal/redact"
+)
+
+// Settings are the inputs, understood. Sources are not: without an enabled registry nobody
+// looks at them, so that Image.Source is what was written.
+type Settings struct {
+	Images  []Image // one, unless the input images was used
+	Several bool    // the input images was used, even if it names one image
+	Skipped []Skip  // lines and items that name no destination
+
+	Items       []credentials.Item
+	GitHubToken redact.Text
+
+	Platforms   []string     // of every image; empty is all
+	Annotations []Annotation // of merged indexes
+
+	FailOnMissing    bool // missing-credentials: fail
+	Atomic           bool
+	ImmutableTags    *regexp.Regexp // anchored; nil for none
+	SkipExisting     bool
+	PushByDigest     bool
+	Referrers        bool
+	CreateRepository bool
+	CreateImmutable  bool // immutable-tags is .*
+	Concurrency      int  // blobs in flight to one registry; 0 is auto
+	Thorough         bool
+	DryRun           bool
+	Summary          bool
+}
+
+// Image is one image that was asked for.
+type Image struct {
+	Name         string // empty unless Several
+	Line         int    // in images, from 1
+	Source       string // as written: one source, or several lines that are merged
+	Destinations []Destination
+	Platforms    []string // of this image, in place of Settings.Platforms
+}
+
+// Destination is one line of tags. With push-by-digest its tag only decides whether
+// tags-matching lets it through.
+type Destination struct {
+	Reference imageref.Reference
+	Line      int // in its input, from 1
+}
+
+// Skip is a line of tags, an item of images or one of registry-auth that names no
+// configured destination: an empty variable most likely.
+type Skip struct {
+	Input  string // "tags", "images" or "registry-auth"
+	Line   int    // from 1
+	Text   string // the line as written; of registry-auth never more than the registry
+	Host   string // the registry that the line still names, empty if it names none
+	Reason string
+}
+
+// Annotation is one line of annotations: a key and a value of a merged index.
+type Annotation struct{ Key, Value string }
