@@ -41,3 +41,7 @@ func (t Text) MarshalText() ([]byte, error) { return []byte(mask), nil }
 
 // LogValue returns ***.
 func (t Text) LogValue() slog.Value { return slog.StringValue(mask) }
+
+// Redacted is free text in which secrets have been replaced. Only a Redactor makes it of
+// text from outside. It is not escaped.
+type Redacted string
