@@ -7,6 +7,9 @@ RACE       := $(if $(shell command -v $(CC)),-race)
 BENCHFLAGS ?=
 FUZZTIME   ?= 30s
 
+# What ships is built from its own list of versions; go.work is for editors and for `go test work`.
+export GOWORK := off
+
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.7.0
 GOSEC       := github.com/securego/gosec/v2/cmd/gosec@v2.22.11
 
