@@ -142,8 +142,8 @@ func (l *itemList) item(n *yaml.Node) (credentials.Item, bool) {
 	whole := len(*l.bad) == before // with a key or the host misread, more complaints would be false
 	l.options(&item, entries)
 	if whole && item.ECR != "" {
-		if key, what := item.Wrong(); key != "" {
-			l.wrong(usererror.InvalidAuth, entries[key].key, what, "An item has one way to log in, with all its keys: docs/registries shows one for each registry.")
+		for _, e := range item.Check() {
+			l.wrong(usererror.InvalidAuth, entries[e.Key].key, e.What, "An item has one way to log in, with all its keys: docs/registries shows one for each registry.")
 		}
 	}
 	l.once(&item, n)

@@ -126,7 +126,9 @@ func decodeAuth(raw json.RawMessage) (authn.AuthConfig, error) {
 	err := json.Unmarshal(raw, &config)
 	config.Auth = ""
 	// Docker once padded passwords with NUL.
-	config.Password = strings.Trim(config.Password, "\x00")
+	config.Password = strings.TrimRight(strings.Trim(config.Password, "\x00"), "\r\n")
+	config.IdentityToken = strings.TrimRight(config.IdentityToken, "\r\n")
+	config.RegistryToken = strings.TrimRight(config.RegistryToken, "\r\n")
 	return config, err
 }
 
@@ -208,9 +210,10 @@ func (r *Resolver) runHelper(ctx context.Context, name, key string) (authn.AuthC
 	user, password, err := r.o.Helper(ctx, name, server)
 	a := helperAnswer{err: err}
 	if err == nil {
-		a.config = authn.AuthConfig{Username: user, Password: password.Reveal()}
+		secret := r.known(user, password).Reveal()
+		a.config = authn.AuthConfig{Username: user, Password: secret}
 		if user == "<token>" { // docker-credential-helpers' word for an identity token
-			a.config = authn.AuthConfig{IdentityToken: password.Reveal()}
+			a.config = authn.AuthConfig{IdentityToken: secret}
 		}
 		if !usable(a.config) {
 			a = helperAnswer{err: errNoCredentials}

@@ -52,6 +52,17 @@ func (h ecrHost) china() bool { return strings.HasPrefix(h.region, "cn-") }
 // isACR reports whether host is an Azure container registry.
 func isACR(host string) bool { return acr.MatchString(host) }
 
+// isDockerHub reports whether host takes Docker Hub's accounts: Docker Hub itself, and the
+// registry of Docker's hardened images.
+func isDockerHub(host string) bool { return host == imageref.DockerHub || host == "dhi.io" }
+
+// hasOwnLogin reports whether host is a provider's whose ways to log in are known, and
+// which is neither Quay nor a JFrog platform: no other provider's token goes there.
+func hasOwnLogin(host string) bool {
+	_, ecr := parseECR(host)
+	return ecr || isDockerHub(host) || isACR(host) || isGoogle(host) || host == "ghcr.io"
+}
+
 // isGoogle reports whether host is Artifact Registry or Container Registry.
 func isGoogle(host string) bool { return host == "gcr.io" || artifacts.MatchString(host) }
 

@@ -104,21 +104,36 @@ func NewResolver(o Options) (*Resolver, []Warning) {
 		registry: map[string]*ecrRegistry{},
 		helped:   map[string]helperAnswer{},
 	}
-	for i := range o.Items {
-		item := &o.Items[i]
-		o.Redactor.Learn(item.Username.Text, item.Password)
+	o.GitHubToken = r.known(o.Actor, o.GitHubToken)
+	for _, item := range o.Items {
+		if item.PasswordEnv.Text != "" && !item.PasswordSet {
+			item.Password = redact.New(o.Getenv(item.PasswordEnv.Text))
+		}
+		item.Password = r.known(item.Username.Text, item.Password)
 		if item.Registry != "" {
-			r.items = append(r.items, item)
+			r.items = append(r.items, &item)
 		}
 	}
+	r.o = o
 	slices.SortStableFunc(r.items, func(a, b *Item) int { return len(b.Path) - len(a.Path) })
-	o.Redactor.Learn(o.Actor, o.GitHubToken)
 	for _, name := range []string{oidcToken, "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_CONTAINER_AUTHORIZATION_TOKEN"} {
 		o.Redactor.Learn("", redact.New(o.Getenv(name)))
 	}
 	var warnings []Warning
 	r.configs, warnings = r.readDockerConfigs()
 	return r, warnings
+}
+
+// known returns a secret without the line ends behind it, which files and password managers
+// add, and tells it to the redactor.
+func (r *Resolver) known(user string, secret redact.Text) redact.Text {
+	if secret.IsZero() {
+		return secret
+	}
+	bare := redact.New(strings.TrimRight(secret.Reveal(), "\r\n"))
+	r.o.Redactor.Learn(user, secret)
+	r.o.Redactor.Learn(user, bare)
+	return bare
 }
 
 // For decides which credential repo gets. It sends nothing to the registry or
@@ -180,33 +195,35 @@ func (r *Resolver) fromItem(item *Item) (c Credential, decided bool) {
 		c.CreateRepository = loginOnly(item.Registry)
 	}
 	connection := r.o.Getenv(dockerHubConnection)
-	kind, err := item.kind(connection != "")
-	switch empty := item.empty(); {
+	method, err := item.loginMethod(connection != "")
+	switch empty := item.emptyKey(); {
 	case item.Skip != "":
 		return c.skip(item.Skip), true
 	case empty != "":
 		return c.skip(empty + " in registry-auth is empty"), true
+	case item.PasswordEnv.Set && item.Password.IsZero():
+		return c.skip("the variable " + item.PasswordEnv.Text + ", which password-env in registry-auth names, is unset or empty"), true
 	case err != nil:
 		return c.skip("its item in registry-auth is incomplete: " + err.Error()), true
 	}
 
 	user := fmt.Sprintf(" (user %q)", item.Username.Text)
-	switch kind {
+	switch method {
 	case anonymous:
 		c.Anonymous, c.Origin = true, "anonymous"
 	case static:
-		if !item.PasswordSet {
+		if !item.PasswordSet && !item.PasswordEnv.Set {
 			return c.skip("its item in registry-auth has no password, and " + dockerHubConnection + " is unset"), true
 		}
 		c.Origin = "token from registry-auth" + user
 		c.Auth = staticAuth{authn.AuthConfig{Username: item.Username.Text, Password: item.Password.Reveal()}}
-	case accessKey:
+	case awsAccessKey:
 		c.Origin = "AWS access key from registry-auth"
 		r.useECR(&c, item.Registry, host, r.accessKey(item))
-	case chain:
+	case awsDefaultChain:
 		c.Origin = "AWS default chain"
 		r.useECR(&c, item.Registry, host, r.defaultChain(item.Registry, host, true))
-	case role:
+	case awsRole:
 		c.Origin = "OIDC, AWS role " + item.AWSRole.Text
 		if c.keyless(r) {
 			r.useECR(&c, item.Registry, host, r.assumedRole(item.Registry, host, item.AWSRole.Text))

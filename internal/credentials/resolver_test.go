@@ -77,7 +77,7 @@ func TestWhichCredentialApplies(t *testing.T) {
 		{name: "a password wins over the environment's connection", items: []Item{login(1, "docker.io", "", "acme", "pw12")}, env: append(oidc, dockerHubConnection, "c1"), host: "docker.io", origin: `token from registry-auth (user "acme")`},
 		{name: "Docker Hub user alone", items: item("docker.io", func(i *Item) { i.Username = set("acme") }), host: "docker.io", skip: "its item in registry-auth has no password, and DOCKERHUB_OIDC_CONNECTIONID is unset"},
 		{name: "Docker Hub connection empty", items: item("docker.io", func(i *Item) { i.Username, i.DockerHubConnection = set("acme"), set("") }), env: oidc, host: "docker.io", skip: "dockerhub-connection in registry-auth is empty"},
-		{name: "Docker Hub connection elsewhere", items: item("quay.io", func(i *Item) { i.Username, i.DockerHubConnection = set("acme"), set("c1") }), env: oidc, host: "quay.io", skip: "its item in registry-auth is incomplete: dockerhub-connection is for docker.io only, not for quay.io"},
+		{name: "Docker Hub connection elsewhere", items: item("quay.io", func(i *Item) { i.Username, i.DockerHubConnection = set("acme"), set("c1") }), env: oidc, host: "quay.io", skip: "its item in registry-auth is incomplete: dockerhub-connection is for docker.io and dhi.io only, not for quay.io"},
 
 		{name: "Google", items: item("eu.gcr.io", func(i *Item) { i.GCPProvider = set("projects/1") }), env: oidc, host: "eu.gcr.io", origin: "OIDC, Google workload identity"},
 		{name: "Google with a service account", items: item("europe-docker.pkg.dev", func(i *Item) { i.GCPProvider, i.GCPServiceAccount = set("projects/1"), set("a@b") }), env: oidc, host: "europe-docker.pkg.dev", origin: "OIDC, Google workload identity (service account a@b)"},
@@ -219,48 +219,5 @@ func TestNeedsCreate(t *testing.T) {
 	}
 	if c := r.For(t.Context(), repo("ghcr.io", "a/b")); c.NeedsCreate || c.CreateRepository != nil {
 		t.Error("ghcr.io needs no repository")
-	}
-}
-
-func TestWrongItems(t *testing.T) {
-	ok := []Item{
-		login(1, "quay.io", "", "u", "p"),
-		{Registry: "docker.io", Username: set("u")}, // the environment may name a connection
-		{Registry: "docker.io", Username: set("u"), DockerHubConnection: set("c")},
-		{Registry: "gcr.io", GCPProvider: set("p")},
-		{Registry: "a.azurecr.io", AzureClient: set("c"), AzureTenant: set("t")},
-		{Registry: "ecr.example.com", ECR: "true", AWSRole: set("r")},
-		{Registry: "quay.io", Username: set("")}, // unset, not wrong
-		{Skip: "registry is empty", Username: set("u")},
-		{Registry: "quay.io", Insecure: true},
-		{Registry: "quay.io", Anonymous: true},
-	}
-	for _, i := range ok {
-		if key, what := i.Wrong(); key+what != "" {
-			t.Errorf("%+v: %s", i, what)
-		}
-	}
-	password := redact.New("the-password")
-	wrong := map[string]Item{
-		"username needs password":                       {Registry: "quay.io", Username: set("u")},
-		"password needs username":                       {Registry: "quay.io", Password: password, PasswordSet: true},
-		"dockerhub-connection needs username":           {Registry: "docker.io", DockerHubConnection: set("c")},
-		"dockerhub-connection and password do not go":   {Registry: "docker.io", DockerHubConnection: set("c"), Username: set("u"), Password: password, PasswordSet: true},
-		"gcp-service-account needs gcp-provider":        {Registry: "gcr.io", GCPServiceAccount: set("s")},
-		"azure-tenant needs azure-client":               {Registry: "a.azurecr.io", AzureTenant: set("t")},
-		"aws-role and username do not go":               {Registry: ecrPrivate, AWSRole: set("r"), Username: set("u")},
-		"aws-role is for an ECR registry":               {Registry: ecrPrivate, ECR: "false", AWSRole: set("r")},
-		"password and anonymous: true exclude":          {Registry: "quay.io", Anonymous: true, Username: set("u"), Password: password, PasswordSet: true},
-		"anonymous and a way to log in exclude":         {Registry: "quay.io", Anonymous: true, Username: set("u")},
-		"gcp-provider is for *.pkg.dev and gcr.io only": {Registry: "quay.io", GCPProvider: set("p")},
-	}
-	for want, i := range wrong {
-		key, what := i.Wrong()
-		if !strings.HasPrefix(what, want) || !strings.HasPrefix(want, key+" ") {
-			t.Errorf("want %q, got %q at %s", want, what, key)
-		}
-		if strings.Contains(what, password.Reveal()) {
-			t.Errorf("the message holds the secret: %s", what)
-		}
 	}
 }
