@@ -55,12 +55,23 @@ func CanonicalHost(s string) string {
 			break
 		}
 	}
-	s = strings.ToLower(strings.TrimRight(s, "/"))
+	s = lowerASCII(strings.TrimRight(s, "/"))
 	switch s {
 	case "docker.io", "index.docker.io", "registry-1.docker.io", "index.docker.io/v1", "registry-1.docker.io/v2", "index.docker.io/v2":
 		return DockerHub
 	}
 	return s
+}
+
+// lowerASCII lower-cases letters of ASCII only. Full Unicode lower-casing turns other
+// letters into ASCII ones (U+0130 into i, U+212A into k): two hosts would be one name.
+func lowerASCII(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r >= 'A' && r <= 'Z' {
+			return r + 'a' - 'A'
+		}
+		return r
+	}, s)
 }
 
 // APIHost returns the host that answers the registry API.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync"
 	"time"
 
@@ -222,9 +223,27 @@ func (c *Client) owns(u *url.URL) bool {
 	return u.Scheme == base.Scheme && sameHost(u, &base)
 }
 
-// sameHost compares host and port, default ports filled in, Docker Hub's names
-// taken for one.
-func sameHost(a, b *url.URL) bool { return hostPort(a) == hostPort(b) }
+// sameHost compares host and port in the form in which they are dialled: default ports
+// filled in, Docker Hub's names taken for one. A host that net/http would turn into
+// another name before it dials is nobody's.
+func sameHost(a, b *url.URL) bool {
+	return dialledAsWritten(a.Host) && dialledAsWritten(b.Host) && hostPort(a) == hostPort(b)
+}
+
+// dialledAsWritten reports whether a URL's host holds only what net/http dials as it is
+// written. It converts other names by IDNA first: a host that looks like the registry's
+// after lower-casing, or to people, may be somebody else's.
+func dialledAsWritten(host string) bool {
+	for i := range len(host) {
+		switch c := host[i]; {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9':
+		case strings.IndexByte("-._:[]", c) >= 0:
+		default:
+			return false
+		}
+	}
+	return host != ""
+}
 
 func hostPort(u *url.URL) string {
 	host := imageref.APIHost(imageref.CanonicalHost(u.Host))

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -17,12 +18,18 @@ type unsafeError struct{ what string }
 func (e *unsafeError) Error() string { return e.what }
 
 // learnHome notes whether the registry's own address is a private one. Such a
-// registry may name its neighbours; a public one may not.
+// registry may name its neighbours; a public one may not. A name that was a public
+// address once stays public: whoever answers for it may say something else the next time.
 func (w *wire) learnHome(_, address string, _ syscall.RawConn) error {
-	if host, _, err := net.SplitHostPort(address); err == nil {
-		if ip := net.ParseIP(host); ip != nil {
-			w.private.Store(private(ip))
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil
+	}
+	if ip := literal(host); ip != nil {
+		if !private(ip) {
+			w.public.Store(true)
 		}
+		w.private.Store(!w.public.Load())
 	}
 	return nil
 }
@@ -62,6 +69,8 @@ func (w *wire) checkURL(u *url.URL) error {
 		return &unsafeError{fmt.Sprintf("plain HTTP at %s", u.Host)}
 	case u.Hostname() == "":
 		return &unsafeError{"a URL without a host"}
+	case !dialledAsWritten(u.Host):
+		return &unsafeError{fmt.Sprintf("the host %q, which holds more than letters, digits, dots and hyphens", u.Host)}
 	}
 	if ip := literal(u.Hostname()); ip != nil {
 		return w.checkIP(ip)
@@ -78,8 +87,42 @@ func hostname(hostport string) string {
 }
 
 // literal returns the address that a host name spells, nil if it has to be resolved.
+// It knows the spellings of inet_aton(3) too, as resolvers and proxies do: 0xa9fea9fe,
+// 2852039166, 169.254.43518, 127.1, 0251.0376.0251.0376.
 func literal(host string) net.IP {
-	return net.ParseIP(strings.SplitN(host, "%", 2)[0])
+	host, _, _ = strings.Cut(host, "%")
+	if ip := net.ParseIP(host); ip != nil {
+		return ip
+	}
+	parts := strings.Split(strings.TrimSuffix(host, "."), ".")
+	if len(parts) > 4 {
+		return nil
+	}
+	var address uint64
+	for i, part := range parts {
+		bits := 8
+		if i == len(parts)-1 {
+			bits = 8 * (5 - len(parts))
+		}
+		n, err := strconv.ParseUint(cNumber(part), 0, bits)
+		if err != nil {
+			return nil
+		}
+		address = address<<bits | n
+	}
+	return net.IPv4(byte(address>>24), byte(address>>16), byte(address>>8), byte(address))
+}
+
+// cNumber returns a number as C writes it in a form that strconv takes in the same
+// way, "" for what is none: Go's 0b1, 0o7 and 1_000 are names to a resolver.
+func cNumber(s string) string {
+	if digits, ok := strings.CutPrefix(strings.ToLower(s), "0x"); ok && strings.Trim(digits, "0123456789abcdef") == "" {
+		return "0x" + digits
+	}
+	if strings.Trim(s, "0123456789") != "" {
+		return ""
+	}
+	return s
 }
 
 // prefixes that net.IP has no predicate for.
@@ -116,7 +159,12 @@ func embedded(ip net.IP) net.IP {
 func never(ip net.IP) bool {
 	ip = embedded(ip)
 	return ip.IsLinkLocalUnicast() || ip.IsMulticast() || ip.IsUnspecified() || ip.Equal(net.IPv4bcast) ||
-		in(ip, "0.0.0.0/8", "fd00:ec2::/32", "100.100.100.200/32")
+		in(ip, "0.0.0.0/8",
+			"fd00:ec2::/32",      // Amazon
+			"168.63.129.16/32",   // Azure
+			"fd20:ce::254/128",   // Google
+			"192.0.0.192/32",     // Oracle
+			"100.100.100.200/32") // Alibaba
 }
 
 // private: this machine and networks that are not the Internet (RFC 1918, 4193, 6598).

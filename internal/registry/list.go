@@ -91,16 +91,17 @@ func (r *Repository) pages(ctx context.Context, doing string, first func() *url.
 	if err := r.c.probe(ctx); err != nil {
 		return err
 	}
-	u := first()
+	u, away := first(), false
 	for range maxPages {
 		var page []byte
 		var next string
 		err := r.reading(ctx, doing, func(ctx context.Context) error {
-			resp, err := r.once(ctx, call{doing: doing, method: http.MethodGet, url: u, header: header, want: []int{http.StatusOK}})
+			resp, err := r.once(ctx, call{doing: doing, method: http.MethodGet, url: u, away: away, header: header, want: []int{http.StatusOK}})
 			if err != nil {
 				return err
 			}
 			defer resp.Body.Close()
+			away = fromElsewhere(resp)
 			next = nextLink(resp.Header.Get("Link"))
 			page, err = io.ReadAll(io.LimitReader(resp.Body, maxManifest+1))
 			if err == nil && len(page) > maxManifest {

@@ -18,6 +18,7 @@ type call struct {
 	body   *outgoing
 	need   access
 	want   []int // statuses that are a success; none means any 2xx
+	away   bool  // another host named url: it is not asked as the registry's own
 	bulk   bool
 	count  bool
 	commit bool
@@ -68,7 +69,8 @@ func (r *Repository) once(ctx context.Context, k call) (*http.Response, error) {
 }
 
 // follow sends a request and goes after its redirects. The Authorization header goes
-// to the registry itself and to nobody else.
+// to the registry itself and to nobody else; after another host no later hop is the
+// registry's own again, wherever it leads.
 func (r *Repository) follow(ctx context.Context, k call) (*http.Response, error) {
 	u := k.url
 	for range maxRedirects + 1 {
@@ -84,6 +86,7 @@ func (r *Repository) follow(ctx context.Context, k call) (*http.Response, error)
 		if next == nil {
 			return resp, nil
 		}
+		k.away = fromElsewhere(resp)
 		drain(resp)
 		u = next
 	}
@@ -134,7 +137,7 @@ func (c *Client) target(from *url.URL, location string) (*url.URL, error) {
 // authorized sends a request to u, with credentials if u is the registry's. A 401
 // means a new token and the same request once more, its body from where it stands.
 func (r *Repository) authorized(ctx context.Context, k call, u *url.URL) (*http.Response, error) {
-	own := r.c.owns(u)
+	own := r.c.owns(u) && !k.away
 	for try := 0; ; try++ {
 		req, err := http.NewRequestWithContext(ctx, k.method, u.String(), nil)
 		if err != nil {

@@ -13,6 +13,7 @@ import (
 // session is an upload that the registry has opened.
 type session struct {
 	url    *url.URL // moves with each answer
+	away   bool     // another host named url
 	offset int64    // what the registry is known to have
 }
 
@@ -75,13 +76,13 @@ func (r *Repository) move(s *session, resp *http.Response) error {
 	if err != nil {
 		return err
 	}
-	s.url = u
+	s.url, s.away = u, s.away || fromElsewhere(resp)
 	return nil
 }
 
 // ask returns how far the upload got. known is false if the registry has lost it.
 func (r *Repository) ask(ctx context.Context, doing string, s *session) (known bool, err error) {
-	resp, err := r.once(ctx, call{doing: doing, method: http.MethodGet, url: s.url, need: access{write: true}})
+	resp, err := r.once(ctx, call{doing: doing, method: http.MethodGet, url: s.url, away: s.away, need: access{write: true}})
 	var answer *Error
 	if errors.As(err, &answer) && !passing(answer.Status) {
 		return false, nil
@@ -132,7 +133,7 @@ func (r *Repository) cancel(ctx context.Context, s *session) {
 	}
 	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), cancelWithin)
 	defer stop()
-	resp, err := r.authorized(ctx, call{doing: "cancelling an upload", method: http.MethodDelete, url: s.url, need: access{write: true, remove: true}}, s.url)
+	resp, err := r.authorized(ctx, call{doing: "cancelling an upload", method: http.MethodDelete, url: s.url, away: s.away, need: access{write: true, remove: true}}, s.url)
 	if err != nil {
 		return
 	}

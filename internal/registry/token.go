@@ -259,6 +259,31 @@ func (t *tokens) scopes(need access) []string {
 	return scopes
 }
 
+// wanted returns what a 401's scopes ask for of what need is: actions on this very
+// repository. What a token can do is not for the registry to choose: somebody who sees
+// our requests must not get one for other repositories, or the catalog, out of us.
+func (t *tokens) wanted(scopes string, need access) (wanted []string) {
+	allowed := []string{"pull"}
+	if need.write {
+		allowed = append(allowed, "push")
+	}
+	if need.remove {
+		allowed = append(allowed, "delete")
+	}
+	for scope := range strings.FieldsSeq(scopes) {
+		actions, ok := strings.CutPrefix(scope, "repository:"+t.repo+":")
+		if !ok {
+			continue
+		}
+		asked := strings.Split(actions, ",")
+		asked = slices.DeleteFunc(asked, func(action string) bool { return !slices.Contains(allowed, action) })
+		if len(asked) > 0 && len(asked) <= len(allowed) {
+			wanted = append(wanted, "repository:"+t.repo+":"+strings.Join(asked, ","))
+		}
+	}
+	return wanted
+}
+
 // buy exchanges the account's credentials for a token. life is 0 if the server did
 // not say how long the token lives: then a 401 will tell.
 func (t *tokens) buy(ctx context.Context, ch *transport.Challenge, scopes []string) (value string, life time.Duration, err error) {
@@ -344,9 +369,10 @@ func (t *tokens) refused(ctx context.Context, need access, header string, resp *
 	e := t.entry(need)
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if scope := ch.Parameters["scope"]; strings.HasPrefix(scope, "repository:"+t.repo+":") && len(scope) < 1024 &&
-		!slices.Contains(t.scopes(need), scope) && !slices.Contains(e.extra, scope) && len(e.extra) < 4 {
-		e.extra = append(e.extra, scope)
+	for _, scope := range t.wanted(ch.Parameters["scope"], need) {
+		if !slices.Contains(t.scopes(need), scope) && !slices.Contains(e.extra, scope) && len(e.extra) < 4 {
+			e.extra = append(e.extra, scope)
+		}
 	}
 	if header == "Bearer "+e.value {
 		e.renewAt = time.Unix(0, 1) // long ago

@@ -202,7 +202,7 @@ func (u *upload) Sent(n int64) {
 func (u *upload) put(ctx context.Context) (How, error) {
 	body := u.body(u.d.Size)
 	resp, err := u.r.once(ctx, call{
-		doing: u.doing, method: http.MethodPut, url: u.final(),
+		doing: u.doing, method: http.MethodPut, url: u.final(), away: u.session.away,
 		header: http.Header{"Content-Type": {"application/octet-stream"}},
 		body:   body, need: access{write: true}, bulk: u.d.Size >= largest, commit: true,
 		want: []int{http.StatusCreated, http.StatusNoContent, http.StatusOK},
@@ -266,7 +266,7 @@ func (u *upload) patch(ctx context.Context) (How, error) {
 	body := u.body(size)
 	last := u.session.offset + size - 1
 	resp, err := u.r.once(ctx, call{
-		doing: u.doing, method: http.MethodPatch, url: u.session.url,
+		doing: u.doing, method: http.MethodPatch, url: u.session.url, away: u.session.away,
 		header: http.Header{
 			"Content-Type":  {"application/octet-stream"},
 			"Content-Range": {fmt.Sprintf("%d-%d", u.session.offset, last)},
@@ -300,7 +300,7 @@ func (u *upload) patch(ctx context.Context) (How, error) {
 // finish closes an upload whose bytes are all there.
 func (u *upload) finish(ctx context.Context) (How, error) {
 	resp, err := u.r.once(ctx, call{
-		doing: u.doing, method: http.MethodPut, url: u.final(),
+		doing: u.doing, method: http.MethodPut, url: u.final(), away: u.session.away,
 		header: http.Header{"Content-Type": {"application/octet-stream"}},
 		body:   &outgoing{content: manifestBytes(nil)}, need: access{write: true}, commit: true,
 		want: []int{http.StatusCreated, http.StatusNoContent, http.StatusOK},

@@ -49,6 +49,7 @@ type wire struct {
 
 	proxies sync.Map     // addresses of proxies: not subject to the address rules
 	private atomic.Bool  // the registry itself is at a private address
+	public  atomic.Bool  // it was at a public address once
 	plain   atomic.Bool  // the registry speaks HTTP/1.1 on api: one pool will do
 	limit   atomic.Value // *RateLimit
 
@@ -62,7 +63,7 @@ func newWire(c *Client) *wire {
 		w.private.Store(c.loopback)
 		return w
 	}
-	if ip := net.ParseIP(hostname(c.apiHost)); ip != nil && private(ip) || c.loopback {
+	if ip := literal(hostname(c.apiHost)); ip != nil && private(ip) || c.loopback {
 		w.private.Store(true)
 	}
 	proxy := &net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}
@@ -223,7 +224,20 @@ func (w *wire) send(req *http.Request, s sending) (*http.Response, error) {
 	}
 	resp.Body = body
 	resp.Request = req
+	if s.foreign {
+		resp.Request = req.WithContext(context.WithValue(req.Context(), foreignKey{}, true))
+	}
 	return resp, nil
+}
+
+// foreignKey marks the request of an answer that is not the registry's own.
+type foreignKey struct{}
+
+// fromElsewhere reports whether an answer came from another host, or from the registry
+// because another host sent us there: what it names is not the registry's word, and
+// gets no credentials.
+func fromElsewhere(resp *http.Response) bool {
+	return resp.Request != nil && resp.Request.Context().Value(foreignKey{}) != nil
 }
 
 // learnLimit reads ratelimit-limit: 100;w=21600 and ratelimit-remaining.
