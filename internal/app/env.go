@@ -62,3 +62,14 @@ func (v variables) get(name string) string { return v[name] }
 // workflow reports whether the program runs as a step of a workflow: only then are
 // workflow commands understood, and only then would an unknown INPUT_ be a typo.
 func (v variables) workflow() bool { return v["GITHUB_ACTIONS"] == "true" }
+
+// inputs returns the variables that hold inputs, by what follows INPUT_.
+func (v variables) inputs() map[string]string {
+	inputs := map[string]string{}
+	for name, value := range v {
+		if input, ok := strings.CutPrefix(name, "INPUT_"); ok {
+			inputs[input] = value
+		}
+	}
+	return inputs
+}

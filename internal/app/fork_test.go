@@ -43,7 +43,7 @@ func (s served) RoundTrip(r *http.Request) (*http.Response, error) {
 // On a pull request from a fork the job's own token may not push, and there is no OIDC
 // token: that is a skip there, and anywhere else a failure that says what to add.
 func TestPullRequestsFromForks(t *testing.T) {
-	_, raw := actionDefinition(t)
+	_, raw := definition(t)
 	dir := t.TempDir()
 	at, err := layout.Write(filepath.Join(dir, "image"), empty.Index)
 	if err != nil {

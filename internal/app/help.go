@@ -3,14 +3,15 @@ package app
 import (
 	"cmp"
 	"fmt"
-	"slices"
 	"strings"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/config"
 )
 
 const helpWidth = 96
 
 // helpText is what --help prints: the inputs as action.yml describes them.
-func helpText(def *definition) string {
+func helpText(def *config.Definition) string {
 	var b strings.Builder
 	b.WriteString(wrapped(def.Description, "", helpWidth))
 	b.WriteString("\nUsage:\n  multi-registry-push --source SOURCE --tags TAGS [--registry-auth @FILE] [FLAGS]\n\n" +
@@ -18,9 +19,9 @@ func helpText(def *definition) string {
 	for _, in := range def.Inputs {
 		value := " VALUE"
 		switch {
-		case in.boolean():
+		case in.Boolean():
 			value = ""
-		case slices.Contains(secretInputs, in.Name):
+		case in.Secret():
 			value = " @FILE or -"
 		}
 		fmt.Fprintf(&b, "  --%s%s", in.Name, value)

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/multi-registry-push/multi-registry-push/internal/config"
 	"github.com/multi-registry-push/multi-registry-push/internal/publish"
 	"github.com/multi-registry-push/multi-registry-push/internal/redact"
 	"github.com/multi-registry-push/multi-registry-push/internal/report"
@@ -35,27 +36,35 @@ func Main(ctx context.Context, env Env) (status int) {
 			status = exitFailed
 		}
 	}()
-	def, err := parseDefinition(env.Definition)
+	def, err := config.ParseDefinition(env.Definition)
 	if err != nil {
 		out.text(failures, err.Error())
 		return exitFailed
 	}
-	var bad problems
-	args := parseArguments(def, env.Args, &bad)
+	args, bad := config.ParseArguments(def, env.Args)
 	switch {
-	case args.help:
+	case args.Help:
 		out.text(standard, helpText(def))
 		return exitOK
-	case args.version:
+	case args.Version:
 		out.text(standard, versionText(env))
 		return exitOK
 	}
 	learnEnvironment(vars, out.redactor)
-	in := readInputs(ctx, def, args, vars, env.Stdin, &bad)
-	set := parseSettings(in, out.redactor.Learn, vars.get("GITHUB_ACTOR"), &bad)
+	set, wrong := config.Read(ctx, config.Sources{
+		Definition: def,
+		Arguments:  args,
+		Variables:  vars.inputs(),
+		Workflow:   vars.workflow(),
+		Stdin:      env.Stdin,
+		Learn:      out.redactor.Learn,
+		Actor:      vars.get("GITHUB_ACTOR"),
+	})
+	bad = append(bad, wrong...)
 
 	s := newStep(env, vars, out, set)
-	request, plan := s.prepare(ctx, in, &bad)
+	request, plan, wrong := s.prepare(ctx)
+	bad = append(bad, wrong...)
 	s.emit(report.Started{At: s.at(), DryRun: set.DryRun})
 	switch {
 	case ctx.Err() != nil: // what was read by then may be half of it
@@ -85,30 +94,33 @@ func learnEnvironment(vars variables, redactor *redact.Redactor) {
 	}
 }
 
-// prepare makes the request and its plan. It sends nothing, and looks at the source only
-// if some registry is enabled, or if tags or registry-auth is too wrong to tell.
-func (s *step) prepare(ctx context.Context, in *inputs, bad *problems) (publish.Request, publish.Plan) {
+// prepare makes the request and its plan, and returns what is wrong with the source. It
+// sends nothing, and looks at the source only if some registry is enabled, or if tags or
+// registry-auth is too wrong to tell.
+func (s *step) prepare(ctx context.Context) (request publish.Request, plan publish.Plan, bad []error) {
 	if s.set.TagsEmpty && s.set.FailOnMissing {
-		bad.add(usererror.MissingCredentials, in.where("tags")+" is empty, and missing-credentials is fail", "Look at the step or variable that should have filled it.")
+		bad = append(bad, usererror.New(usererror.MissingCredentials, "",
+			s.set.Name("tags")+" is empty, and missing-credentials is fail", "Look at the step or variable that should have filled it.", nil))
 	}
-	request := s.request()
-	plan := publish.NewPlan(ctx, request)
+	request = s.request()
+	plan = publish.NewPlan(ctx, request)
 	if !plan.Enabled() && !s.set.Undecided {
-		return request, plan
+		return request, plan, bad
 	}
-	spec, err := source.Parse(s.set.Source, s.paths)
+	written := s.set.Images[0].Source
+	spec, err := source.Parse(written, s.paths)
 	switch {
-	case s.set.Source == "":
-		bad.add(usererror.InvalidSource, in.where("source")+" is empty", "")
+	case written == "":
+		bad = append(bad, usererror.New(usererror.InvalidSource, "", s.set.Name("source")+" is empty", "", nil))
 	case err != nil:
-		*bad = append(*bad, err)
+		bad = append(bad, err)
 	default:
 		s.open(&request, spec)
 		if err := source.Check(ctx, spec, s.sourceOptions(nil)); err != nil {
-			*bad = append(*bad, err)
+			bad = append(bad, err)
 		}
 	}
-	return request, plan
+	return request, plan, bad
 }
 
 // run carries the request out.
@@ -130,7 +142,7 @@ func (s *step) run(ctx context.Context, request publish.Request, plan publish.Pl
 }
 
 // finish writes outputs and summary and returns the exit status.
-func (s *step) finish(def *definition) int {
+func (s *step) finish(def *config.Definition) int {
 	status := s.record.ExitStatus()
 	if path := s.vars.get("GITHUB_OUTPUT"); path != "" {
 		values := s.record.Outputs()

@@ -16,8 +16,37 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/multi-registry-push/multi-registry-push/internal/config"
 	"github.com/multi-registry-push/multi-registry-push/internal/report"
 )
+
+// definition is the real action.yml: names and defaults are tested as they ship.
+func definition(t testing.TB) (*config.Definition, []byte) {
+	t.Helper()
+	raw, err := os.ReadFile("../../action.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	def, err := config.ParseDefinition(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return def, raw
+}
+
+// TestOutputsAreDocumented: action.yml lists what is written, and nothing else.
+func TestOutputsAreDocumented(t *testing.T) {
+	def, _ := definition(t)
+	outputs := report.NewRecord(nil).Outputs()
+	if len(outputs) != len(def.Outputs) {
+		t.Errorf("%d outputs are documented, %d written", len(def.Outputs), len(outputs))
+	}
+	for _, o := range def.Outputs {
+		if _, ok := outputs[o.Name]; !ok || o.Description == "" {
+			t.Errorf("%+v", o)
+		}
+	}
+}
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
@@ -52,7 +81,7 @@ func (o outcome) everything() string {
 // runOffline runs the program in a workflow, with nothing to talk to.
 func runOffline(t *testing.T, environ []string, args ...string) outcome {
 	t.Helper()
-	_, raw := actionDefinition(t)
+	_, raw := definition(t)
 	dir := t.TempDir()
 	output, summary := filepath.Join(dir, "output"), filepath.Join(dir, "summary")
 	for _, name := range []string{output, summary} {
@@ -238,7 +267,7 @@ func TestProxyThatIsNoAddress(t *testing.T) {
 }
 
 func TestHelpAndVersion(t *testing.T) {
-	_, raw := actionDefinition(t)
+	_, raw := definition(t)
 	run := func(args ...string) (int, string) {
 		var out bytes.Buffer
 		status := Main(t.Context(), Env{Args: args, Stdout: &out, Stderr: &out, Definition: raw, Version: "1.2.3", Commit: "abcdef", GoVersion: "go1.26",
@@ -246,7 +275,7 @@ func TestHelpAndVersion(t *testing.T) {
 		return status, out.String()
 	}
 	status, help := run("--source", "x", "--help")
-	def, _ := parseDefinition(raw)
+	def, _ := config.ParseDefinition(raw)
 	for _, in := range def.Inputs {
 		if !strings.Contains(help, "--"+in.Name) || !strings.Contains(strings.Join(strings.Fields(help), " "), strings.Join(strings.Fields(in.Description), " ")) {
 			t.Errorf("help lacks %s", in.Name)
@@ -266,7 +295,7 @@ func TestHelpAndVersion(t *testing.T) {
 }
 
 func TestPanicsAreRedacted(t *testing.T) {
-	_, raw := actionDefinition(t)
+	_, raw := definition(t)
 	var out bytes.Buffer
 	status := Main(t.Context(), Env{
 		Environ: []string{"INPUT_GITHUB-TOKEN=ghs_c4nary4c4nary", "GITHUB_TOKEN=ghs_c4nary4c4nary"}, Stdin: strings.NewReader(""), Stdout: &out, Stderr: &out, Definition: raw,
@@ -278,7 +307,7 @@ func TestPanicsAreRedacted(t *testing.T) {
 }
 
 func TestCancelledBeforeItBegan(t *testing.T) {
-	_, raw := actionDefinition(t)
+	_, raw := definition(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	output := filepath.Join(t.TempDir(), "output")
@@ -307,7 +336,7 @@ func (s stuck) Read([]byte) (int, error) {
 }
 
 func TestCancelledWhileStandardInputIsWaitedFor(t *testing.T) {
-	_, raw := actionDefinition(t)
+	_, raw := definition(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	release := make(chan struct{})
@@ -368,7 +397,7 @@ func TestOutputsCannotEndThemselves(t *testing.T) {
 }
 
 func TestOutputsThatCannotBeWrittenAreAnError(t *testing.T) {
-	_, raw := actionDefinition(t)
+	_, raw := definition(t)
 	var out bytes.Buffer
 	gone := filepath.Join(t.TempDir(), "gone", "file")
 	status := Main(t.Context(), Env{Environ: []string{"GITHUB_OUTPUT=" + gone, "GITHUB_STEP_SUMMARY=" + gone}, Stdin: strings.NewReader(""), Stdout: &out, Stderr: &out, Definition: raw})

@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/authn"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/blobcache"
+	"github.com/multi-registry-push/multi-registry-push/internal/config"
 	"github.com/multi-registry-push/multi-registry-push/internal/credentials"
 	"github.com/multi-registry-push/multi-registry-push/internal/imageref"
 	"github.com/multi-registry-push/multi-registry-push/internal/publish"
@@ -30,7 +31,7 @@ import (
 type step struct {
 	env       Env
 	vars      variables
-	set       *settings
+	set       *config.Settings
 	out       *console
 	paths     source.Paths
 	untrusted bool
@@ -44,7 +45,7 @@ type step struct {
 	saying  sync.Mutex // events come from several packages; each is told whole
 }
 
-func newStep(env Env, vars variables, out *console, set *settings) *step {
+func newStep(env Env, vars variables, out *console, set *config.Settings) *step {
 	s := &step{env: env, vars: vars, set: set, out: out, now: nowOr(env.Now)}
 	s.paths = source.NewPaths(vars.get, nil)
 	s.untrusted = untrusted(vars, s.paths.Map)
@@ -91,7 +92,7 @@ func (s *step) loadRoots() {
 		err = errors.New("there is no certificate in it")
 	}
 	if err != nil {
-		s.warnings = append(s.warnings, fmt.Sprintf("SSL_CERT_FILE, %s, is left aside: %v", short(name), err))
+		s.warnings = append(s.warnings, fmt.Sprintf("SSL_CERT_FILE, %s, is left aside: %v", name, err))
 		return
 	}
 	s.roots = pool
@@ -114,9 +115,17 @@ func (s *step) checkProxies() {
 
 // request makes the request, all but its source.
 func (s *step) request() publish.Request {
+	var destinations []publish.Destination
+	for _, d := range s.set.Images[0].Destinations {
+		destinations = append(destinations, publish.Destination{Reference: d.Reference, Line: d.Line})
+	}
+	var unconfigured []publish.Unconfigured
+	for _, u := range s.set.Skipped {
+		unconfigured = append(unconfigured, publish.Unconfigured{Input: u.Input, Line: u.Line, Text: u.Text, Reason: u.Reason})
+	}
 	return publish.Request{
-		Destinations:     s.set.Destinations,
-		Unconfigured:     s.set.Unconfigured,
+		Destinations:     destinations,
+		Unconfigured:     unconfigured,
 		Choose:           s.resolver.For,
 		Connect:          s.connect,
 		FailOnMissing:    s.set.FailOnMissing,

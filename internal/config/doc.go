@@ -1,4 +1,4 @@
-// Package config turns inputs into settings: it reads what was written, says what is wrong
-// with it by input and line, and suggests what may have been meant. It sends nothing and
-// opens nothing.
+// Package config turns inputs into settings: it reads flags, variables and action.yml,
+// says what is wrong with them by input and line, and suggests what may have been meant.
+// It sends nothing, and opens only the files that flags name as @FILE.
 package config

@@ -15,6 +15,9 @@ type Settings struct {
 	Several bool    // the input images was used, even if it names one image
 	Skipped []Skip  // lines and items that name no destination
 
+	TagsEmpty bool // there is nothing to do: a warning
+	Undecided bool // which registries are enabled is unknown: tags or registry-auth is wrong
+
 	Items       []credentials.Item
 	GitHubToken redact.Text
 
@@ -33,6 +36,16 @@ type Settings struct {
 	Thorough         bool
 	DryRun           bool
 	Summary          bool
+
+	names map[string]bool // inputs that came from a flag
+}
+
+// Name returns how a person wrote an input: "tags" or "--tags".
+func (s *Settings) Name(input string) string {
+	if s.names[input] {
+		return "--" + input
+	}
+	return input
 }
 
 // Image is one image that was asked for.

@@ -1,4 +1,4 @@
-package app
+package config
 
 import (
 	"errors"
@@ -14,6 +14,7 @@ import (
 	"github.com/multi-registry-push/multi-registry-push/internal/credentials"
 	"github.com/multi-registry-push/multi-registry-push/internal/imageref"
 	"github.com/multi-registry-push/multi-registry-push/internal/redact"
+	"github.com/multi-registry-push/multi-registry-push/internal/suggest"
 	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
@@ -170,7 +171,7 @@ func (l *itemList) entry(key, value *yaml.Node, entries map[string]entry) {
 	name := key.Value
 	if key.Kind != yaml.ScalarNode || !slices.Contains(itemKeys, name) {
 		// A name that is near none of ours may be a line of a secret.
-		if near := nearest(name, itemKeys); near != "" && key.Kind == yaml.ScalarNode {
+		if near := suggest.Nearest(name, itemKeys); near != "" && key.Kind == yaml.ScalarNode {
 			l.wrong(usererror.UnknownInput, key, fmt.Sprintf("there is no key %q", name), "Did you mean "+near+"?")
 		} else {
 			l.wrong(usererror.UnknownInput, key, "there is no such key", "Known are "+strings.Join(itemKeys, ", ")+". If this is part of a secret: "+asJSON)
@@ -363,7 +364,7 @@ func (l *itemList) options(item *credentials.Item, entries map[string]entry) {
 	if e, ok := entries["tags-matching"]; ok && e.text != "" {
 		r, err := anchored(e.text)
 		if err != nil {
-			l.wrong(usererror.InvalidAuth, e.value, "tags-matching: "+err.Error(), "Write a regular expression as RE2 takes it, such as v?\\d+\\.\\d+\\.\\d+; it must match the whole tag.")
+			l.wrong(usererror.InvalidAuth, e.value, "tags-matching: "+err.Error(), writeRE2)
 		}
 		item.TagsMatching, item.TagsWritten = r, e.text
 	}

@@ -1,4 +1,4 @@
-package app
+package config
 
 import (
 	"os"
@@ -9,26 +9,25 @@ import (
 	"testing"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/redact"
-	"github.com/multi-registry-push/multi-registry-push/internal/report"
 	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
 // actionDefinition is the real one: names and defaults are tested as they ship.
-func actionDefinition(t testing.TB) (*definition, []byte) {
+func actionDefinition(t testing.TB) *Definition {
 	t.Helper()
 	raw, err := os.ReadFile("../../action.yml")
 	if err != nil {
 		t.Fatal(err)
 	}
-	def, err := parseDefinition(raw)
+	def, err := ParseDefinition(raw)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return def, raw
+	return def
 }
 
 func TestDefinition(t *testing.T) {
-	def, _ := actionDefinition(t)
+	def := actionDefinition(t)
 	want := []string{"source", "tags", "registry-auth", "github-token", "missing-credentials", "atomic", "immutable-tags", "platforms",
 		"referrers", "create-repository", "concurrency", "dry-run", "summary"}
 	if !slices.Equal(def.inputNames(), want) {
@@ -39,29 +38,34 @@ func TestDefinition(t *testing.T) {
 			t.Errorf("%+v", in)
 		}
 	}
-	outputs := report.NewRecord(nil).Outputs()
-	if len(outputs) != len(def.Outputs) {
-		t.Errorf("%d outputs are documented, %d written", len(def.Outputs), len(outputs))
-	}
-	for _, o := range def.Outputs {
-		if _, ok := outputs[o.Name]; !ok || o.Description == "" {
-			t.Errorf("%+v", o)
-		}
-	}
 	for _, raw := range []string{"", "inputs: {}", "inputs: [", "inputs: {a: {required: maybe}}", "inputs: {'': {}}"} {
-		if _, err := parseDefinition([]byte(raw)); err == nil {
+		if _, err := ParseDefinition([]byte(raw)); err == nil {
 			t.Errorf("%q is accepted", raw)
 		}
 	}
 }
 
-func read(t *testing.T, args, environ []string, stdin string) (*inputs, *settings, problems) {
+// variables returns INPUT_ variables by what follows, and whether a runner set them.
+func variables(environ []string) (inputs map[string]string, workflow bool) {
+	inputs = map[string]string{}
+	for _, entry := range environ {
+		name, value, _ := strings.Cut(entry, "=")
+		if input, ok := strings.CutPrefix(name, "INPUT_"); ok {
+			inputs[input] = value
+		}
+		workflow = workflow || entry == "GITHUB_ACTIONS=true"
+	}
+	return inputs, workflow
+}
+
+func read(t testing.TB, args, environ []string, stdin string) (*Settings, []error) {
 	t.Helper()
-	def, _ := actionDefinition(t)
-	var bad problems
-	a := parseArguments(def, args, &bad)
-	in := readInputs(t.Context(), def, a, newVariables(environ), strings.NewReader(stdin), &bad)
-	return in, parseSettings(in, func(string, redact.Text) {}, "", &bad), bad
+	def := actionDefinition(t)
+	a, bad := ParseArguments(def, args)
+	inputs, workflow := variables(environ)
+	s, wrong := Read(t.Context(), Sources{Definition: def, Arguments: a, Variables: inputs, Workflow: workflow,
+		Stdin: strings.NewReader(stdin), Learn: func(string, redact.Text) {}})
+	return s, append(bad, wrong...)
 }
 
 func TestDefaults(t *testing.T) {
@@ -70,7 +74,7 @@ func TestDefaults(t *testing.T) {
 		"empty": {"GITHUB_ACTIONS=true", "INPUT_CONCURRENCY=", "INPUT_MISSING-CREDENTIALS=  ", "INPUT_ATOMIC=", "INPUT_SUMMARY=", "INPUT_GITHUB-TOKEN=",
 			"INPUT_PLATFORMS=", "INPUT_DRY-RUN=\n", "INPUT_IMMUTABLE-TAGS=", "INPUT_REGISTRY-AUTH=", "INPUT_REFERRERS=", "INPUT_CREATE-REPOSITORY="},
 	} {
-		_, s, bad := read(t, nil, environ, "")
+		s, bad := read(t, nil, environ, "")
 		if len(bad) > 0 {
 			t.Errorf("%s: %v", name, bad)
 		}
@@ -82,26 +86,26 @@ func TestDefaults(t *testing.T) {
 }
 
 func TestWorkflowInputs(t *testing.T) {
-	_, s, bad := read(t, nil, []string{"GITHUB_ACTIONS=true", "INPUT_SOURCE= ./image.tar\n", "INPUT_TAGS=ghcr.io/me/app:1,me/app:1\n\n ghcr.io/me/app:1 \n/app:2\n",
+	s, bad := read(t, nil, []string{"GITHUB_ACTIONS=true", "INPUT_SOURCE= ./image.tar\n", "INPUT_TAGS=ghcr.io/me/app:1,me/app:1\n\n ghcr.io/me/app:1 \n/app:2\n",
 		"INPUT_GITHUB-TOKEN=ghs_x\n", "INPUT_MISSING-CREDENTIALS=Fail", "INPUT_ATOMIC=TRUE", "INPUT_IMMUTABLE-TAGS=.*", "INPUT_PLATFORMS=linux/amd64, linux/arm/v7\nlinux/amd64",
 		"INPUT_REFERRERS=true", "INPUT_CREATE-REPOSITORY=True", "INPUT_CONCURRENCY= 8 ", "INPUT_DRY-RUN=true", "INPUT_SUMMARY=false",
 		"INPUT_REGISTRY-AUTH=- registry:\n  password: x\n  username: y", "INPUT_ARGS=x", "INPUT_ENTRYPOINT=y", "source=ignored", "atomic=ignored"}, "")
 	if len(bad) > 0 {
 		t.Fatal(bad)
 	}
-	if s.Source != "./image.tar" || s.GitHubToken.Reveal() != "ghs_x" || !s.FailOnMissing || !s.Atomic || s.ImmutableTags == nil || !s.CreateImmutable ||
+	if s.Images[0].Source != "./image.tar" || s.GitHubToken.Reveal() != "ghs_x" || !s.FailOnMissing || !s.Atomic || s.ImmutableTags == nil || !s.CreateImmutable ||
 		!slices.Equal(s.Platforms, []string{"linux/amd64", "linux/arm/v7"}) || !s.Referrers || !s.CreateRepository || s.Concurrency != 8 || !s.DryRun || s.Summary || s.TagsEmpty {
 		t.Errorf("%+v", s)
 	}
 	var got []string
-	for _, d := range s.Destinations {
+	for _, d := range s.Images[0].Destinations {
 		got = append(got, d.Reference.String())
 	}
 	if strings.Join(got, " ") != "ghcr.io/me/app:1 docker.io/me/app:1" {
 		t.Errorf("destinations %q", got)
 	}
-	if len(s.Unconfigured) != 2 || s.Unconfigured[0].Input != "registry-auth" || s.Unconfigured[0].Text != "registry:" || s.Unconfigured[1].Text != "/app:2" || s.Unconfigured[1].Line != 4 {
-		t.Errorf("unconfigured %+v", s.Unconfigured)
+	if len(s.Skipped) != 2 || s.Skipped[0].Input != "registry-auth" || s.Skipped[0].Text != "registry:" || s.Skipped[1].Text != "/app:2" || s.Skipped[1].Line != 4 {
+		t.Errorf("unconfigured %+v", s.Skipped)
 	}
 }
 
@@ -110,17 +114,17 @@ func TestFlags(t *testing.T) {
 	if err := os.WriteFile(file, []byte("- registry: ghcr.io\n  username: me\n  password: from-file\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	in, s, bad := read(t, []string{"--source=oci:./x:1", "--tags", "me/app:1", "--tags", "me/app:2", "--registry-auth", "@" + file, "--github-token", "-",
+	s, bad := read(t, []string{"--source=oci:./x:1", "--tags", "me/app:1", "--tags", "me/app:2", "--registry-auth", "@" + file, "--github-token", "-",
 		"--atomic", "--dry-run", "false", "--referrers=true", "--concurrency", "2", "--summary", "--platforms", "all"},
 		[]string{"INPUT_SOURCE=loses", "INPUT_CONCURRENCY=9", "INPUT_MISSING_CREDENTIALS=fail", "INPUT_WHATEVER=x", "INPUT_GITHUB-TOKEN=loses"}, "ghp_stdin\n")
 	if len(bad) > 0 {
 		t.Fatal(bad)
 	}
-	if s.Source != "oci:./x:1" || len(s.Destinations) != 2 || len(s.Items) != 1 || s.Items[0].Password.Reveal() != "from-file" || s.GitHubToken.Reveal() != "ghp_stdin" ||
+	if s.Images[0].Source != "oci:./x:1" || len(s.Images[0].Destinations) != 2 || len(s.Items) != 1 || s.Items[0].Password.Reveal() != "from-file" || s.GitHubToken.Reveal() != "ghp_stdin" ||
 		!s.Atomic || s.DryRun || !s.Referrers || s.Concurrency != 2 || !s.FailOnMissing || s.Platforms != nil {
 		t.Errorf("%+v", s)
 	}
-	if in.where("source") != "--source" || in.where("platforms") != "--platforms" || in.where("immutable-tags") != "immutable-tags" {
+	if s.Name("source") != "--source" || s.Name("platforms") != "--platforms" || s.Name("immutable-tags") != "immutable-tags" {
 		t.Error("a message would name a flag wrongly")
 	}
 }
@@ -172,7 +176,7 @@ func TestWrongInputs(t *testing.T) {
 		"item":                  {environ: workflow("INPUT_REGISTRY-AUTH=- usrname: c4nary"), says: `registry-auth, line 1, column 3: there is no key "usrname"`, advises: "username", code: usererror.UnknownInput},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, _, bad := read(t, c.args, c.environ, c.stdin)
+			_, bad := read(t, c.args, c.environ, c.stdin)
 			if len(bad) != 1 {
 				t.Fatalf("%d problems: %v", len(bad), bad)
 			}
@@ -189,7 +193,7 @@ func TestWrongInputs(t *testing.T) {
 
 // TestWrongInputsComeInOneOrder: whoever runs it again finds each message where it was.
 func TestWrongInputsComeInOneOrder(t *testing.T) {
-	_, _, bad := read(t, nil, []string{"GITHUB_ACTIONS=true", "INPUT_ATOMIC=x", "INPUT_REFERRERS=x", "INPUT_CREATE-REPOSITORY=x", "INPUT_DRY-RUN=x", "INPUT_SUMMARY=x",
+	_, bad := read(t, nil, []string{"GITHUB_ACTIONS=true", "INPUT_ATOMIC=x", "INPUT_REFERRERS=x", "INPUT_CREATE-REPOSITORY=x", "INPUT_DRY-RUN=x", "INPUT_SUMMARY=x",
 		"INPUT_REGISTRY-AUTH=- anonymous: x\n  insecure: x"}, "")
 	var got []string
 	for _, err := range bad {
@@ -201,25 +205,12 @@ func TestWrongInputsComeInOneOrder(t *testing.T) {
 	}
 }
 
-func TestNearest(t *testing.T) {
-	names := []string{"source", "tags", "registry-auth", "username", "password", "dry-run"}
-	for word, want := range map[string]string{"usrname": "username", "pasword": "password", "passwrod": "password", "DRY_RUN": "dry-run", "tag": "tags", "registryauth": "registry-auth", "xyzzy": "", "": "", strings.Repeat("x", 500): ""} {
-		if got := nearest(word, names); got != want {
-			t.Errorf("%q: got %q, want %q", word, got, want)
-		}
-	}
-}
-
 func FuzzInputs(f *testing.F) {
 	f.Add("--source=./x", "--tags", "me/app:1", "INPUT_ATOMIC=true")
 	f.Add("--dry-run", "false", "-", "INPUT_TAGS=/x:1,a b\n@")
 	f.Add("--platforms", "linux/amd64,all", "--help", "INPUT_=x")
-	def, _ := actionDefinition(f)
 	f.Fuzz(func(t *testing.T, a, b, c, variable string) {
-		var bad problems
-		args := parseArguments(def, []string{a, b, c}, &bad)
-		in := readInputs(t.Context(), def, args, newVariables([]string{variable, "GITHUB_ACTIONS=true"}), strings.NewReader("x"), &bad)
-		parseSettings(in, func(string, redact.Text) {}, "", &bad)
+		_, bad := read(t, []string{a, b, c}, []string{variable, "GITHUB_ACTIONS=true"}, "x")
 		for _, err := range bad {
 			if len(err.Error()) > 4000 {
 				t.Errorf("a message of %d bytes", len(err.Error()))

@@ -1,4 +1,4 @@
-package app
+package config
 
 import (
 	"errors"
@@ -8,29 +8,31 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// definition is what action.yml says: the one place where inputs are named,
+// Definition is what action.yml says: the one place where inputs are named,
 // described and given their defaults.
-type definition struct {
+type Definition struct {
 	Name        string
 	Description string
-	Inputs      []inputDefinition
-	Outputs     []outputDefinition
+	Inputs      []InputDefinition
+	Outputs     []OutputDefinition
 }
 
-type inputDefinition struct {
+// InputDefinition describes one input.
+type InputDefinition struct {
 	Name        string
 	Description string
 	Required    bool
-	Default     string
+	Default     string // one that holds ${{ means something to the runner only
 }
 
-type outputDefinition struct {
+// OutputDefinition describes one output.
+type OutputDefinition struct {
 	Name        string
 	Description string
 }
 
 // input returns the definition of an input, nil for one that does not exist.
-func (d *definition) input(name string) *inputDefinition {
+func (d *Definition) input(name string) *InputDefinition {
 	for i := range d.Inputs {
 		if d.Inputs[i].Name == name {
 			return &d.Inputs[i]
@@ -39,7 +41,7 @@ func (d *definition) input(name string) *inputDefinition {
 	return nil
 }
 
-func (d *definition) inputNames() []string {
+func (d *Definition) inputNames() []string {
 	names := make([]string, len(d.Inputs))
 	for i := range d.Inputs {
 		names[i] = d.Inputs[i].Name
@@ -47,10 +49,10 @@ func (d *definition) inputNames() []string {
 	return names
 }
 
-// parseDefinition reads an action's metadata file
+// ParseDefinition reads an action's metadata file
 // (docs.github.com: "Metadata syntax for GitHub Actions"). Inputs and outputs keep
 // their order, which is that of the help text.
-func parseDefinition(raw []byte) (*definition, error) {
+func ParseDefinition(raw []byte) (*Definition, error) {
 	var file struct {
 		Name        string
 		Description string
@@ -60,7 +62,7 @@ func parseDefinition(raw []byte) (*definition, error) {
 	if err := yaml.Unmarshal(raw, &file); err != nil {
 		return nil, fmt.Errorf("action.yml: %w", err)
 	}
-	d := &definition{Name: file.Name, Description: file.Description}
+	d := &Definition{Name: file.Name, Description: file.Description}
 	err := eachPair(&file.Inputs, func(name string, value *yaml.Node) error {
 		var in struct {
 			Description string
@@ -70,7 +72,7 @@ func parseDefinition(raw []byte) (*definition, error) {
 		if err := value.Decode(&in); err != nil {
 			return err
 		}
-		d.Inputs = append(d.Inputs, inputDefinition{name, in.Description, in.Required, in.Default})
+		d.Inputs = append(d.Inputs, InputDefinition{name, in.Description, in.Required, in.Default})
 		return nil
 	})
 	if err == nil && len(d.Inputs) == 0 {
@@ -84,7 +86,7 @@ func parseDefinition(raw []byte) (*definition, error) {
 		if err := value.Decode(&out); err != nil {
 			return err
 		}
-		d.Outputs = append(d.Outputs, outputDefinition{name, out.Description})
+		d.Outputs = append(d.Outputs, OutputDefinition{name, out.Description})
 		return nil
 	})
 	if err != nil {
@@ -92,6 +94,15 @@ func parseDefinition(raw []byte) (*definition, error) {
 	}
 	return d, nil
 }
+
+// Boolean reports whether the input is true or false, which its default tells.
+func (d *InputDefinition) Boolean() bool { return isBool(d.Default) }
+
+// Secret reports whether the input is taken from a file or standard input on a command
+// line: other users of a machine see the arguments of its processes.
+func (d *InputDefinition) Secret() bool { return d.Name == "registry-auth" || d.Name == "github-token" }
+
+func isBool(s string) bool { return strings.EqualFold(s, "true") || strings.EqualFold(s, "false") }
 
 func eachPair(mapping *yaml.Node, do func(name string, value *yaml.Node) error) error {
 	for i := 0; i+1 < len(mapping.Content); i += 2 {

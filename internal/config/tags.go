@@ -1,4 +1,4 @@
-package app
+package config
 
 import (
 	"errors"
@@ -7,14 +7,13 @@ import (
 	"strings"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/imageref"
-	"github.com/multi-registry-push/multi-registry-push/internal/publish"
 	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
 // parseTags reads the destinations: references, one a line or comma-separated, as
 // docker/metadata-action puts them out. Blank ones are skipped, duplicates merged. where
 // is how the person wrote the input.
-func parseTags(where, text string, bad *problems) (destinations []publish.Destination, empty []publish.Unconfigured) {
+func parseTags(where, text string, bad *problems) (destinations []Destination, empty []Skip) {
 	line := 0
 	for written := range strings.Lines(text) {
 		line++
@@ -27,11 +26,11 @@ func parseTags(where, text string, bad *problems) (destinations []publish.Destin
 			var wrong *usererror.Problem
 			switch {
 			case errors.As(err, &unset):
-				empty = append(empty, publish.Unconfigured{Input: "tags", Line: line, Text: short(entry), Reason: unset.Reason})
+				empty = append(empty, Skip{Input: "tags", Line: line, Text: short(entry), Reason: unset.Reason})
 			case errors.As(err, &wrong):
 				*bad = append(*bad, usererror.New(wrong.Code, "", fmt.Sprintf("%s, line %d, %s", where, line, wrong.What), wrong.Remedy, nil))
-			case !slices.ContainsFunc(destinations, func(d publish.Destination) bool { return d.Reference == ref }):
-				destinations = append(destinations, publish.Destination{Reference: ref, Line: line})
+			case !slices.ContainsFunc(destinations, func(d Destination) bool { return d.Reference == ref }):
+				destinations = append(destinations, Destination{Reference: ref, Line: line})
 			}
 		}
 	}

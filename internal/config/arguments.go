@@ -1,0 +1,104 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/suggest"
+	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
+)
+
+// Arguments are what a command line says.
+type Arguments struct {
+	Help, Version bool
+	flags         map[string][]string // by input
+}
+
+// linesInputs take several lines: their flags may come more than once.
+var linesInputs = []string{"tags", "platforms"}
+
+// argumentParser reads the arguments of one command line.
+type argumentParser struct {
+	def  *Definition
+	args []string // those that are left
+	read int      // how many were read
+	out  Arguments
+	bad  problems
+}
+
+// ParseArguments reads --NAME VALUE and --NAME=VALUE for every input; one whose default is
+// true or false needs no value. A flag may come twice only if its input takes lines. No
+// error repeats a value: it may be a secret that stands behind a misspelled flag.
+func ParseArguments(def *Definition, args []string) (Arguments, []error) {
+	p := &argumentParser{def: def, args: args, out: Arguments{flags: map[string][]string{}}}
+	for len(p.args) > 0 {
+		p.argument(p.next())
+	}
+	return p.out, p.bad
+}
+
+func (p *argumentParser) next() string {
+	arg := p.args[0]
+	p.args, p.read = p.args[1:], p.read+1
+	return arg
+}
+
+func (p *argumentParser) argument(arg string) {
+	name, value, joined := strings.Cut(arg, "=")
+	switch name {
+	case "--help", "-help", "-h":
+		p.out.Help = true
+		return
+	case "--version", "-version":
+		p.out.Version = true
+		return
+	}
+	bare, flag := strings.CutPrefix(name, "--")
+	input := p.def.input(bare)
+	if !flag || input == nil {
+		p.unknown(name, flag)
+		if strings.HasPrefix(name, "-") && !joined && len(p.args) > 0 && !strings.HasPrefix(p.args[0], "-") {
+			p.next() // most likely its value
+		}
+		return
+	}
+	if !joined {
+		var ok bool
+		if value, ok = p.value(input); !ok {
+			p.bad.add(usererror.InvalidInput, fmt.Sprintf("--%s: the value is missing", bare), "Write --"+bare+" VALUE.")
+			return
+		}
+	}
+	if len(p.out.flags[bare]) > 0 && !slices.Contains(linesInputs, bare) {
+		p.bad.add(usererror.InvalidInput, fmt.Sprintf("--%s comes twice", bare), "Write it once.")
+		return
+	}
+	p.out.flags[bare] = append(p.out.flags[bare], value)
+}
+
+// value returns what stands behind a flag.
+func (p *argumentParser) value(input *InputDefinition) (value string, ok bool) {
+	there := len(p.args) > 0 && !strings.HasPrefix(p.args[0], "--")
+	switch {
+	case input.Boolean() && (!there || !isBool(p.args[0])):
+		return "true", true
+	case !there:
+		return "", false
+	}
+	return p.next(), true
+}
+
+// unknown reports an argument that is no flag of ours. One that does not begin like a flag
+// may be a secret.
+func (p *argumentParser) unknown(name string, flag bool) {
+	what := "there is no flag " + short(name)
+	if !flag {
+		what = fmt.Sprintf("argument %d is not a flag", p.read)
+	}
+	remedy := "Every value belongs to a flag: --source, --tags and so on; see --help."
+	if bare := strings.TrimLeft(name, "-"); bare != name {
+		remedy = suggest.DidYouMean(bare, "--", append(p.def.inputNames(), "help", "version"))
+	}
+	p.bad.add(usererror.UnknownInput, what, remedy)
+}
