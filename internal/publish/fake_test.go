@@ -237,7 +237,7 @@ func (v *fakeView) OpenBlob(context.Context, v1.Descriptor, int64) (io.ReadClose
 	return nil, errors.New("nobody reads from here")
 }
 
-func (v *fakeView) Upload(ctx context.Context, d v1.Descriptor, from []string, c registry.Content, p registry.Progress) (registry.How, error) {
+func (v *fakeView) Upload(ctx context.Context, d v1.Descriptor, from []string, c registry.Content, p registry.Progress, _ *registry.Upload) (registry.How, error) {
 	r, unlock, err := v.call(ctx, "Upload", d.Digest.String())
 	if err != nil {
 		return "", err

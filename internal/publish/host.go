@@ -37,7 +37,9 @@ type Repository interface {
 	DeleteTag(ctx context.Context, tag string) error
 	StatBlob(ctx context.Context, digest string) (size int64, err error)
 	OpenBlob(ctx context.Context, d v1.Descriptor, offset int64) (io.ReadCloser, error)
-	Upload(ctx context.Context, d v1.Descriptor, from []string, c registry.Content, p registry.Progress) (registry.How, error)
+	Upload(
+		ctx context.Context, d v1.Descriptor, from []string, c registry.Content, p registry.Progress, opened *registry.Upload,
+	) (registry.How, error)
 	Referrers(ctx context.Context, digest string) (ds []v1.Descriptor, api bool, err error)
 	Tags(ctx context.Context) ([]string, error)
 }

@@ -80,7 +80,7 @@ func (r *run) send(ctx context.Context, s *site, g *goods, sh *shelf, j *job) {
 		within, cancel := t.within(ctx)
 		p := &progress{r: r, host: s.Host}
 		start := r.Now()
-		how, err := t.repository.Upload(within, j.descriptor, slices.DeleteFunc(slices.Clone(holding), func(path string) bool { return path == t.Repository.Path }), sh.content(digest, j.blob), p)
+		how, err := t.repository.Upload(within, j.descriptor, slices.DeleteFunc(slices.Clone(holding), func(path string) bool { return path == t.Repository.Path }), sh.content(digest, j.blob), p, nil)
 		cancel()
 		if err != nil {
 			if !t.out() || ctx.Err() != nil {

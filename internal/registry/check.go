@@ -67,30 +67,12 @@ func (r *Repository) wrong(err error) error {
 	return usererror.New(usererror.WrongCredentials, r.c.o.Host, r.String()+": logging in", "", err)
 }
 
-// CheckPush proves the permission to push: it opens an upload, cancels it and waits
-// for both. Registries that do not cancel are fine. A refusal is
-// usererror.NoPushPermission, a repository that has to be created first
-// usererror.RepositoryMissing.
+// CheckPush proves the permission to push as StartUpload does, and gives the upload up.
 func (r *Repository) CheckPush(ctx context.Context) error {
-	const doing = "checking the permission to push"
-	s, err := r.begin(ctx, doing)
+	u, err := r.StartUpload(ctx)
 	if err != nil {
-		var answer *Error
-		if errors.As(err, &answer) && !missing(answer) {
-			switch answer.Status {
-			case http.StatusMethodNotAllowed, http.StatusNotFound:
-				// A mirror, or a registry that hides what we may not see.
-				return usererror.New(usererror.NoPushPermission, r.c.o.Host, r.String()+": "+doing, "", err)
-			}
-		}
-		return r.explain(ctx, doing, true, err)
+		return err
 	}
-	if s == nil {
-		return nil
-	}
-	r.cancel(ctx, s)
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
+	u.Cancel()
 	return nil
 }

@@ -35,6 +35,8 @@ type Client struct {
 	wire     *wire
 	throttle *throttle
 
+	cancellations cancellations
+
 	probing   flight
 	mu        sync.Mutex
 	scheme    string // "" until probed
@@ -98,8 +100,12 @@ func (c *Client) Host() string { return c.o.Host }
 // Stats returns what went over the wire so far.
 func (c *Client) Stats() Stats { return c.wire.stats() }
 
-// Close closes idle connections. The client can still be used.
-func (c *Client) Close() { c.wire.closeIdle() }
+// Close waits for uploads that are being given up, at most 2 s, and closes idle
+// connections. The client can still be used.
+func (c *Client) Close() {
+	c.cancellations.wait(cancelWithin)
+	c.wire.closeIdle()
+}
 
 // Repository returns the view on one repository. Every call with the same path
 // returns the same value: views share their tokens.

@@ -88,7 +88,7 @@ func TestUploadsWatchTheirConnection(t *testing.T) {
 			return base.RoundTrip(req)
 		})
 	})
-	if _, err := c.Repository("a").Upload(t.Context(), d, nil, &bytesContent{data: data}, nil); err != nil || told != 1 {
+	if _, err := c.Repository("a").Upload(t.Context(), d, nil, &bytesContent{data: data}, nil, nil); err != nil || told != 1 {
 		t.Errorf("%v, %d watched", err, told)
 	}
 }

@@ -17,6 +17,9 @@ import (
 var (
 	// ErrNotFound means that the manifest or blob is not in the repository.
 	ErrNotFound = errors.New("not found")
+	// ErrUnclear means that the registry's answer does not tell whether a manifest is
+	// there: a refusal, for instance, from one that answers so for what is missing, too.
+	ErrUnclear = errors.New("the registry does not tell whether it is there")
 	// ErrPrecondition means that a conditional write found another state.
 	ErrPrecondition = errors.New("precondition failed")
 	// ErrUnsupported means that the registry does not do this.

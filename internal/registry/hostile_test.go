@@ -320,7 +320,7 @@ func TestLyingUploads(t *testing.T) {
 			c, _ := f.client(nil)
 			data, d := blobOf(1 << 20)
 			var p sum
-			_, err := c.Repository("a").Upload(t.Context(), d, nil, &bytesContent{data: data}, &p)
+			_, err := c.Repository("a").Upload(t.Context(), d, nil, &bytesContent{data: data}, &p, nil)
 			if err != nil || p.n.Load() != d.Size || !bytes.Equal(f.blobs["a@"+d.Digest.String()], data) {
 				t.Errorf("Upload: %v, progress %d", err, p.n.Load())
 			}

@@ -7,8 +7,58 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
-	"time"
+	"sync"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
+
+// Upload is an upload that a registry has opened. It carries one blob (see
+// Repository.Upload), or is given up.
+type Upload struct {
+	r *Repository
+
+	mu      sync.Mutex
+	session *session // nil once it is used
+}
+
+// StartUpload opens an upload, which proves the permission to push. A refusal is
+// usererror.NoPushPermission, a repository that has to be created first
+// usererror.RepositoryMissing.
+func (r *Repository) StartUpload(ctx context.Context) (*Upload, error) {
+	const doing = "checking the permission to push"
+	s, err := r.begin(ctx, doing)
+	if err == nil {
+		return &Upload{r: r, session: s}, nil
+	}
+	var answer *Error
+	if errors.As(err, &answer) && !missing(answer) {
+		switch answer.Status {
+		case http.StatusMethodNotAllowed, http.StatusNotFound:
+			// A mirror, or a registry that hides what we may not see.
+			return nil, usererror.New(usererror.NoPushPermission, r.c.o.Host, r.String()+": "+doing, "", err)
+		}
+	}
+	return nil, r.explain(ctx, doing, true, err)
+}
+
+// Cancel gives the upload up, unless a blob uses it. It does not wait: Client.Close does.
+func (u *Upload) Cancel() {
+	if s := u.take(); s != nil {
+		u.r.cancel(s)
+	}
+}
+
+// take returns the session to whoever asks first, nil to all others.
+func (u *Upload) take() *session {
+	if u == nil {
+		return nil
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	s := u.session
+	u.session = nil
+	return s
+}
 
 // session is an upload that the registry has opened.
 type session struct {
@@ -115,33 +165,4 @@ func received(value string) int64 {
 		return 0
 	}
 	return n + 1
-}
-
-// cancelWithin bounds how long an upload that is given up may take to cancel: a run
-// that is cancelled ends within seconds.
-const cancelWithin = 2 * time.Second
-
-// cancel gives an upload up, politely: the registry need not keep its bytes until
-// they expire. It works after ctx is cancelled. A refusal is noted, not reported:
-// some registries do not cancel, or need the right to delete for it.
-func (r *Repository) cancel(ctx context.Context, s *session) {
-	r.mu.Lock()
-	skip := r.cannotCancel
-	r.mu.Unlock()
-	if s == nil || skip {
-		return
-	}
-	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), cancelWithin)
-	defer stop()
-	resp, err := r.authorized(ctx, call{doing: "cancelling an upload", method: http.MethodDelete, url: s.url, away: s.away, need: access{write: true, remove: true}}, s.url)
-	if err != nil {
-		return
-	}
-	drain(resp)
-	switch resp.StatusCode {
-	case http.StatusUnauthorized, http.StatusForbidden, http.StatusMethodNotAllowed, http.StatusNotImplemented:
-		r.mu.Lock()
-		r.cannotCancel = true
-		r.mu.Unlock()
-	}
 }

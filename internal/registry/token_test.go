@@ -62,6 +62,7 @@ func TestLoginWithTokens(t *testing.T) {
 	if want := []string{"repository:me/app:pull,push"}; !slices.Equal(tokens.scopes[0], want) {
 		t.Errorf("scopes %v, want %v", tokens.scopes[0], want)
 	}
+	c.Close()
 	if len(f.sessions) != 0 {
 		t.Error("CheckPush left an upload open")
 	}
@@ -76,7 +77,7 @@ func TestTokenScopes(t *testing.T) {
 		t.Fatal("a blob out of nowhere")
 	}
 	data, d := blobOf(10)
-	if _, err := c.Repository("me/app").Upload(t.Context(), d, []string{"lib/base"}, &bytesContent{data: data}, nil); err != nil {
+	if _, err := c.Repository("me/app").Upload(t.Context(), d, []string{"lib/base"}, &bytesContent{data: data}, nil, nil); err != nil {
 		t.Fatal(err)
 	}
 	want := [][]string{
@@ -139,7 +140,7 @@ func TestTokenExpires(t *testing.T) {
 	c, _ := f.client(func(o *Options) { o.Auth = account("acme", "p") })
 	data, d := blobOf(2 << 20)
 	var p sum
-	how, err := c.Repository("me/app").Upload(t.Context(), d, nil, &bytesContent{data: data}, &p)
+	how, err := c.Repository("me/app").Upload(t.Context(), d, nil, &bytesContent{data: data}, &p, nil)
 	if err != nil || how != Uploaded || !bytes.Equal(f.blobs["me/app@"+d.Digest.String()], data) {
 		t.Fatalf("Upload: %v, %v", how, err)
 	}
@@ -209,6 +210,7 @@ func TestCancelWithoutTheRight(t *testing.T) {
 		if err := r.CheckPush(t.Context()); err != nil {
 			t.Fatal(err)
 		}
+		c.Close()
 	}
 	want := [][]string{{"repository:me/app:pull,push"}, {"repository:me/app:delete", "repository:me/app:pull,push"}}
 	if fmt.Sprint(tokens.scopes) != fmt.Sprint(want) {
@@ -315,7 +317,7 @@ func TestCredentialsDoNotFollow(t *testing.T) {
 				data, d := blobOf(10)
 				_, _, err1 := r.Manifest(t.Context(), "latest")
 				_, err2 := r.OpenBlob(t.Context(), d, 0)
-				_, err3 := r.Upload(t.Context(), d, nil, &bytesContent{data: data}, nil)
+				_, err3 := r.Upload(t.Context(), d, nil, &bytesContent{data: data}, nil, nil)
 				if err1 == nil || err2 == nil {
 					t.Errorf("something came of it: %v, %v, %v", err1, err2, err3)
 				}

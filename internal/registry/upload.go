@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -37,15 +38,23 @@ const (
 	smallestChunk = 1 << 20
 )
 
-// Upload brings a blob into the repository: mounted from one of the repositories in
-// from, of this same host, if the registry does that; else sent, in one request. A
-// break means asking the registry how far it got and going on from there; where it
+// Upload copies a blob into the repository: mounted from one of the repositories in
+// from, of this same host, if the registry does that; else sent, in one request. Where
+// opened is not nil, that upload carries the blob, and from is not tried: one request
+// less. A break means asking the registry how far it got and going on from there; where it
 // has lost the upload, or never takes one up again, the blob starts anew. Upload
 // waits for its place among the blobs in flight. p may be nil.
 //
-// What fails in the content, while it is being read, is returned as it is.
-func (r *Repository) Upload(ctx context.Context, d v1.Descriptor, from []string, content Content, p Progress) (How, error) {
+// The content is opened while the registry is asked for the upload. What fails in it,
+// while it is being read, is returned as it is.
+func (r *Repository) Upload(
+	ctx context.Context, d v1.Descriptor, from []string, content Content, p Progress, opened *Upload,
+) (How, error) {
 	doing := "uploading blob " + short(d.Digest.String())
+	u := &transfer{
+		r: r, d: d, doing: doing, content: content, progress: p, session: opened.take(), budget: r.c.newBudget(),
+	}
+	defer u.end()
 	if err := r.c.throttle.uploads.acquire(ctx); err != nil {
 		return "", err
 	}
@@ -53,21 +62,21 @@ func (r *Repository) Upload(ctx context.Context, d v1.Descriptor, from []string,
 	if err := r.c.probe(ctx); err != nil {
 		return "", r.explain(ctx, doing, true, err)
 	}
-	u := &upload{r: r, d: d, doing: doing, content: content, progress: p, budget: r.c.newBudget()}
 	how, err := u.run(ctx, from)
 	if err != nil {
-		r.cancel(ctx, u.session)
 		return "", r.explain(ctx, doing, true, err)
 	}
 	return how, nil
 }
 
-// upload is one blob on its way into one repository.
-type upload struct {
+// transfer is one blob on its way into one repository.
+type transfer struct {
 	r        *Repository
 	d        v1.Descriptor
 	doing    string
 	content  Content
+	ahead    *ahead // of the content, nil if it is not being opened
+	opened   bool   // the content has been opened ahead: once is enough
 	progress Progress
 	budget   *budget
 
@@ -80,9 +89,18 @@ type upload struct {
 	wrong   int   // times that the registry found another digest
 }
 
-func (u *upload) run(ctx context.Context, from []string) (How, error) {
-	if how, err := u.mount(ctx, from); how != "" || err != nil {
-		return how, err
+// end gives up what is left over.
+func (u *transfer) end() {
+	u.closeAhead()
+	u.r.cancel(u.session)
+	u.session = nil
+}
+
+func (u *transfer) run(ctx context.Context, from []string) (How, error) {
+	if u.session == nil {
+		if how, err := u.mount(ctx, from); how != "" || err != nil {
+			return how, err
+		}
 	}
 	for {
 		started, err := u.r.c.throttle.wait(ctx)
@@ -106,7 +124,7 @@ func (u *upload) run(ctx context.Context, from []string) (How, error) {
 // mount tries to have the blob from another repository of this host. Whatever goes
 // wrong with that, the blob can still be sent; an upload that the registry opened
 // instead is used.
-func (u *upload) mount(ctx context.Context, from []string) (How, error) {
+func (u *transfer) mount(ctx context.Context, from []string) (How, error) {
 	for i, source := range from {
 		if i == mostMounts {
 			break
@@ -115,12 +133,12 @@ func (u *upload) mount(ctx context.Context, from []string) (How, error) {
 		s, err := u.tryMount(ctx, query, source)
 		switch {
 		case errors.Is(err, errCreated):
-			u.r.cancel(ctx, u.session)
+			u.r.cancel(u.session)
 			u.session = nil
 			return Mounted, nil
 		case err == nil:
 			if u.session != nil {
-				u.r.cancel(ctx, u.session)
+				u.r.cancel(u.session)
 			}
 			u.session = s
 		case ctx.Err() != nil:
@@ -132,7 +150,7 @@ func (u *upload) mount(ctx context.Context, from []string) (How, error) {
 
 // tryMount asks for one mount. A failure that does not pass soon is no reason to wait:
 // some registries answer 500 to a mount that they cannot do.
-func (u *upload) tryMount(ctx context.Context, query url.Values, source string) (*session, error) {
+func (u *transfer) tryMount(ctx context.Context, query url.Values, source string) (*session, error) {
 	b := u.r.c.newBudget()
 	for {
 		started, err := u.r.c.throttle.wait(ctx)
@@ -157,13 +175,18 @@ func (u *upload) tryMount(ctx context.Context, query url.Values, source string) 
 
 // attempt goes one step: it opens an upload if there is none, sends what is missing,
 // and finishes. No error and no result: there is more to do, at once.
-func (u *upload) attempt(ctx context.Context) (How, error) {
+func (u *transfer) attempt(ctx context.Context) (How, error) {
+	if !u.opened && u.d.Size > 0 {
+		u.opened, u.ahead = true, openAhead(ctx, u.content)
+	}
 	if u.session == nil {
 		s, err := u.r.post(ctx, u.doing, nil, "")
 		if errors.Is(err, errCreated) {
 			return Existing, nil
 		}
 		if err != nil {
+			// A content that nobody reads may hold others up.
+			u.closeAhead()
 			return "", err
 		}
 		u.session, u.handed = s, 0
@@ -179,18 +202,35 @@ func (u *upload) attempt(ctx context.Context) (How, error) {
 
 // putsBody reports whether the blob goes in one PUT: a round trip less than PATCH and
 // PUT, and what every registry takes unless it showed otherwise.
-func (u *upload) putsBody() bool {
+func (u *transfer) putsBody() bool {
 	u.r.mu.Lock()
 	defer u.r.mu.Unlock()
 	return !u.r.cannotPutBody && u.chunk == 0
 }
 
-func (u *upload) body(size int64) *outgoing {
-	return &outgoing{content: u.content, offset: u.session.offset, size: size, progress: u}
+// Open implements Content.
+func (u *transfer) Open(ctx context.Context, offset int64) (io.ReadCloser, error) {
+	if a := u.ahead; a != nil && offset == 0 {
+		u.ahead = nil
+		return a.within(ctx), nil
+	}
+	u.closeAhead()
+	return u.content.Open(ctx, offset)
+}
+
+func (u *transfer) closeAhead() {
+	if u.ahead != nil {
+		_ = u.ahead.Close()
+		u.ahead = nil
+	}
+}
+
+func (u *transfer) body(size int64) *outgoing {
+	return &outgoing{content: u, offset: u.session.offset, size: size, progress: u}
 }
 
 // Sent implements Progress.
-func (u *upload) Sent(n int64) {
+func (u *transfer) Sent(n int64) {
 	u.told += n
 	u.handed = max(u.handed, u.told)
 	if u.progress != nil && n != 0 {
@@ -199,7 +239,7 @@ func (u *upload) Sent(n int64) {
 }
 
 // put sends the whole blob and finishes with one request.
-func (u *upload) put(ctx context.Context) (How, error) {
+func (u *transfer) put(ctx context.Context) (How, error) {
 	body := u.body(u.d.Size)
 	resp, err := u.r.once(ctx, call{
 		doing: u.doing, method: http.MethodPut, url: u.final(), away: u.session.away,
@@ -218,7 +258,7 @@ func (u *upload) put(ctx context.Context) (How, error) {
 	if errors.As(err, &answer) && u.refusesBody(answer) {
 		// Nothing was taken. A session that has refused once is not trusted.
 		u.back(0)
-		u.r.cancel(ctx, u.session)
+		u.r.cancel(u.session)
 		u.session = nil
 		if answer.Status == http.StatusRequestEntityTooLarge {
 			return "", u.smaller(u.d.Size, err)
@@ -233,7 +273,7 @@ func (u *upload) put(ctx context.Context) (How, error) {
 
 // refusesBody reports whether a registry or a proxy before it takes no blob in one
 // PUT, as opposed to not taking this one.
-func (u *upload) refusesBody(e *Error) bool {
+func (u *transfer) refusesBody(e *Error) bool {
 	if u.wholeOnly() {
 		return false
 	}
@@ -249,7 +289,7 @@ func (u *upload) refusesBody(e *Error) bool {
 }
 
 // smaller halves the pieces after one of this size was too large.
-func (u *upload) smaller(refused int64, err error) error {
+func (u *transfer) smaller(refused int64, err error) error {
 	u.chunk = min(largestChunk, refused/2)
 	if u.chunk < smallestChunk {
 		return err
@@ -258,7 +298,7 @@ func (u *upload) smaller(refused int64, err error) error {
 }
 
 // patch sends what the registry lacks, or a piece of it.
-func (u *upload) patch(ctx context.Context) (How, error) {
+func (u *transfer) patch(ctx context.Context) (How, error) {
 	size := u.d.Size - u.session.offset
 	if u.chunk > 0 {
 		size = min(size, u.chunk)
@@ -298,7 +338,7 @@ func (u *upload) patch(ctx context.Context) (How, error) {
 }
 
 // finish closes an upload whose bytes are all there.
-func (u *upload) finish(ctx context.Context) (How, error) {
+func (u *transfer) finish(ctx context.Context) (How, error) {
 	resp, err := u.r.once(ctx, call{
 		doing: u.doing, method: http.MethodPut, url: u.final(), away: u.session.away,
 		header: http.Header{"Content-Type": {"application/octet-stream"}},
@@ -314,7 +354,7 @@ func (u *upload) finish(ctx context.Context) (How, error) {
 }
 
 // final is the session's URL with the digest, as PUT wants it.
-func (u *upload) final() *url.URL {
+func (u *transfer) final() *url.URL {
 	final := *u.session.url
 	query := "digest=" + url.QueryEscape(u.d.Digest.String())
 	if final.RawQuery != "" { // as the registry wrote it: it may be signed
@@ -325,18 +365,18 @@ func (u *upload) final() *url.URL {
 }
 
 // took notes that the registry has everything up to the session's offset.
-func (u *upload) took() {
+func (u *transfer) took() {
 	u.back(u.session.offset)
 	u.asked = 0
 	u.farther(u.session.offset)
 }
 
 // back makes progress' sum what the registry has.
-func (u *upload) back(to int64) { u.Sent(to - u.told) }
+func (u *transfer) back(to int64) { u.Sent(to - u.told) }
 
 // recover decides how to go on after err. It returns Uploaded if the blob arrived
 // after all; else an error, which is for the budget to judge if it is passing.
-func (u *upload) recover(ctx context.Context, err error) (How, error) {
+func (u *transfer) recover(ctx context.Context, err error) (How, error) {
 	if ctx.Err() != nil {
 		return "", context.Cause(ctx)
 	}
@@ -385,7 +425,7 @@ func (u *upload) recover(ctx context.Context, err error) (How, error) {
 	u.farther(u.told)
 	u.back(0)
 	if !gone {
-		u.r.cancel(ctx, u.session)
+		u.r.cancel(u.session)
 	}
 	u.session, u.asked = nil, 0
 	return "", err
@@ -394,7 +434,7 @@ func (u *upload) recover(ctx context.Context, err error) (How, error) {
 // judge sorts an answer to an upload's request: gone, the registry knows nothing of
 // the upload; lost, what it has is of no use. The error that it returns is passing if
 // the upload can go on or start anew.
-func (u *upload) judge(err error) (gone, lost bool, _ error) {
+func (u *transfer) judge(err error) (gone, lost bool, _ error) {
 	var answer *Error
 	if !errors.As(err, &answer) || passing(answer.Status) {
 		return false, false, err
@@ -419,7 +459,7 @@ func (u *upload) judge(err error) (gone, lost bool, _ error) {
 }
 
 // farther notes how far the upload got, and that this is progress if it is.
-func (u *upload) farther(to int64) {
+func (u *transfer) farther(to int64) {
 	if to > u.best {
 		u.best = to
 		u.budget.progress()
@@ -428,7 +468,7 @@ func (u *upload) farther(to int64) {
 
 // askAgain asks how far the upload got, patiently: the registry that broke off may
 // take a moment.
-func (u *upload) askAgain(ctx context.Context) (known bool, err error) {
+func (u *transfer) askAgain(ctx context.Context) (known bool, err error) {
 	b := u.r.c.newBudget()
 	for {
 		started, err := u.r.c.throttle.wait(ctx)
@@ -447,7 +487,7 @@ func (u *upload) askAgain(ctx context.Context) (known bool, err error) {
 
 // wholeOnly names the hosts that take no chunks: one POST, one PUT, and after a
 // break the same again.
-func (u *upload) wholeOnly() bool {
+func (u *transfer) wholeOnly() bool {
 	host := u.r.c.o.Host
 	return strings.HasSuffix(host, ".pkg.dev") || host == "gcr.io" || strings.HasSuffix(host, ".gcr.io")
 }

@@ -8,8 +8,10 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
@@ -21,7 +23,7 @@ func TestUpload(t *testing.T) {
 			c, clock := f.client(nil)
 			data, d := blobOf(size)
 			var p sum
-			how, err := c.Repository("me/app").Upload(t.Context(), d, nil, &bytesContent{data: data}, &p)
+			how, err := c.Repository("me/app").Upload(t.Context(), d, nil, &bytesContent{data: data}, &p, nil)
 			if err != nil || how != Uploaded {
 				t.Fatalf("Upload: %v, %v", how, err)
 			}
@@ -46,17 +48,18 @@ func TestUploadMounts(t *testing.T) {
 	c, _ := f.client(nil)
 	data, d := blobOf(5000)
 	f.blobs["other/two@"+d.Digest.String()] = data
-	how, err := c.Repository("me/app").Upload(t.Context(), d, []string{"other/one", "other/two"}, &bytesContent{data: data}, nil)
+	how, err := c.Repository("me/app").Upload(t.Context(), d, []string{"other/one", "other/two"}, &bytesContent{data: data}, nil, nil)
 	if err != nil || how != Mounted {
 		t.Fatalf("Upload: %v, %v", how, err)
 	}
+	c.Close()
 	if len(f.sessions) != 0 {
 		t.Error("an upload that the first try opened was left open")
 	}
 	_, d = blobOf(5001)
 	data, _ = blobOf(5001)
 	posts := f.requests("POST")
-	how, err = c.Repository("me/app").Upload(t.Context(), d, []string{"other/one"}, &bytesContent{data: data}, nil)
+	how, err = c.Repository("me/app").Upload(t.Context(), d, []string{"other/one"}, &bytesContent{data: data}, nil, nil)
 	if err != nil || how != Uploaded || f.requests("POST") != posts+1 {
 		t.Errorf("Upload: %v, %v, with %d POSTs: the upload opened instead of the mount is to be used", how, err, f.requests("POST")-posts)
 	}
@@ -75,7 +78,7 @@ func TestUploadWhereMountsFail(t *testing.T) {
 		}
 		c, clock := f.client(nil)
 		data, d := blobOf(100)
-		how, err := c.Repository("me/app").Upload(t.Context(), d, []string{"other/one"}, &bytesContent{data: data}, nil)
+		how, err := c.Repository("me/app").Upload(t.Context(), d, []string{"other/one"}, &bytesContent{data: data}, nil, nil)
 		if err != nil || how != Uploaded {
 			t.Errorf("%d: %v, %v", status, how, err)
 		}
@@ -83,6 +86,188 @@ func TestUploadWhereMountsFail(t *testing.T) {
 			t.Errorf("%d: it took %v", status, slept)
 		}
 	}
+}
+
+// An upload that proved the permission carries a blob: one request less. What no blob
+// uses is given up, and nobody waits for that but Close.
+func TestStartUpload(t *testing.T) {
+	f := newFake(t)
+	c, _ := f.client(nil)
+	r := c.Repository("me/app")
+	opened, err := r.StartUpload(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, posts := range []int{1, 2} { // it carries one blob, once
+		data, d := blobOf(1000 + i)
+		how, err := r.Upload(t.Context(), d, []string{"other/one"}, &bytesContent{data: data}, nil, opened)
+		if err != nil || how != Uploaded || !bytes.Equal(f.blobs["me/app@"+d.Digest.String()], data) || f.requests("POST") != posts {
+			t.Fatalf("Upload: %v, %v, with %d POSTs in all, want %d", how, err, f.requests("POST"), posts)
+		}
+		opened.Cancel()
+	}
+	deleting := make(chan struct{})
+	release := make(chan struct{})
+	f.hook = func(_ http.ResponseWriter, r *http.Request) bool {
+		if r.Method == http.MethodDelete {
+			close(deleting)
+			<-release
+		}
+		return false
+	}
+	if opened, err = r.StartUpload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	opened.Cancel()
+	<-deleting // and Cancel has returned
+	close(release)
+	c.Close()
+	if f.requests("DELETE") != 1 || len(f.sessions) != 0 {
+		t.Errorf("%d DELETEs, %d uploads left", f.requests("DELETE"), len(f.sessions))
+	}
+}
+
+// Close waits for uploads that are being given up, but not for ever.
+func TestCloseWaitsForCancellations(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFakeHandler(t)
+		f.hook = func(_ http.ResponseWriter, r *http.Request) bool {
+			return r.Method == http.MethodDelete && (realClock{}).Sleep(r.Context(), time.Hour) != nil
+		}
+		c := New(Options{Host: "registry.example", Base: handlerTripper{f}, Stall: time.Hour})
+		opened, err := c.Repository("a").StartUpload(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		opened.Cancel()
+		start := time.Now()
+		c.Close()
+		if waited := time.Since(start); waited != cancelWithin {
+			t.Errorf("Close took %v", waited)
+		}
+	})
+}
+
+// A registry that still writes down what came before the break moves on while it is
+// told to give the upload up (Distribution 3 answers 416): it is told again.
+func TestCancelOfAnUploadStillWrittenTo(t *testing.T) {
+	f := newFake(t)
+	behind := 2
+	f.hook = func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Method != http.MethodDelete {
+			return false
+		}
+		if behind--; behind >= 0 {
+			refuse(w, http.StatusRequestedRangeNotSatisfiable, "RANGE_INVALID", "invalid content range")
+			return true
+		}
+		return false
+	}
+	c, _ := f.client(nil)
+	if err := c.Repository("a").CheckPush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	c.Close()
+	if f.requests("GET /v2/a/blobs/uploads/") != 2 || f.requests("DELETE") != 3 || len(f.sessions) != 0 {
+		t.Errorf("%v, %d uploads left", f.log, len(f.sessions))
+	}
+}
+
+// waitingContent opens when it is let.
+type waitingContent struct {
+	bytesContent
+	asked, open chan struct{}
+}
+
+func (s *waitingContent) Open(ctx context.Context, offset int64) (io.ReadCloser, error) {
+	close(s.asked)
+	<-s.open
+	return s.bytesContent.Open(ctx, offset)
+}
+
+// The content is asked for while the upload is being opened.
+func TestUploadOpensTheContentAhead(t *testing.T) {
+	f := newFake(t)
+	data, d := blobOf(1000)
+	content := &waitingContent{bytesContent: bytesContent{data: data}, asked: make(chan struct{}), open: make(chan struct{})}
+	f.hook = func(w http.ResponseWriter, r *http.Request) bool {
+		switch r.Method {
+		case http.MethodPost:
+			<-content.asked
+		case http.MethodPut:
+			close(content.open) // the request is on its way before the content is there
+		}
+		return false
+	}
+	c, _ := f.client(nil)
+	how, err := c.Repository("a").Upload(t.Context(), d, nil, content, nil, nil)
+	if err != nil || how != Uploaded || content.opens.Load() != 1 {
+		t.Errorf("%v, %v, opened %d times", how, err, content.opens.Load())
+	}
+}
+
+// What was opened ahead is closed, and its failures are its own, whatever becomes of
+// the upload.
+func TestContentOpenedAhead(t *testing.T) {
+	broken := errors.New("the source is gone")
+	for name, test := range map[string]struct {
+		content Content
+		status  int // of POST, 0 for success
+		want    error
+	}{
+		"refused":              {content: &closeCounter{}, status: http.StatusForbidden},
+		"there already":        {content: &closeCounter{}, status: http.StatusCreated},
+		"a content that fails": {content: failing{broken}, want: broken},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFake(t)
+			f.hook = func(w http.ResponseWriter, r *http.Request) bool {
+				if r.Method == http.MethodPost && test.status != 0 {
+					w.WriteHeader(test.status)
+					return true
+				}
+				return false
+			}
+			c, clock := f.client(nil)
+			_, d := blobOf(1000)
+			_, err := c.Repository("a").Upload(t.Context(), d, nil, test.content, nil, nil)
+			if test.want != nil && err != test.want || (err != nil) != (test.want != nil || test.status == http.StatusForbidden) {
+				t.Errorf("Upload: %v", err)
+			}
+			if counter, ok := test.content.(*closeCounter); ok && (counter.opened.Load() != 1 || counter.closed.Load() != 1) {
+				t.Errorf("opened %d times, closed %d times", counter.opened.Load(), counter.closed.Load())
+			}
+			if clock.slept() != 0 {
+				t.Error("it was tried again")
+			}
+			c.Close()
+			if len(f.sessions) != 0 {
+				t.Error("an upload was left open")
+			}
+		})
+	}
+}
+
+type failing struct{ err error }
+
+func (f failing) Open(context.Context, int64) (io.ReadCloser, error) { return nil, f.err }
+
+// closeCounter is a content of zeros that counts its readers.
+type closeCounter struct{ opened, closed atomic.Int64 }
+
+func (c *closeCounter) Open(context.Context, int64) (io.ReadCloser, error) {
+	c.opened.Add(1)
+	return c, nil
+}
+
+func (c *closeCounter) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
+}
+
+func (c *closeCounter) Close() error {
+	c.closed.Add(1)
+	return nil
 }
 
 // breaks returns a limitBody that breaks the first bodies after the given bytes.
@@ -122,7 +307,7 @@ func TestUploadGoesOnWhereItBroke(t *testing.T) {
 			c, _ := f.client(nil)
 			data, d := blobOf(size)
 			var p sum
-			how, err := c.Repository("me/app").Upload(t.Context(), d, nil, &bytesContent{data: data}, &p)
+			how, err := c.Repository("me/app").Upload(t.Context(), d, nil, &bytesContent{data: data}, &p, nil)
 			if err != nil || how != Uploaded {
 				t.Fatalf("Upload: %v, %v", how, err)
 			}
@@ -154,7 +339,7 @@ func TestUploadAnswerLost(t *testing.T) {
 		f.upload(inner, r, "me/app", strings.TrimPrefix(r.URL.Path, "/v2/me/app/blobs/uploads/"))
 		panic(http.ErrAbortHandler)
 	}
-	how, err := c.Repository("me/app").Upload(t.Context(), d, nil, &bytesContent{data: data}, nil)
+	how, err := c.Repository("me/app").Upload(t.Context(), d, nil, &bytesContent{data: data}, nil, nil)
 	if err != nil || how != Uploaded {
 		t.Fatalf("Upload: %v, %v", how, err)
 	}
@@ -183,7 +368,7 @@ func TestUploadFinishedBehindOurBack(t *testing.T) {
 		return true
 	}
 	var p sum
-	how, err := c.Repository("me/app").Upload(t.Context(), d, nil, &bytesContent{data: data}, &p)
+	how, err := c.Repository("me/app").Upload(t.Context(), d, nil, &bytesContent{data: data}, &p, nil)
 	if err != nil || how != Uploaded || p.n.Load() != d.Size || f.requests("POST") != 1 {
 		t.Errorf("Upload: %v, %v, progress %d, %d POSTs", how, err, p.n.Load(), f.requests("POST"))
 	}
@@ -208,7 +393,7 @@ func TestUploadInPieces(t *testing.T) {
 	c, _ := f.client(nil)
 	data, d := blobOf(9 << 20)
 	var p sum
-	how, err := c.Repository("me/app").Upload(t.Context(), d, nil, &bytesContent{data: data}, &p)
+	how, err := c.Repository("me/app").Upload(t.Context(), d, nil, &bytesContent{data: data}, &p, nil)
 	if err != nil || how != Uploaded || !bytes.Equal(f.blobs["me/app@"+d.Digest.String()], data) || p.n.Load() != d.Size {
 		t.Fatalf("Upload: %v, %v, progress %d", how, err, p.n.Load())
 	}
@@ -219,13 +404,14 @@ func TestUploadWrongBytes(t *testing.T) {
 	c, _ := f.client(nil)
 	data, d := blobOf(1000)
 	data[17]++
-	_, err := c.Repository("me/app").Upload(t.Context(), d, nil, &bytesContent{data: data}, nil)
+	_, err := c.Repository("me/app").Upload(t.Context(), d, nil, &bytesContent{data: data}, nil, nil)
 	if !usererror.Is(err, usererror.DigestMismatch) {
 		t.Fatalf("Upload: %v", err)
 	}
 	if n := f.requests("PUT"); n != 2 {
 		t.Errorf("%d tries, want 2", n)
 	}
+	c.Close()
 	if len(f.sessions) != 0 {
 		t.Error("an upload was left open")
 	}
@@ -242,13 +428,14 @@ func TestUploadGivesUp(t *testing.T) {
 	}
 	c, clock := f.client(nil)
 	data, d := blobOf(1000)
-	_, err := c.Repository("me/app").Upload(t.Context(), d, nil, &bytesContent{data: data}, nil)
+	_, err := c.Repository("me/app").Upload(t.Context(), d, nil, &bytesContent{data: data}, nil, nil)
 	if !usererror.Is(err, usererror.RegistryGaveUp) || !strings.Contains(err.Error(), "come back later") || !strings.Contains(err.Error(), f.host()+"/me/app") {
 		t.Fatalf("Upload: %v", err)
 	}
 	if slept := clock.slept(); slept > defaultRetryBudget || slept < defaultRetryBudget/2 {
 		t.Errorf("given up after %v", slept)
 	}
+	c.Close()
 	if len(f.sessions) != 0 {
 		t.Error("an upload was left open")
 	}
@@ -272,13 +459,14 @@ func TestUploadOfABrokenSource(t *testing.T) {
 	c, clock := f.client(nil)
 	_, d := blobOf(1 << 20)
 	want := errors.New("the disk is gone")
-	_, err := c.Repository("me/app").Upload(t.Context(), d, nil, brokenContent{make([]byte, 5000), want}, nil)
+	_, err := c.Repository("me/app").Upload(t.Context(), d, nil, brokenContent{make([]byte, 5000), want}, nil, nil)
 	if !errors.Is(err, want) || err.Error() != want.Error() {
 		t.Fatalf("Upload: %v", err)
 	}
 	if clock.slept() != 0 {
 		t.Error("it was tried again")
 	}
+	c.Close()
 	if len(f.sessions) != 0 {
 		t.Error("an upload was left open")
 	}
@@ -298,10 +486,11 @@ func TestUploadCancelled(t *testing.T) {
 	}
 	c, _ := f.client(nil)
 	data, d := blobOf(1 << 20)
-	_, err := c.Repository("me/app").Upload(ctx, d, nil, &bytesContent{data: data}, nil)
+	_, err := c.Repository("me/app").Upload(ctx, d, nil, &bytesContent{data: data}, nil, nil)
 	if !errors.Is(err, context.Canceled) {
 		t.Fatalf("Upload: %v", err)
 	}
+	c.Close()
 	if f.requests("DELETE") != 1 || len(f.sessions) != 0 {
 		t.Error("the upload was left open")
 	}
@@ -318,7 +507,7 @@ func TestUploadClosedSlowly(t *testing.T) {
 		}
 		c := New(Options{Host: "registry.example", Base: handlerTripper{f}})
 		data, d := blobOf(100)
-		how, err := c.Repository("a").Upload(t.Context(), d, nil, &bytesContent{data: data}, nil)
+		how, err := c.Repository("a").Upload(t.Context(), d, nil, &bytesContent{data: data}, nil, nil)
 		if err != nil || how != Uploaded || c.Stats().Retries != 0 {
 			t.Errorf("%v, %v, %d retries", how, err, c.Stats().Retries)
 		}

@@ -28,7 +28,7 @@ func upload(t *testing.T, r *registry.Repository) error {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = r.Upload(t.Context(), v1.Descriptor{Digest: digest, Size: size}, nil, b, nil)
+	_, err = r.Upload(t.Context(), v1.Descriptor{Digest: digest, Size: size}, nil, b, nil, nil)
 	return err
 }
 

@@ -142,7 +142,7 @@ func suffer(t *testing.T, s *servers.Server, f fault, at int64, seed uint64, kee
 	} else {
 		f.arm(l, s)
 	}
-	how, err := r.Upload(t.Context(), d, nil, content(data), p)
+	how, err := r.Upload(t.Context(), d, nil, content(data), p, nil)
 	l.clear()
 	if err != nil || how != registry.Uploaded {
 		t.Fatalf("Upload: %v, %v\n%s", how, err, s.Log)

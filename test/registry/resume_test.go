@@ -28,7 +28,7 @@ func TestResumeOfALargeLayer(t *testing.T) {
 			for i := range 5 {
 				p.at = append(p.at, int64(size/6*(i+1)))
 			}
-			how, err := r.Upload(t.Context(), d, nil, content(data), p)
+			how, err := r.Upload(t.Context(), d, nil, content(data), p, nil)
 			if err != nil || how != registry.Uploaded {
 				t.Fatalf("Upload: %v, %v\n%s", how, err, s.Log)
 			}
