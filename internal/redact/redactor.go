@@ -7,87 +7,111 @@ import (
 	"sync/atomic"
 )
 
-// Redactor knows every secret of a run, in every form in which it could show up. It is
-// safe for concurrent use; looking a text through never waits for Learn.
+// Redactor knows the secrets of a run and finds them in free text, however they are
+// escaped there. It is safe for concurrent use.
+//
+// What is public by its nature must not be given to it: digests, registries, repositories,
+// tags, statuses, numbers, and the structure of what is written. A registry chooses its
+// tokens, and could make such a value unreadable.
 type Redactor struct {
-	onForm func(string)
+	onMask func(form string)
 
-	learning sync.Mutex // held by Learn, so that each form is announced once
-	known    atomic.Pointer[[]string]
+	mu     sync.Mutex // guards all below, and is held while masks are handed out
+	given  []given
+	masked map[string]bool // forms of given secrets that were handed out
+	issued map[string]*issued
+	public []string
+
+	current atomic.Pointer[matcher] // nil: what is known has changed
+	buffers sync.Pool               // of *buffer
 }
 
-// NewRedactor returns an empty redactor. onForm, which may be nil, is called once for each
-// new form, before Learn returns: in a workflow it prints ::add-mask::. It must not
-// call Learn.
-func NewRedactor(onForm func(form string)) *Redactor {
-	v := &Redactor{onForm: onForm}
-	v.known.Store(&[]string{})
-	return v
+// given is a secret of the user's, with what is looked for to find it.
+type given struct {
+	user, value string
+	patterns    []pattern
 }
 
-// Learn takes a secret, and the user name that it is sent with if there is one, and
-// from then on knows all forms of both together. Call it before the secret's first use.
-// A secret of one to three characters is known only together with its user name.
-func (v *Redactor) Learn(user string, s Text) {
-	v.learning.Lock()
-	defer v.learning.Unlock()
-	known := *v.known.Load()
-	var fresh []string
-	for _, form := range forms(user, s.Reveal()) {
-		if !slices.Contains(known, form) {
-			fresh = append(fresh, form)
-		}
-	}
-	if len(fresh) == 0 {
+// NewRedactor returns an empty redactor. onMask, which may be nil, is called for each
+// spelling that the runner is to mask, once, before the method that learns the secret
+// returns: in a workflow it prints ::add-mask::. It must not call the redactor.
+func NewRedactor(onMask func(form string)) *Redactor {
+	return &Redactor{onMask: onMask, masked: map[string]bool{}, issued: map[string]*issued{}}
+}
+
+// Learn takes a secret that the user gave or that a provider of credentials exchanged for
+// one, and the user name that it is sent with if there is one. From then on it is redacted,
+// and all its forms are masked. Call it before the secret's first use.
+// A secret of one to three bytes is known only together with its user name.
+func (r *Redactor) Learn(user string, s Text) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	value := s.Reveal()
+	if slices.ContainsFunc(r.given, func(g given) bool { return g.user == user && g.value == value }) {
 		return
 	}
-	all := slices.Concat(known, fresh)
-	v.known.Store(&all)
-	if v.onForm != nil {
-		for _, form := range fresh {
-			v.onForm(form)
+	found := patterns(user, value)
+	if len(found) == 0 {
+		return
+	}
+	r.given = append(r.given, given{user, value, found})
+	r.current.Store(nil)
+	for _, form := range forms(user, value) {
+		if !r.masked[form] {
+			r.masked[form] = true
+			r.mask(form)
 		}
 	}
 }
 
-// Redact returns text with every known form replaced by ***. Forms that overlap are
-// replaced as one, so that no end of one of them stays.
-func (v *Redactor) Redact(text string) string {
-	return redact(text, find(text, *v.known.Load()))
+// mask hands a form to the runner. The caller holds mu.
+func (r *Redactor) mask(form string) {
+	if r.onMask != nil {
+		r.onMask(form)
+	}
 }
 
-// span is a stretch of a text, in bytes.
-type span struct{ from, to int }
+// Clean returns text with the secrets in it replaced by ***, as the type that says so.
+func (r *Redactor) Clean(text string) Redacted { return Redacted(r.Redact(text)) }
 
-// find returns where text holds any of the forms: in order, none touching another.
-func find(text string, forms []string) []span {
-	var spans []span
-	for _, form := range forms {
-		for at := 0; ; {
-			i := strings.Index(text[at:], form)
-			if i < 0 {
-				break
-			}
-			spans = append(spans, span{at + i, at + i + len(form)})
-			at += i + 1
-		}
+// Redact returns text with every secret in it replaced by ***, escaped ones and parts of
+// long ones included. Secrets that overlap are replaced as one, so that no end of one of
+// them stays.
+func (r *Redactor) Redact(text string) string {
+	m := r.matcher()
+	if m.shortest == 0 || len(text) < shortest {
+		return text
 	}
-	if len(spans) < 2 {
-		return spans
+	b, _ := r.buffers.Get().(*buffer)
+	if b == nil {
+		b = new(buffer)
 	}
-	slices.SortFunc(spans, func(a, b span) int { return a.from - b.from })
-	joined := spans[:1]
-	for _, s := range spans[1:] {
-		if last := &joined[len(joined)-1]; s.from < last.to {
-			last.to = max(last.to, s.to)
-		} else {
-			joined = append(joined, s)
-		}
-	}
-	return joined
+	defer r.buffers.Put(b)
+	return replace(text, m.spans(text, b))
 }
 
-func redact(text string, spans []span) string {
+// matcher returns what finds all that is known now.
+func (r *Redactor) matcher() *matcher {
+	if m := r.current.Load(); m != nil {
+		return m
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var all []pattern
+	for _, g := range r.given {
+		all = append(all, g.patterns...)
+	}
+	for _, i := range r.issued {
+		for _, t := range i.tokens {
+			all = append(all, t.patterns...)
+		}
+	}
+	m := newMatcher(all)
+	r.current.Store(m)
+	return m
+}
+
+func replace(text string, spans []span) string {
 	if len(spans) == 0 {
 		return text
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"strings"
 )
 
 const mask = "***"
@@ -45,3 +46,12 @@ func (t Text) LogValue() slog.Value { return slog.StringValue(mask) }
 // Redacted is free text in which secrets have been replaced. Only a Redactor makes it of
 // text from outside. It is not escaped.
 type Redacted string
+
+// Cut returns at most n bytes of the text, at the end of a character, with an ellipsis
+// where something is missing. Cutting belongs behind redaction: half a secret is not found.
+func (t Redacted) Cut(n int) Redacted {
+	if len(t) <= n {
+		return t
+	}
+	return Redacted(strings.ToValidUTF8(string(t[:max(n, 0)]), "")) + "…"
+}
