@@ -3,6 +3,7 @@ package source
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 )
@@ -26,6 +27,40 @@ func Check(ctx context.Context, spec Spec, o Options) error {
 		return nil
 	}
 	i, err := Open(ctx, spec, o)
+	if err != nil {
+		return err
+	}
+	return i.Close()
+}
+
+// CheckMerged does for the parts of a merged image what Check does for one, and, where all
+// parts can be looked at, for the index that they make.
+func CheckMerged(ctx context.Context, specs []Spec, o Options) error {
+	if err := CheckPlatforms(o.Platforms); err != nil {
+		return err
+	}
+	here := o
+	here.Platforms = nil
+	var errs []error
+	all := true
+	for _, spec := range specs {
+		if spec.Kind == Registry || spec.Kind == DockerDaemon {
+			all = false
+			continue
+		}
+		path, _, info, err := find(spec, o.Paths)
+		if err == nil && info.Mode().IsRegular() && isCompressed(path) {
+			all = false
+			continue
+		}
+		if err := Check(ctx, spec, here); err != nil {
+			errs = append(errs, in(fmt.Sprintf("line %d", spec.Line), err))
+		}
+	}
+	if len(errs) > 0 || !all {
+		return errors.Join(errs...)
+	}
+	i, err := OpenMerged(ctx, specs, o)
 	if err != nil {
 		return err
 	}

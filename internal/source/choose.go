@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/multi-registry-push/multi-registry-push/internal/image"
 	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
@@ -89,21 +90,21 @@ func markReferrers(ctx context.Context, g *graph, l layout, all []*candidate) er
 // attestations marked by kind.
 func markCosign(all []*candidate) {
 	suffixes := map[string]string{"sigs": "sig", "atts": "att", "sboms": "sbom"}
-	var image *candidate
+	var signed *candidate
 	for _, c := range all {
 		switch kind, _ := strings.CutPrefix(c.descriptor.Annotations[cosignKind], cosignBase); kind {
 		case "image", "imageIndex":
-			image = c
+			signed = c
 		}
 	}
-	if image == nil {
+	if signed == nil {
 		return
 	}
 	for _, c := range all {
 		kind, ok := strings.CutPrefix(c.descriptor.Annotations[cosignKind], cosignBase)
 		if suffix := suffixes[kind]; ok && suffix != "" {
-			c.refersTo = image.descriptor.Digest.String()
-			c.tag = cosignTag(image.descriptor.Digest, suffix)
+			c.refersTo = signed.descriptor.Digest.String()
+			c.tag = image.CosignTag(signed.descriptor.Digest, suffix)
 		}
 	}
 }

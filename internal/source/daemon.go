@@ -11,6 +11,7 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/multi-registry-push/multi-registry-push/internal/image"
 	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
@@ -41,8 +42,8 @@ func openInEngine(ctx context.Context, e *engine, spec Spec, o Options) (*Image,
 	if e.usesContainerd(ctx, found) {
 		return openContainerd(ctx, e, spec, o), nil
 	}
-	on := normalize(found.OS, found.Architecture, found.Variant)
-	if err := on.askedFor(o.Platforms); err != nil {
+	on := image.NormalizePlatform(found.OS, found.Architecture, found.Variant)
+	if err := askedFor(on, o.Platforms); err != nil {
 		return nil, err
 	}
 	wanted := map[v1.Hash]bool{}
@@ -61,6 +62,11 @@ func openInEngine(ctx context.Context, e *engine, spec Spec, o Options) (*Image,
 		ahead:     x.making.ahead(),
 		platforms: func(context.Context) ([]string, error) { return []string{on.String()}, nil },
 		close:     func() error { return errors.Join(x.making.close(), e.close()) },
+		lazy:      true,
+		imagePlatform: func(ctx context.Context, _ *Manifest) (v1.Platform, bool, error) {
+			_, err := x.making.wait(ctx)
+			return x.is, x.is.OS != "" && x.is.Architecture != "", err
+		},
 	}, nil
 }
 
@@ -77,6 +83,7 @@ type export struct {
 	small *archive // everything but layers, in memory
 	bytes bytes.Buffer
 	slots map[v1.Hash]*slot
+	is    v1.Platform // known when all has arrived
 }
 
 func (x *export) run(ctx context.Context) (*Manifest, error) {
@@ -172,6 +179,7 @@ func (x *export) finish() (*Manifest, error) {
 	if err != nil {
 		return nil, err
 	}
+	x.is = s.is
 	for _, diffID := range s.diffIDs {
 		if x.slots[diffID] == nil {
 			return nil, broken(nil, "the engine's export lacks the layer %s", diffID)
@@ -184,7 +192,6 @@ func (x *export) finish() (*Manifest, error) {
 // everything as it was built or pulled; it goes to an unnamed file, and is published
 // unchanged. Platforms that were never pulled are left out.
 func openContainerd(ctx context.Context, e *engine, spec Spec, o Options) *Image {
-	i := &Image{}
 	ctx, cancel := context.WithCancel(ctx)
 	var (
 		once  sync.Once
@@ -195,30 +202,53 @@ func openContainerd(ctx context.Context, e *engine, spec Spec, o Options) *Image
 		once.Do(func() { inner, fault = e.save(ctx, spec.Name, o) })
 		return inner, fault
 	}
-	i.root = func(ctx context.Context) (*Manifest, error) {
-		saved, err := save()
-		if err != nil {
-			return nil, err
-		}
-		return saved.Root(ctx)
+	return &Image{
+		lazy: true,
+		root: func(ctx context.Context) (*Manifest, error) { return after(ctx, save, (*Image).Root) },
+		platforms: func(ctx context.Context) ([]string, error) {
+			return after(ctx, save, (*Image).Platforms)
+		},
+		passedOver: func(ctx context.Context) (PassedOver, error) {
+			return after(ctx, save, (*Image).PassedOver)
+		},
+		referrers: func(ctx context.Context, m *Manifest) ([]Referrer, error) {
+			saved, err := save()
+			if err != nil {
+				return nil, err
+			}
+			return saved.Referrers(ctx, m)
+		},
+		imagePlatform: func(ctx context.Context, m *Manifest) (v1.Platform, bool, error) {
+			saved, err := save()
+			if err != nil || saved.imagePlatform == nil {
+				return v1.Platform{}, false, err
+			}
+			return saved.imagePlatform(ctx, m)
+		},
+		knows: func(h v1.Hash) bool {
+			saved, err := save()
+			return err == nil && saved.knows != nil && saved.knows(h)
+		},
+		close: func() error {
+			cancel()
+			once.Do(func() { fault = context.Canceled })
+			var err error
+			if inner != nil {
+				err = inner.Close()
+			}
+			return errors.Join(err, e.close())
+		},
 	}
-	i.platforms = func(ctx context.Context) ([]string, error) {
-		saved, err := save()
-		if err != nil {
-			return nil, err
-		}
-		return saved.Platforms(ctx)
+}
+
+// after returns what an image that is saved first says.
+func after[T any](ctx context.Context, save func() (*Image, error), say func(*Image, context.Context) (T, error)) (T, error) {
+	saved, err := save()
+	if err != nil {
+		var none T
+		return none, err
 	}
-	i.close = func() error {
-		cancel()
-		once.Do(func() { fault = context.Canceled })
-		var err error
-		if inner != nil {
-			err = inner.Close()
-		}
-		return errors.Join(err, e.close())
-	}
-	return i
+	return say(saved, ctx)
 }
 
 // save exports an image into an unnamed file.

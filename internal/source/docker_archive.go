@@ -12,6 +12,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
+	"github.com/multi-registry-push/multi-registry-push/internal/image"
 	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
@@ -25,10 +26,8 @@ type savedImage struct {
 
 // dockerConfig is what is needed of an image's config.
 type dockerConfig struct {
-	OS           string `json:"os"`
-	Architecture string `json:"architecture"`
-	Variant      string `json:"variant"`
-	RootFS       struct {
+	v1.Platform
+	RootFS struct {
 		DiffIDs []v1.Hash `json:"diff_ids"`
 	} `json:"rootfs"`
 }
@@ -128,7 +127,7 @@ func chooseSaved(t tree, saved []savedImage, pick string) (savedImage, []byte, e
 		if read += f.size; read > maxManifestBytes {
 			return savedImage{}, nil, broken(nil, "the configs that manifest.json names take more than %d MiB together", maxManifestBytes>>20)
 		}
-		d := v1.Descriptor{MediaType: types.DockerConfigJSON, Size: int64(len(raw)), Digest: digestOf(raw)}
+		d := v1.Descriptor{MediaType: types.DockerConfigJSON, Size: int64(len(raw)), Digest: image.Digest(raw)}
 		if err := checkConfigName(name, d.Digest); err != nil {
 			return savedImage{}, nil, err
 		}
@@ -169,7 +168,8 @@ type saved struct {
 	layers  []string  // names of files, as the config's diff ids
 	diffIDs []v1.Hash // from the bottom up
 	unique  []v1.Hash // each once
-	on      platform
+	is      v1.Platform
+	on      image.Platform // the same, as users name platforms
 }
 
 // newSaved reads the config, and checks that the platform is one that is asked for.
@@ -178,7 +178,7 @@ func newSaved(config []byte, i savedImage, o Options) (*saved, error) {
 	if err := decode(config, &c, "the image's config"); err != nil {
 		return nil, err
 	}
-	s := &saved{config: config, digest: digestOf(config), diffIDs: c.RootFS.DiffIDs, on: normalize(c.OS, c.Architecture, c.Variant)}
+	s := &saved{config: config, digest: image.Digest(config), diffIDs: c.RootFS.DiffIDs, is: c.Platform, on: image.NormalizePlatform(c.OS, c.Architecture, c.Variant)}
 	if len(i.Layers) != len(s.diffIDs) {
 		return nil, broken(nil, "manifest.json names %d layers, but the image's config %d", len(i.Layers), len(s.diffIDs))
 	}
@@ -190,7 +190,7 @@ func newSaved(config []byte, i savedImage, o Options) (*saved, error) {
 		s.layers = append(s.layers, clean)
 	}
 	s.unique = uniqueHashes(s.diffIDs)
-	return s, s.on.askedFor(o.Platforms)
+	return s, askedFor(s.on, o.Platforms)
 }
 
 func uniqueHashes(all []v1.Hash) []v1.Hash {
@@ -205,9 +205,9 @@ func uniqueHashes(all []v1.Hash) []v1.Hash {
 	return out
 }
 
-// askedFor fails if a single image is not on every platform of list.
-func (p platform) askedFor(list []string) error {
-	var missing []platform
+// askedFor fails if a single image, which is on p, is not on every platform of list.
+func askedFor(p image.Platform, list []string) error {
+	var missing []image.Platform
 	for _, text := range list {
 		asked, err := parsePlatform(text)
 		if err != nil {
@@ -230,6 +230,10 @@ func (s *saved) image(m *making, close func() error) *Image {
 		ahead:     m.ahead(),
 		platforms: func(context.Context) ([]string, error) { return []string{s.on.String()}, nil },
 		close:     func() error { return errors.Join(m.close(), close()) },
+		lazy:      true,
+		imagePlatform: func(context.Context, *Manifest) (v1.Platform, bool, error) {
+			return s.is, s.is.OS != "" && s.is.Architecture != "", nil
+		},
 	}
 }
 
@@ -306,7 +310,7 @@ func (s *saved) manifest(slots map[v1.Hash]*slot) (*Manifest, error) {
 		return nil, usererror.New(usererror.ManifestTooLarge, "", fmt.Sprintf("the image's manifest would take %d bytes, more than 4 MiB", len(raw)), "", nil)
 	}
 	return &Manifest{
-		Descriptor: v1.Descriptor{MediaType: mediaType, Size: int64(len(raw)), Digest: digestOf(raw)},
+		Descriptor: v1.Descriptor{MediaType: mediaType, Size: int64(len(raw)), Digest: image.Digest(raw)},
 		Raw:        raw, Blobs: blobs,
 	}, nil
 }

@@ -18,8 +18,11 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"go.uber.org/goleak"
 
+	"github.com/multi-registry-push/multi-registry-push/internal/image"
 	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
+
+func digestOf(raw []byte) v1.Hash { return image.Digest(raw) }
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 

@@ -3,8 +3,6 @@ package source
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -56,6 +54,8 @@ type document struct {
 	Blobs         []v1.Descriptor `json:"blobs"` // artifact manifest, a draft of image-spec 1.1
 	Subject       *v1.Descriptor  `json:"subject"`
 	FSLayers      json.RawMessage `json:"fsLayers"` // schema 1
+
+	Annotations map[string]string `json:"annotations"`
 }
 
 // parseManifest takes a manifest apart. announced is the media type that it came
@@ -220,7 +220,7 @@ func (g *graph) fetch(ctx context.Context, ds []v1.Descriptor) error {
 			return err
 		}
 		d.MediaType, d.Size, d.Data = mediaType, int64(len(raws[i])), nil
-		g.manifests[d.Digest], g.documents[d.Digest] = &Manifest{Descriptor: d, Raw: raws[i]}, doc
+		g.add(d, raws[i], doc)
 	}
 	for _, d := range ds { // not only want: two descriptors of one manifest may differ
 		if err := agree(d, g.manifests[d.Digest].Descriptor); err != nil {
@@ -228,6 +228,19 @@ func (g *graph) fetch(ctx context.Context, ds []v1.Descriptor) error {
 		}
 	}
 	return nil
+}
+
+// add keeps a manifest.
+func (g *graph) add(d v1.Descriptor, raw []byte, doc document) {
+	m := &Manifest{Descriptor: d, Raw: raw, Subject: doc.Subject, ArtifactType: doc.ArtifactType}
+	if m.ArtifactType == "" && doc.Config != nil {
+		m.ArtifactType = string(doc.Config.MediaType)
+	}
+	if m.Subject != nil {
+		m.Annotations = doc.Annotations
+	}
+	doc.Annotations = nil
+	g.manifests[d.Digest], g.documents[d.Digest] = m, doc
 }
 
 // hold counts n bytes that stay in memory.
@@ -390,10 +403,4 @@ func verify(what string, want v1.Hash, raw []byte) error {
 		return mismatch(what, want.String(), want.Algorithm+":"+got)
 	}
 	return nil
-}
-
-// digestOf returns the SHA-256 digest of raw.
-func digestOf(raw []byte) v1.Hash {
-	h := sha256.Sum256(raw)
-	return v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(h[:])}
 }

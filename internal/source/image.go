@@ -5,41 +5,22 @@ package source
 
 import (
 	"context"
-	"io"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/multi-registry-push/multi-registry-push/internal/image"
 	"github.com/multi-registry-push/multi-registry-push/internal/imageref"
 )
 
-// Blob is a config, a layer or any other bytes that a manifest points at. The
-// same digest is the same Blob throughout one Image.
-type Blob interface {
-	// Descriptor waits until digest and size are known: at once for all but
-	// layers that are compressed on the way.
-	Descriptor(ctx context.Context) (v1.Descriptor, error)
-	// Open reads from offset on. It may be called at any time after Descriptor
-	// has returned, any number of times at once. A local blob's reader checks
-	// the digest before it returns the last byte; a remote blob's does not
-	// (the spool does).
-	Open(ctx context.Context, offset int64) (io.ReadCloser, error)
-}
-
-// Manifest is an image manifest, an index or an artifact's manifest, with what
-// it points at. Raw is never rewritten: its digest is the source's.
-type Manifest struct {
-	Descriptor v1.Descriptor
-	Raw        []byte
-	Manifests  []*Manifest // children of an index, in its order
-	Blobs      []Blob      // config and layers; non-distributable layers are left out
-}
-
-// Referrer is a manifest that refers to an image: by its subject (Tag empty), or by a
-// tag derived from the image's digest, as cosign does (Tag set).
-type Referrer struct {
-	Manifest *Manifest
-	Tag      string
-}
+// The content graph's types are package image's.
+type (
+	// Blob is a config, a layer or any other bytes that a manifest points at.
+	Blob = image.Blob
+	// Manifest is an image manifest, an index or an artifact's manifest.
+	Manifest = image.Manifest
+	// Referrer is a manifest that refers to an image.
+	Referrer = image.Referrer
+)
 
 // Image is what is published.
 type Image struct {
@@ -54,6 +35,20 @@ type Image struct {
 	platforms func(context.Context) ([]string, error)
 	ahead     []Blob
 	close     func() error
+
+	parts []Part
+	lazy  bool // the graph is not known before somebody waits for Root
+	// imagePlatform returns the platform in an image's config; nil and not ok for what is
+	// no image.
+	imagePlatform func(context.Context, *Manifest) (p v1.Platform, ok bool, err error)
+	knows         func(v1.Hash) bool // a manifest was read
+	passedOver    func(context.Context) (PassedOver, error)
+}
+
+// PassedOver counts manifests that refer to the image, but not to what is published.
+type PassedOver struct {
+	Unpublished    int // their subject is an index or a platform that is not published
+	WithoutSubject int // only a layout's annotation, io.containerd.manifest.subject, says so
 }
 
 // NewImage returns an image whose graph is known already. referrers, which may be nil,
@@ -65,9 +60,18 @@ func NewImage(name string, origin *imageref.Repository, root *Manifest, referrer
 	}
 }
 
-// Remote reports whether blobs come over the network, and so go through the
-// spool.
-func (i *Image) Remote() bool { return i.Origin != nil }
+// Remote reports whether any blob comes over the network. Of one blob, image.IsRemote tells.
+func (i *Image) Remote() bool {
+	for _, p := range i.parts {
+		if p.Remote {
+			return true
+		}
+	}
+	return i.Origin != nil
+}
+
+// Parts returns what a merged image is made from, in order; none for one that is not merged.
+func (i *Image) Parts() []Part { return i.parts }
 
 // Ahead returns blobs whose digest is not known yet because they are being
 // compressed. They can be sent, each as it becomes known, before Root returns.
@@ -95,6 +99,15 @@ func (i *Image) Referrers(ctx context.Context, m *Manifest) ([]Referrer, error) 
 		return nil, nil
 	}
 	return i.referrers(ctx, m)
+}
+
+// PassedOver counts what refers to the source in it, and cannot be copied along. It asks
+// the source, so it is only for those that want referrers.
+func (i *Image) PassedOver(ctx context.Context) (PassedOver, error) {
+	if i.passedOver == nil {
+		return PassedOver{}, nil
+	}
+	return i.passedOver(ctx)
 }
 
 // Close stops what still runs, waits for it, and frees files.

@@ -46,6 +46,8 @@ type Options struct {
 	Paths Paths
 	// TempDir is where temporary files go; "" is os.TempDir.
 	TempDir string
+	// Annotations are those of a merged index.
+	Annotations map[string]string
 	// Workers is how many cores compression uses; 0 is all.
 	Workers int
 }
@@ -100,15 +102,12 @@ func (i *Image) says(what string) *Image {
 // root. present is nil where all that d names must be there.
 func (i *Image) settle(ctx context.Context, g *graph, d v1.Descriptor, o Options, present func(v1.Descriptor) bool) error {
 	s := subset{graph: g, present: present}
-	for _, text := range o.Platforms {
-		p, err := parsePlatform(text)
-		if err != nil {
-			return err
-		}
-		s.platforms = append(s.platforms, p)
+	var err error
+	if s.platforms, err = parsePlatforms(o.Platforms); err != nil {
+		return err
 	}
-	d, err := s.of(ctx, d)
-	if err != nil {
+	whole := d
+	if d, err = s.of(ctx, d); err != nil {
 		return err
 	}
 	root, err := g.load(ctx, d)
@@ -116,6 +115,18 @@ func (i *Image) settle(ctx context.Context, g *graph, d v1.Descriptor, o Options
 		return err
 	}
 	i.root = func(context.Context) (*Manifest, error) { return root, nil }
+	i.imagePlatform = g.imagePlatform
+	i.knows = func(h v1.Hash) bool {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		return g.manifests[h] != nil
+	}
+	if whole.Digest != d.Digest {
+		i.passedOver = func(ctx context.Context) (PassedOver, error) {
+			found, err := i.Referrers(ctx, &Manifest{Descriptor: whole})
+			return PassedOver{Unpublished: len(found)}, err
+		}
+	}
 	i.platforms = func(ctx context.Context) ([]string, error) {
 		g.mu.Lock()
 		defer g.mu.Unlock()

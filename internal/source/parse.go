@@ -28,6 +28,7 @@ const (
 type Spec struct {
 	Kind Kind
 	Text string // as written
+	Line int    // in the input, from 1, where that has several lines; else 0
 
 	// Reference is set for Registry.
 	Reference imageref.Reference
@@ -37,6 +38,17 @@ type Spec struct {
 	Path string
 	// Name is set for DockerDaemon: a reference or an id.
 	Name string
+}
+
+// Key is equal for specs that name the same source, wherever that is written.
+func (s Spec) Key() string {
+	switch s.Kind {
+	case Registry:
+		return string(s.Kind) + "\x00" + s.Reference.String()
+	case DockerDaemon:
+		return string(s.Kind) + "\x00" + s.Name
+	}
+	return string(s.Kind) + "\x00" + s.Path
 }
 
 // Repository returns the repository of a remote image, nil for local ones.

@@ -8,90 +8,36 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/multi-registry-push/multi-registry-push/internal/image"
 	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
-// platform is an operating system on an architecture, in the one spelling that
-// containerd gives it (platforms.Normalize): linux/arm64/v8 is linux/arm64, linux/arm is
-// linux/arm/v7, linux/x86_64 is linux/amd64.
-type platform struct{ os, arch, variant string }
-
-func (p platform) String() string {
-	s := p.os + "/" + p.arch
-	if p.variant != "" {
-		s += "/" + p.variant
+// parsePlatform reads one of the input platforms.
+func parsePlatform(s string) (image.Platform, error) {
+	p, err := image.ParsePlatform(s)
+	if err != nil {
+		return p, usererror.New(usererror.InvalidInput, "", fmt.Sprintf("platforms: %q is not OS/ARCHITECTURE[/VARIANT]", short(s)), "Write platforms as in linux/amd64,linux/arm64.", nil)
 	}
-	return s
-}
-
-// parsePlatform reads os/arch[/variant]. Unlike containerd it takes no part for
-// granted: what is published must not depend on the machine that publishes it.
-func parsePlatform(s string) (platform, error) {
-	parts := strings.Split(strings.TrimSpace(s), "/")
-	bad := len(parts) < 2 || len(parts) > 3
-	for _, part := range parts {
-		bad = bad || part == "" || strings.ContainsFunc(part, func(r rune) bool {
-			return r > 0x7e || !strings.ContainsRune("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-", r)
-		})
-	}
-	if bad {
-		return platform{}, usererror.New(usererror.InvalidInput, "", fmt.Sprintf("platforms: %q is not OS/ARCHITECTURE[/VARIANT]", short(s)), "Write platforms as in linux/amd64,linux/arm64.", nil)
-	}
-	parts = append(parts, "")
-	return normalize(parts[0], parts[1], parts[2]), nil
+	return p, nil
 }
 
 // CheckPlatforms reports what is wrong with a list of platforms, so that an input can
 // be refused before anything is opened.
 func CheckPlatforms(list []string) error {
-	for _, s := range list {
-		if _, err := parsePlatform(s); err != nil {
-			return err
-		}
-	}
-	return nil
+	_, err := parsePlatforms(list)
+	return err
 }
 
-func normalize(os, arch, variant string) platform {
-	p := platform{strings.ToLower(os), strings.ToLower(arch), strings.ToLower(variant)}
-	if p.os == "macos" {
-		p.os = "darwin"
-	}
-	switch p.arch {
-	case "i386":
-		p.arch, p.variant = "386", ""
-	case "x86_64", "x86-64", "amd64":
-		p.arch = "amd64"
-		if p.variant == "v1" {
-			p.variant = ""
+func parsePlatforms(list []string) ([]image.Platform, error) {
+	var all []image.Platform
+	for _, text := range list {
+		p, err := parsePlatform(text)
+		if err != nil {
+			return nil, err
 		}
-	case "aarch64", "arm64":
-		p.arch = "arm64"
-		if p.variant == "8" || p.variant == "v8" {
-			p.variant = ""
-		}
-	case "armhf":
-		p.arch, p.variant = "arm", "v7"
-	case "armel":
-		p.arch, p.variant = "arm", "v6"
-	case "arm":
-		switch p.variant {
-		case "", "7":
-			p.variant = "v7"
-		case "5", "6", "8":
-			p.variant = "v" + p.variant
-		}
+		all = append(all, p)
 	}
-	return p
-}
-
-// platformOf returns the platform that a descriptor in an index states; ok is false
-// where it states none, or only unknown/unknown, as BuildKit's attestations do.
-func platformOf(d v1.Descriptor) (platform, bool) {
-	if d.Platform == nil || d.Platform.OS == "" || d.Platform.OS == "unknown" {
-		return platform{}, false
-	}
-	return normalize(d.Platform.OS, d.Platform.Architecture, d.Platform.Variant), true
+	return all, nil
 }
 
 // platformsOf returns the platforms below a manifest, attestations aside. As written in
@@ -113,7 +59,7 @@ func (g *graph) platformsOf(ctx context.Context, root *Manifest, local bool) ([]
 			}
 			p, ok, err := g.configPlatform(ctx, doc)
 			if ok {
-				all = append(all, p.String())
+				all = append(all, image.NormalizePlatform(p.OS, p.Architecture, p.Variant).String())
 			}
 			return err
 		}
@@ -146,7 +92,7 @@ func (g *graph) platformsOf(ctx context.Context, root *Manifest, local bool) ([]
 }
 
 // notThere lists the platforms that are.
-func notThere(missing []platform, there []string) error {
+func notThere(missing []image.Platform, there []string) error {
 	names := make([]string, len(missing))
 	for i, p := range missing {
 		names[i] = p.String()

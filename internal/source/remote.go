@@ -8,12 +8,17 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/multi-registry-push/multi-registry-push/internal/image"
+	"github.com/multi-registry-push/multi-registry-push/internal/imageref"
 	"github.com/multi-registry-push/multi-registry-push/internal/registry"
 	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
 // remote is a store in a registry.
-type remote struct{ repository RemoteRepository }
+type remote struct {
+	repository RemoteRepository
+	origin     imageref.Repository
+}
 
 func (r remote) manifest(ctx context.Context, d v1.Descriptor) ([]byte, error) {
 	raw, _, err := r.repository.Manifest(ctx, d.Digest.String())
@@ -31,14 +36,29 @@ func (r remote) manifest(ctx context.Context, d v1.Descriptor) ([]byte, error) {
 
 func (r remote) blob(d v1.Descriptor) (Blob, error) {
 	d.Data = nil
-	return remoteBlob{r.repository, d}, nil
+	return remoteBlob{r.repository, r.origin, d}, nil
 }
 
 // remoteBlob is a blob in a registry.
 type remoteBlob struct {
 	repository RemoteRepository
+	origin     imageref.Repository
 	descriptor v1.Descriptor
 }
+
+func (b remoteBlob) Origin() imageref.Repository { return b.origin }
+
+func (b remoteBlob) Held() bool { return false }
+
+// heldBlob is a blob of a registry that was read into memory.
+type heldBlob struct {
+	Blob
+	origin imageref.Repository
+}
+
+func (b heldBlob) Origin() imageref.Repository { return b.origin }
+
+func (b heldBlob) Held() bool { return true }
 
 func (b remoteBlob) Descriptor(context.Context) (v1.Descriptor, error) { return b.descriptor, nil }
 
@@ -62,7 +82,7 @@ func openRemote(ctx context.Context, spec Spec, o Options) (*Image, error) {
 		return nil, err
 	}
 	d.Size = int64(len(raw))
-	g := newGraph(remote{repository})
+	g := newGraph(remote{repository, spec.Reference.Repository})
 	g.made[d.Digest] = raw // read already
 	origin := spec.Reference.Repository
 	i := &Image{Reference: spec.Reference.String(), Origin: &origin}
@@ -75,14 +95,6 @@ func openRemote(ctx context.Context, spec Spec, o Options) (*Image, error) {
 		return remoteReferrers(ctx, g, repository, m.Descriptor.Digest)
 	}
 	return i, nil
-}
-
-// cosignSuffixes end the tags that cosign derives from a digest.
-var cosignSuffixes = [...]string{"sig", "att", "sbom"}
-
-// cosignTag returns sha256-HEX.SUFFIX.
-func cosignTag(h v1.Hash, suffix string) string {
-	return h.Algorithm + "-" + h.Hex + "." + suffix
 }
 
 // remoteReferrers asks the registry for what refers to a digest, in both ways.
@@ -99,8 +111,8 @@ func remoteReferrers(ctx context.Context, g *graph, repository RemoteRepository,
 		}
 		found = append(found, Referrer{Manifest: m})
 	}
-	for _, suffix := range cosignSuffixes {
-		tag := cosignTag(digest, suffix)
+	for _, suffix := range image.CosignSuffixes {
+		tag := image.CosignTag(digest, suffix)
 		raw, d, err := repository.Manifest(ctx, tag)
 		if errors.Is(err, registry.ErrNotFound) {
 			continue

@@ -9,6 +9,8 @@ import (
 	"slices"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/image"
 )
 
 const (
@@ -22,14 +24,14 @@ const (
 type subset struct {
 	graph *graph
 	// platforms that are asked for; none means all.
-	platforms []platform
+	platforms []image.Platform
 	// present reports whether a store has a manifest; nil where all are there.
 	// What is not present is left out.
 	present func(v1.Descriptor) bool
 
-	found map[platform]bool // those of platforms that are there
-	there []string          // all that are there
-	known map[v1.Hash]rest  // what was decided: indexes may name one manifest again and again
+	found map[image.Platform]bool // those of platforms that are there
+	there []string                // all that are there
+	known map[v1.Hash]rest        // what was decided: indexes may name one manifest again and again
 }
 
 // rest is what is left of a manifest.
@@ -45,12 +47,12 @@ func (s *subset) of(ctx context.Context, d v1.Descriptor) (v1.Descriptor, error)
 	if len(s.platforms) == 0 && s.present == nil {
 		return d, nil
 	}
-	s.found, s.known = map[platform]bool{}, map[v1.Hash]rest{}
+	s.found, s.known = map[image.Platform]bool{}, map[v1.Hash]rest{}
 	left, err := s.prune(ctx, d, 0)
 	if err != nil {
 		return d, err
 	}
-	var missing []platform
+	var missing []image.Platform
 	for _, p := range s.platforms {
 		if !s.found[p] && !slices.Contains(missing, p) {
 			missing = append(missing, p)
@@ -89,7 +91,7 @@ func (s *subset) prune(ctx context.Context, d v1.Descriptor, depth int) (rest, e
 
 // index decides on an index: what is left of its children is what is left of it.
 func (s *subset) index(ctx context.Context, d v1.Descriptor, m *Manifest, doc document, depth int) (rest, error) {
-	raws, err := descriptors(m)
+	raws, _, err := descriptors(m)
 	if err != nil {
 		return rest{}, err
 	}
@@ -146,7 +148,7 @@ func (s *subset) child(ctx context.Context, d v1.Descriptor, depth int) (rest, e
 	if s.present != nil && !s.present(d) {
 		return rest{d, false, true}, nil
 	}
-	if p, ok := platformOf(d); ok && !d.MediaType.IsIndex() {
+	if p, ok := image.PlatformOf(d); ok && !d.MediaType.IsIndex() {
 		matches := s.matches(p)
 		return rest{d, matches, !matches}, nil
 	}
@@ -165,12 +167,12 @@ func (s *subset) image(ctx context.Context, d v1.Descriptor, doc document) (rest
 	if err != nil || !ok {
 		return rest{d, false, false}, err
 	}
-	matches := s.matches(p)
+	matches := s.matches(image.NormalizePlatform(p.OS, p.Architecture, p.Variant))
 	return rest{d, matches, !matches}, nil
 }
 
 // matches notes a platform that is there, and reports whether it is asked for.
-func (s *subset) matches(p platform) bool {
+func (s *subset) matches(p image.Platform) bool {
 	s.there = append(s.there, p.String())
 	if len(s.platforms) == 0 {
 		return true
@@ -198,22 +200,26 @@ func (s *subset) make(m *Manifest, kept []json.RawMessage) (v1.Descriptor, error
 		return v1.Descriptor{}, err
 	}
 	d := m.Descriptor
-	d.Digest = digestOf(raw)
+	d.Digest = image.Digest(raw)
 	d.Size, d.Data = int64(len(raw)), nil
 	s.graph.made[d.Digest] = raw
 	return d, nil
 }
 
 // descriptors returns the descriptors in an index as they are written, so that what we
-// don't know of them is kept.
-func descriptors(m *Manifest) ([]json.RawMessage, error) {
+// don't know of them is kept, and as they are understood.
+func descriptors(m *Manifest) ([]json.RawMessage, []v1.Descriptor, error) {
 	var doc struct {
 		Manifests []json.RawMessage `json:"manifests"`
 	}
-	if err := decode(m.Raw, &doc, "index "+m.Descriptor.Digest.String()); err != nil {
-		return nil, err
+	what := "index " + m.Descriptor.Digest.String()
+	if err := decode(m.Raw, &doc, what); err != nil {
+		return nil, nil, err
 	}
-	return doc.Manifests, nil
+	var listed struct {
+		Manifests []v1.Descriptor `json:"manifests"`
+	}
+	return doc.Manifests, listed.Manifests, decode(m.Raw, &listed, what)
 }
 
 // readdress points a descriptor at other bytes.
@@ -240,22 +246,39 @@ func encode(v any) (json.RawMessage, error) {
 
 // configPlatform reads the platform of an image from its config; ok is false for
 // artifacts, whose config says nothing of the kind.
-func (g *graph) configPlatform(ctx context.Context, doc document) (p platform, ok bool, err error) {
+func (g *graph) configPlatform(ctx context.Context, doc document) (p v1.Platform, ok bool, err error) {
 	if doc.Config == nil || !doc.Config.MediaType.IsConfig() {
-		return platform{}, false, nil
+		return p, false, nil
 	}
 	raw, err := g.config(ctx, *doc.Config)
 	if err != nil {
-		return platform{}, false, err
+		return p, false, err
 	}
-	var c v1.Platform
-	if err := decode(raw, &c, "config "+doc.Config.Digest.String()); err != nil {
-		return platform{}, false, err
+	if err := decode(raw, &p, "config "+doc.Config.Digest.String()); err != nil {
+		return p, false, err
 	}
-	if cmp.Or(c.OS, c.Architecture) == "" {
-		return platform{}, false, nil
+	p.Features = nil // no field of a config (image-spec 1.1, config.md)
+	return p, cmp.Or(p.OS, p.Architecture) != "", nil
+}
+
+// imagePlatform returns the platform that the config of m states. m points at the config
+// that was read from then on, so that nobody fetches it again.
+func (g *graph) imagePlatform(ctx context.Context, m *Manifest) (p v1.Platform, ok bool, err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	doc := g.documents[m.Descriptor.Digest]
+	if p, ok, err = g.configPlatform(ctx, doc); !ok || err != nil {
+		return p, ok, err
 	}
-	return normalize(c.OS, c.Architecture, c.Variant), true, nil
+	if p.OS == "" || p.Architecture == "" || p.OS == "unknown" {
+		return p, false, nil
+	}
+	for n, b := range m.Blobs {
+		if d, err := b.Descriptor(ctx); err == nil && d.Digest == doc.Config.Digest {
+			m.Blobs[n] = g.blobs[d.Digest]
+		}
+	}
+	return p, true, nil
 }
 
 // config reads a config into memory. The blob is read from there ever after: nothing is
@@ -283,6 +306,13 @@ func (g *graph) config(ctx context.Context, d v1.Descriptor) ([]byte, error) {
 	}
 	g.configs[d.Digest] = raw
 	d.Data = nil
-	g.blobs[d.Digest], err = newLocalBlob(d, inMemory(raw))
-	return raw, err
+	held, err := newLocalBlob(d, inMemory(raw))
+	if err != nil {
+		return nil, err
+	}
+	g.blobs[d.Digest] = held
+	if origin, ok := image.Origin(b); ok {
+		g.blobs[d.Digest] = heldBlob{held, origin}
+	}
+	return raw, nil
 }
