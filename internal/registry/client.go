@@ -42,6 +42,7 @@ type Client struct {
 	scheme    string // "" until probed
 	challenge *transport.Challenge
 	contacted bool // the host has answered something
+	headLies  bool // HEAD says that manifests are not there which GET returns
 	repos     map[string]*Repository
 }
 
@@ -114,7 +115,7 @@ func (c *Client) Repository(path string) *Repository {
 	defer c.mu.Unlock()
 	r, ok := c.repos[path]
 	if !ok {
-		r = &Repository{c: c, path: path}
+		r = &Repository{c: c, path: path, written: map[string]bool{}}
 		r.tokens = newTokens(c, path)
 		c.repos[path] = r
 	}
@@ -128,8 +129,11 @@ type Repository struct {
 	tokens *tokens
 
 	mu            sync.Mutex
-	cannotCancel  bool // the registry refused to cancel an upload
-	cannotPutBody bool // the registry refuses an upload in one PUT
+	cannotCancel  bool            // the registry refused to cancel an upload
+	cannotPutBody bool            // the registry refuses an upload in one PUT
+	written       map[string]bool // manifests, by tag or digest, that HEAD has not been asked for since
+
+	proof proof
 }
 
 // String returns host/path.

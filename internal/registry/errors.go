@@ -65,7 +65,9 @@ type Error struct {
 	// RetryAfter is how long the registry wants us to wait, 0 if it did not say.
 	RetryAfter time.Duration
 
-	token bool // the token server's answer
+	token  bool   // the token server's answer
+	away   bool   // another host's answer, such as a storage's
+	server string // what the answer's Server header says
 }
 
 // Error returns method, path, status, code and message.
@@ -92,7 +94,10 @@ func (e *Error) Is(target error) bool {
 // answer reads an error out of a response that was not what was asked for, and
 // closes it.
 func (c *Client) answer(resp *http.Response) *Error {
-	e := &Error{Status: resp.StatusCode, RetryAfter: retryAfter(resp.Header, c.o.Clock.Now())}
+	e := &Error{
+		Status: resp.StatusCode, RetryAfter: retryAfter(resp.Header, c.o.Clock.Now()),
+		away: fromElsewhere(resp), server: resp.Header.Get("Server"),
+	}
 	if req := resp.Request; req != nil {
 		e.Method = req.Method
 		e.Path = c.outside(req.URL.Path)

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"mime"
@@ -38,13 +37,24 @@ const digestHeader = "Docker-Content-Digest"
 // usererror.ManifestTooLarge above 4 MiB.
 func (r *Repository) Manifest(ctx context.Context, ref string) (raw []byte, d v1.Descriptor, err error) {
 	doing := "reading manifest " + short(ref)
+	raw, d, err = r.manifest(ctx, doing, ref, nil)
+	if err != nil {
+		return nil, v1.Descriptor{}, r.explain(ctx, doing, false, err)
+	}
+	return raw, d, nil
+}
+
+// manifest is Manifest with errors as they come. q may be nil.
+func (r *Repository) manifest(
+	ctx context.Context, doing, ref string, q *question,
+) (raw []byte, d v1.Descriptor, err error) {
 	err = r.reading(ctx, doing, func(ctx context.Context) error {
 		resp, err := r.once(ctx, call{
 			doing: doing, method: http.MethodGet, url: r.at("/manifests/"+ref, nil),
 			header: http.Header{"Accept": {accept}}, count: true,
 		})
 		if err != nil {
-			return err
+			return q.failed(ctx, err)
 		}
 		defer resp.Body.Close()
 		if resp.ContentLength > maxManifest {
@@ -60,10 +70,7 @@ func (r *Repository) Manifest(ctx context.Context, ref string) (raw []byte, d v1
 		d, err = r.describe(ref, raw, resp.Header)
 		return err
 	})
-	if err != nil {
-		return nil, v1.Descriptor{}, r.explain(ctx, doing, false, err)
-	}
-	return raw, d, nil
+	return raw, d, err
 }
 
 func (r *Repository) tooLarge(ref string) error {
@@ -120,81 +127,12 @@ func mediaTypeOf(h http.Header) string {
 	return mediaType
 }
 
-// Stat returns a manifest's descriptor, by tag or digest, without its bytes where
-// the registry tells the digest. ErrNotFound if there is none.
-func (r *Repository) Stat(ctx context.Context, ref string) (v1.Descriptor, error) {
-	doing := "asking for manifest " + short(ref)
-	var d v1.Descriptor
-	err := r.reading(ctx, doing, func(ctx context.Context) error {
-		resp, err := r.once(ctx, call{
-			doing: doing, method: http.MethodHead, url: r.at("/manifests/"+ref, nil),
-			header: http.Header{"Accept": {accept}},
-			want:   []int{http.StatusOK},
-		})
-		if err != nil {
-			return err
-		}
-		defer drain(resp)
-		digest := resp.Header.Get(digestHeader)
-		if digest == "" && strings.Contains(ref, ":") {
-			digest = ref
-		}
-		hash, err := v1.NewHash(digest)
-		if err != nil || resp.ContentLength <= 0 {
-			return errIncomplete
-		}
-		if strings.Contains(ref, ":") && digest != ref {
-			return usererror.New(usererror.DigestMismatch, r.c.o.Host, fmt.Sprintf("%s: asked for manifest %s, the registry answers for %s", r, short(ref), hash), "", nil)
-		}
-		d = v1.Descriptor{MediaType: types.MediaType(bound(mediaTypeOf(resp.Header))), Digest: hash, Size: resp.ContentLength}
-		return nil
-	})
-	var answer *Error
-	if errors.Is(err, errIncomplete) || errors.As(err, &answer) && answer.Status == http.StatusMethodNotAllowed {
-		_, d, err = r.Manifest(ctx, ref)
-		return d, err
-	}
-	if err != nil {
-		return v1.Descriptor{}, r.explain(ctx, doing, false, err)
-	}
-	return d, nil
-}
-
-var errIncomplete = errors.New("the answer lacks what was asked for")
-
 // reading is retry for calls whose answer's body is part of the attempt.
 func (r *Repository) reading(ctx context.Context, doing string, attempt func(context.Context) error) error {
 	if err := r.c.probe(ctx); err != nil {
 		return err
 	}
 	return r.c.retry(ctx, r.path+": "+doing, attempt)
-}
-
-// StatBlob returns a blob's size, -1 if the registry has it but does not tell.
-// ErrNotFound if there is none.
-func (r *Repository) StatBlob(ctx context.Context, digest string) (int64, error) {
-	doing := "asking for blob " + short(digest)
-	size, err := r.statBlob(ctx, doing, digest)
-	return size, r.explain(ctx, doing, false, err)
-}
-
-func (r *Repository) statBlob(ctx context.Context, doing, digest string) (int64, error) {
-	resp, err := r.do(ctx, func() call {
-		return call{
-			doing: doing, method: http.MethodHead, url: r.at("/blobs/"+digest, nil),
-			// A redirect to storage says that the blob is there; what is signed
-			// there is a GET.
-			want: []int{http.StatusOK, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect, http.StatusMovedPermanently},
-		}
-	})
-	if err != nil {
-		return 0, err
-	}
-	drain(resp)
-	if resp.StatusCode != http.StatusOK {
-		return -1, nil
-	}
-	return resp.ContentLength, nil
 }
 
 // OpenBlob reads a blob from offset on, in one go: whoever reads goes on from where

@@ -26,7 +26,9 @@ type Upload struct {
 // usererror.RepositoryMissing.
 func (r *Repository) StartUpload(ctx context.Context) (*Upload, error) {
 	const doing = "checking the permission to push"
+	proved := r.proof.begin()
 	s, err := r.begin(ctx, doing)
+	proved(err == nil)
 	if err == nil {
 		return &Upload{r: r, session: s}, nil
 	}

@@ -77,6 +77,7 @@ func (r *Repository) PutManifest(ctx context.Context, ref string, raw []byte, me
 		return nil
 	})
 	if err == nil {
+		r.wrote(ref)
 		return result, nil
 	}
 	var answer *Error
