@@ -3,11 +3,12 @@ package registry
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"sync"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/registry/transport"
 )
 
 // Content is a blob's bytes, which can be read again from any offset.
@@ -36,6 +37,9 @@ type contentError struct{ err error }
 func (e *contentError) Error() string { return e.err.Error() }
 func (e *contentError) Unwrap() error { return e.err }
 
+// Transient returns false: the source has retries of its own.
+func (e *contentError) Transient() bool { return false }
+
 // outgoing is a request's body that can be sent again: after a 401, over another
 // connection, through a redirect. It is one range of a content.
 type outgoing struct {
@@ -50,11 +54,11 @@ type outgoing struct {
 	reached int64 // bytes handed over by the current pass
 }
 
-// empty reports whether there is nothing to send.
-func (o *outgoing) empty() bool { return o == nil || o.size == 0 }
+// Size implements transport.Body.
+func (o *outgoing) Size() int64 { return o.size }
 
-// open starts a pass over the body; one that is under way ends first.
-func (o *outgoing) open(ctx context.Context, w *watch, sent func(int64)) (io.ReadCloser, error) {
+// Open implements transport.Body.
+func (o *outgoing) Open(ctx context.Context, stall *transport.StallTimer, sent func(int64)) (io.ReadCloser, error) {
 	o.retract()
 	if o.size == 0 {
 		return http.NoBody, nil
@@ -66,7 +70,7 @@ func (o *outgoing) open(ctx context.Context, w *watch, sent func(int64)) (io.Rea
 		}
 		return nil, &contentError{err}
 	}
-	p := &pass{o: o, content: content, left: o.size, watch: w, sent: sent, done: make(chan struct{})}
+	p := &pass{o: o, content: content, left: o.size, stall: stall, sent: sent, done: make(chan struct{})}
 	o.mu.Lock()
 	o.current = p
 	o.mu.Unlock()
@@ -97,9 +101,9 @@ func (o *outgoing) retract() {
 	}
 }
 
-// failed stops the current pass and returns the source's error if it was the source
+// Failed implements transport.Body: it stops the current pass and returns the source's error if it was the source
 // that broke.
-func (o *outgoing) failed() error {
+func (o *outgoing) Failed() error {
 	o.stop()
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -117,7 +121,7 @@ type pass struct {
 	o       *outgoing
 	content io.ReadCloser
 	left    int64
-	watch   *watch
+	stall   *transport.StallTimer
 	sent    func(int64)
 
 	mu      sync.Mutex
@@ -126,11 +130,9 @@ type pass struct {
 	done    chan struct{} // closed when content is
 }
 
-var errBodyClosed = errors.New("request body read after it was closed")
-
 func (p *pass) Read(buf []byte) (int, error) {
 	if !p.enter() {
-		return 0, errBodyClosed
+		return 0, transport.ErrBodyClosed
 	}
 	defer p.leave()
 	if p.left == 0 {
@@ -139,15 +141,15 @@ func (p *pass) Read(buf []byte) (int, error) {
 	if int64(len(buf)) > p.left {
 		buf = buf[:p.left]
 	}
-	p.watch.pause() // waiting for the source is not the registry's stall
+	p.stall.Pause() // waiting for the source is not the registry's stall
 	n, err := p.content.Read(buf)
-	p.watch.resume()
+	p.stall.Resume()
 	p.advance(int64(n))
 	if err == io.EOF && p.left > 0 {
 		err = fmt.Errorf("the source ended %d bytes early", p.left)
 	}
 	if err != nil && err != io.EOF {
-		if p.watch.ctx.Err() == nil { // else it is the request that has ended, and the source with it
+		if !p.stall.Ended() { // else it is the request that has ended, and the source with it
 			p.o.mu.Lock()
 			p.o.err = err
 			p.o.mu.Unlock()
@@ -170,9 +172,9 @@ func (p *pass) advance(n int64) {
 	p.o.reached += n
 	p.o.mu.Unlock()
 	if p.left == 0 {
-		p.watch.awaitAnswer()
+		p.stall.AwaitAnswer()
 	} else {
-		p.watch.touch()
+		p.stall.Touch()
 	}
 	if p.o.progress != nil {
 		p.o.progress.Sent(n)

@@ -5,6 +5,10 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/registry/auth"
+	"github.com/multi-registry-push/multi-registry-push/internal/registry/transport"
+	"github.com/multi-registry-push/multi-registry-push/internal/retry"
 )
 
 // Bounds of giving an upload up.
@@ -94,7 +98,7 @@ func (r *Repository) cancelNow(ctx context.Context, s *session) {
 	pause := firstCancelPause
 	for try := range mostCancels {
 		if try > 0 {
-			if (realClock{}).Sleep(ctx, pause) != nil {
+			if (retry.SystemClock{}).Sleep(ctx, pause) != nil {
 				return
 			}
 			pause *= 2
@@ -104,12 +108,12 @@ func (r *Repository) cancelNow(ctx context.Context, s *session) {
 		}
 		resp, err := r.authorized(ctx, call{
 			doing: "cancelling an upload", method: http.MethodDelete, url: s.url, away: s.away,
-			need: access{write: true, remove: true},
+			need: auth.Access{Write: true, Remove: true},
 		}, s.url)
 		if err != nil {
 			return
 		}
-		drain(resp)
+		transport.Drain(resp)
 		switch resp.StatusCode {
 		case http.StatusRequestedRangeNotSatisfiable, http.StatusConflict, http.StatusBadRequest:
 			continue

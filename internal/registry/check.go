@@ -5,6 +5,8 @@ import (
 	"errors"
 	"net/http"
 
+	"github.com/multi-registry-push/multi-registry-push/internal/registry/auth"
+	"github.com/multi-registry-push/multi-registry-push/internal/registry/transport"
 	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
@@ -14,37 +16,36 @@ import (
 // is usererror.WrongCredentials, or usererror.NoPushPermission where the credentials are
 // right and only the scope was refused.
 func (r *Repository) Login(ctx context.Context) error {
-	return r.login(ctx, access{write: true})
+	return r.login(ctx, auth.Access{Write: true})
 }
 
 // CheckPull is Login for reading only: what a dry run may ask.
 func (r *Repository) CheckPull(ctx context.Context) error {
-	return r.login(ctx, access{})
+	return r.login(ctx, auth.Access{})
 }
 
-func (r *Repository) login(ctx context.Context, need access) error {
+func (r *Repository) login(ctx context.Context, need auth.Access) error {
 	const doing = "logging in"
-	if err := r.c.probe(ctx); err != nil {
-		return r.explain(ctx, doing, need.write, err)
+	if err := r.c.host.Probe(ctx); err != nil {
+		return r.explain(ctx, doing, need.Write, err)
 	}
-	ch := r.tokens.currentChallenge()
-	if ch == nil {
+	switch r.tokens.Scheme() {
+	case "":
 		return nil
-	}
-	if ch.Scheme == "bearer" {
-		_, err := r.tokens.bearer(ctx, need, ch)
+	case "bearer":
+		err := r.tokens.Prove(ctx, need)
 		var answer *Error
-		if errors.As(err, &answer) && answer.token && answer.Status == http.StatusForbidden {
+		if errors.As(err, &answer) && answer.TokenService && answer.Status == http.StatusForbidden {
 			// Is it the credentials, or this repository? Without a scope, a token
 			// server judges the credentials alone.
-			if _, _, plain := r.tokens.buy(ctx, ch, nil); plain != nil {
+			if plain := r.tokens.ProveAccount(ctx); plain != nil {
 				return r.wrong(err)
 			}
 		}
-		return r.explain(ctx, doing, need.write, err)
+		return r.explain(ctx, doing, need.Write, err)
 	}
 	resp, err := r.do(ctx, func() call {
-		u := r.c.base()
+		u := r.c.host.Base()
 		return call{doing: doing, method: http.MethodGet, url: &u, need: need}
 	})
 	if err != nil {
@@ -57,9 +58,9 @@ func (r *Repository) login(ctx context.Context, need access) error {
 				return nil
 			}
 		}
-		return r.explain(ctx, doing, need.write, err)
+		return r.explain(ctx, doing, need.Write, err)
 	}
-	drain(resp)
+	transport.Drain(resp)
 	return nil
 }
 

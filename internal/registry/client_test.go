@@ -153,8 +153,8 @@ func TestUnreachable(t *testing.T) {
 	if !usererror.Is(err, usererror.Unreachable) || !strings.Contains(usererror.Advice(err), "by its label") {
 		t.Errorf("Login: %v\n%s", err, usererror.Advice(err))
 	}
-	if slept := clock.slept(); slept < defaultFirstContact/3 || slept > defaultFirstContact {
-		t.Errorf("given up after %v, the budget is %v", slept, defaultFirstContact)
+	if slept := clock.slept(); slept < firstContact/3 || slept > firstContact {
+		t.Errorf("given up after %v, the budget is %v", slept, firstContact)
 	}
 
 	clock = newClock()

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/multi-registry-push/multi-registry-push/internal/registry/auth"
+	"github.com/multi-registry-push/multi-registry-push/internal/registry/transport"
 	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
@@ -37,15 +39,15 @@ func (r *Repository) explain(ctx context.Context, doing string, write bool, err 
 // diagnose finds the code for an error, and the remedy where that of the code is not
 // the best.
 func (c *Client) diagnose(err error, write bool) (code usererror.Code, remedy string) {
-	var unsafe *unsafeError
-	var gaveUp *gaveUpError
+	var unsafe *transport.UnsafeError
+	var gaveUp *transport.GaveUpError
 	var answer *Error
 	var dns *net.DNSError
 	var authority x509.UnknownAuthorityError
 	var host x509.HostnameError
 	var invalid x509.CertificateInvalidError
 	var verify *tls.CertificateVerificationError
-	var account *accountError
+	var account *auth.AccountError
 	var op *net.OpError
 	switch {
 	case errors.As(err, &unsafe):
@@ -63,17 +65,17 @@ func (c *Client) diagnose(err error, write bool) (code usererror.Code, remedy st
 		return usererror.UnknownAuthority, ""
 	case errors.As(err, &host), errors.As(err, &invalid), errors.As(err, &verify):
 		return usererror.CertificateInvalid, ""
-	case answeredInPlain(err):
+	case transport.AnsweredInPlain(err):
 		return usererror.TLSMismatch, ""
 	case errors.As(err, &op) && op.Op == "proxyconnect":
 		return usererror.Unreachable, "The proxy that HTTPS_PROXY or HTTP_PROXY names does not let us through: check its address, or add the registry to NO_PROXY."
 	case errors.Is(err, syscall.ECONNREFUSED):
-		if c.loopback && c.o.InContainer {
-			return usererror.Unreachable, "Inside a container action " + hostname(c.apiHost) + " is the container itself: reach a service of the job by its label, such as `registry:5000`, with `insecure: true`."
+		if c.host.Loopback() && c.o.InContainer {
+			return usererror.Unreachable, "Inside a container action " + c.host.Hostname() + " is the container itself: reach a service of the job by its label, such as `registry:5000`, with `insecure: true`."
 		}
 		return usererror.Unreachable, ""
 	case errors.As(err, &gaveUp):
-		if !c.hasAnswered() {
+		if !c.host.Answered() {
 			return usererror.Unreachable, ""
 		}
 		return usererror.RegistryGaveUp, ""
@@ -85,11 +87,11 @@ func (c *Client) diagnoseAnswer(e *Error, write bool) (usererror.Code, string) {
 	switch {
 	case e.Status == http.StatusTooManyRequests:
 		return usererror.RateLimited, ""
-	case passing(e.Status):
+	case transport.TransientStatus(e.Status):
 		return usererror.RegistryGaveUp, ""
-	case e.token && e.Status != http.StatusForbidden && e.Status < 500:
+	case e.TokenService && e.Status != http.StatusForbidden && e.Status < 500:
 		return usererror.WrongCredentials, ""
-	case e.Status == http.StatusUnauthorized && !write && !e.token:
+	case e.Status == http.StatusUnauthorized && !write && !e.TokenService:
 		return usererror.NoPullPermission, ""
 	case e.Status == http.StatusUnauthorized, e.Status == http.StatusForbidden:
 		if !write {

@@ -21,6 +21,19 @@ import (
 	"go.uber.org/goleak"
 )
 
+// Defaults of the options, and bounds of back-off, that tests count with.
+const (
+	firstContact   = 10 * time.Second
+	retryBudget    = 5 * time.Minute
+	firstPause     = 500 * time.Millisecond
+	longestPause   = 30 * time.Second
+	unknownHostFor = 3 * time.Second
+)
+
+type tripperFunc func(*http.Request) (*http.Response, error)
+
+func (f tripperFunc) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
+
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // fake is a registry that keeps upload sessions, in as few lines as the protocol

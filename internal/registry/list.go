@@ -12,6 +12,8 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/registry/transport"
 )
 
 // Bounds of lists: pages of at most maxManifest bytes each.
@@ -38,7 +40,7 @@ func (r *Repository) Referrers(ctx context.Context, digest string) (ds []v1.Desc
 		return ds, true, nil
 	case errors.Is(err, errNoReferrers):
 	case errors.As(err, &answer) && (answer.Status >= 400 && answer.Status < 500 || answer.Status == http.StatusNotImplemented) &&
-		answer.Status != http.StatusUnauthorized && answer.Status != http.StatusForbidden && !passing(answer.Status):
+		answer.Status != http.StatusUnauthorized && answer.Status != http.StatusForbidden && !transport.TransientStatus(answer.Status):
 	default:
 		return nil, false, r.explain(ctx, doing, false, err)
 	}
@@ -88,7 +90,7 @@ func (r *Repository) Tags(ctx context.Context) ([]string, error) {
 
 // pages reads a list page by page, following Link: <…>; rel="next" within the registry.
 func (r *Repository) pages(ctx context.Context, doing string, first func() *url.URL, header http.Header, take func([]byte) error) error {
-	if err := r.c.probe(ctx); err != nil {
+	if err := r.c.host.Probe(ctx); err != nil {
 		return err
 	}
 	u, away := first(), false
@@ -101,7 +103,7 @@ func (r *Repository) pages(ctx context.Context, doing string, first func() *url.
 				return err
 			}
 			defer resp.Body.Close()
-			away = fromElsewhere(resp)
+			away = transport.FromElsewhere(resp)
 			next = nextLink(resp.Header.Get("Link"))
 			page, err = io.ReadAll(io.LimitReader(resp.Body, maxManifest+1))
 			if err == nil && len(page) > maxManifest {
@@ -118,11 +120,11 @@ func (r *Repository) pages(ctx context.Context, doing string, first func() *url.
 		if next == "" {
 			return nil
 		}
-		if u, err = r.c.target(u, next); err != nil {
+		if u, err = r.c.host.Target(u, next); err != nil {
 			return err
 		}
-		if !r.c.owns(u) {
-			return &unsafeError{fmt.Sprintf("the list's next page is on %s", u.Host)}
+		if !r.c.host.Owns(u) {
+			return &transport.UnsafeError{What: fmt.Sprintf("the list's next page is on %s", u.Host)}
 		}
 	}
 	return fmt.Errorf("a list of more than %d pages", maxPages)

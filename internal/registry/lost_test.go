@@ -154,12 +154,8 @@ func TestNoticesAreSentWithoutLocks(t *testing.T) {
 		o.Auth = account("acme", "p")
 		o.Notify = func(n Notice) {
 			heard++
-			for _, e := range r.tokens.held {
-				if !e.mu.TryLock() {
-					t.Errorf("%s: said under the token's lock", n.Text)
-					continue
-				}
-				e.mu.Unlock()
+			if err := r.Login(t.Context()); err != nil { // it would wait for ever under a lock
+				t.Errorf("%s: %v", n.Text, err)
 			}
 		}
 	})

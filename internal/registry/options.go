@@ -1,7 +1,6 @@
 package registry
 
 import (
-	"context"
 	"crypto/x509"
 	"net/http"
 	"net/url"
@@ -10,6 +9,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/authn"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/redact"
+	"github.com/multi-registry-push/multi-registry-push/internal/registry/transport"
+	"github.com/multi-registry-push/multi-registry-push/internal/retry"
 )
 
 // Options say how to talk to one host. Host is required; everything else works as
@@ -41,7 +42,7 @@ type Options struct {
 	// FirstContact is the budget until the host has answered for the first time:
 	// a typo in a host name must not take minutes. 0 means 10 s.
 	FirstContact time.Duration
-	// Clock tells the time and waits; nil is the real one.
+	// Clock tells the time and waits; nil is the machine's.
 	Clock Clock
 	// Roots are the authorities that are trusted; nil means the system's.
 	Roots *x509.CertPool
@@ -60,41 +61,23 @@ type Options struct {
 	Base http.RoundTripper
 }
 
-// Clock is time, so that tests can hold it.
-type Clock interface {
-	Now() time.Time
-	// Sleep waits for d, or until ctx is done, whose error it then returns.
-	Sleep(ctx context.Context, d time.Duration) error
+// transport returns what of the options is the transport's.
+func (o Options) transport() transport.Options {
+	return transport.Options{
+		Host: o.Host, Insecure: o.Insecure, Redactor: o.Redactor, Concurrency: o.Concurrency,
+		Stall: o.Stall, Answer: o.Answer, RetryBudget: o.RetryBudget, FirstContact: o.FirstContact,
+		Clock: o.Clock, Roots: o.Roots, Proxy: o.Proxy, Notify: o.Notify, UserAgent: o.UserAgent, Base: o.Base,
+	}
 }
 
-// Notice is something that a person who reads the log may want to know. It never
-// holds a secret. Text can hold words of the registry's: it is not escaped.
-type Notice struct {
-	Registry string
-	// Warning is for what a person should do something about.
-	Warning bool
-	// Routine is for what belongs to any long run, such as a token that is renewed:
-	// worth a line only when somebody looks for it.
-	Routine bool
-	Text    string
-}
-
-// Stats count what went over the wire so far.
-type Stats struct {
-	Requests int64 // sent, token requests and retries included
-	Retries  int64
-	// BytesReceived counts bodies of blobs and manifests, not headers.
-	BytesReceived int64
-	// BytesSent counts bodies of blobs and manifests, those sent twice included.
-	BytesSent int64
-	// RateLimit is what the registry last said of it, nil if it never did.
-	RateLimit *RateLimit
-}
-
-// RateLimit is what a registry says of pulls, such as Docker Hub's
-// ratelimit-limit: 100;w=21600.
-type RateLimit struct {
-	Limit     int
-	Remaining int
-	Window    time.Duration // 0 if not said
-}
+// What the transport below is told, and tells.
+type (
+	// Clock tells the time and waits.
+	Clock = retry.Clock
+	// Notice is something that a person who reads the log may want to know.
+	Notice = transport.Notice
+	// Stats count what went over the wire so far.
+	Stats = transport.Stats
+	// RateLimit is what a registry says of pulls.
+	RateLimit = transport.RateLimit
+)

@@ -14,8 +14,13 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
+	"github.com/multi-registry-push/multi-registry-push/internal/registry/transport"
 	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
+
+// largest is the size in bytes from which a blob gets a connection of its own. Below it,
+// saving a handshake counts for more.
+const largest = 256 << 10
 
 // accept lists every kind of manifest: a registry converts, or says 404, when the
 // kind it has is missing. The last is for kinds to come.
@@ -99,7 +104,7 @@ func (r *Repository) describe(ref string, raw []byte, h http.Header) (v1.Descrip
 	// An announced digest of another algorithm than ours cannot be compared.
 	if expected != "" && expected != digest.String() && (expected == ref || strings.HasPrefix(expected, algorithm+":")) {
 		return v1.Descriptor{}, usererror.New(usererror.DigestMismatch, r.c.o.Host,
-			fmt.Sprintf("%s: manifest %s has the digest %s, not %s", r, short(ref), digest, r.c.outside(expected)), "", nil)
+			fmt.Sprintf("%s: manifest %s has the digest %s, not %s", r, short(ref), digest, r.c.host.Redact(expected)), "", nil)
 	}
 	var head struct {
 		MediaType string          `json:"mediaType"`
@@ -116,7 +121,7 @@ func (r *Repository) describe(ref string, raw []byte, h http.Header) (v1.Descrip
 	default:
 		mediaType = string(types.OCIManifestSchema1)
 	}
-	return v1.Descriptor{MediaType: types.MediaType(bound(mediaType)), Digest: digest, Size: int64(len(raw))}, nil
+	return v1.Descriptor{MediaType: types.MediaType(transport.Cut(mediaType)), Digest: digest, Size: int64(len(raw))}, nil
 }
 
 func mediaTypeOf(h http.Header) string {
@@ -129,10 +134,10 @@ func mediaTypeOf(h http.Header) string {
 
 // reading is retry for calls whose answer's body is part of the attempt.
 func (r *Repository) reading(ctx context.Context, doing string, attempt func(context.Context) error) error {
-	if err := r.c.probe(ctx); err != nil {
+	if err := r.c.host.Probe(ctx); err != nil {
 		return err
 	}
-	return r.c.retry(ctx, r.path+": "+doing, attempt)
+	return r.c.host.Retry(ctx, r.path+": "+doing, attempt)
 }
 
 // OpenBlob reads a blob from offset on, in one go: whoever reads goes on from where
@@ -163,7 +168,7 @@ func (r *Repository) OpenBlob(ctx context.Context, d v1.Descriptor, offset int64
 		var ok bool
 		if start, ok = contentRangeStart(resp.Header.Get("Content-Range")); !ok || start > offset {
 			_ = resp.Body.Close()
-			return nil, r.explain(ctx, doing, false, fmt.Errorf("asked for bytes from %d on, got %q", offset, r.c.outside(resp.Header.Get("Content-Range"))))
+			return nil, r.explain(ctx, doing, false, fmt.Errorf("asked for bytes from %d on, got %q", offset, r.c.host.Redact(resp.Header.Get("Content-Range"))))
 		}
 	}
 	body := &blobBody{ReadCloser: resp.Body, r: r, ctx: ctx, doing: doing, left: d.Size - start}
@@ -171,7 +176,7 @@ func (r *Repository) OpenBlob(ctx context.Context, d v1.Descriptor, offset int64
 	if skip := offset - start; skip > 0 {
 		if _, err := io.CopyN(io.Discard, body, skip); err != nil {
 			_ = body.Close()
-			if transient(err) { // a break, as any while reading
+			if transport.Transient(err) { // a break, as any while reading
 				return nil, err
 			}
 			return nil, r.explain(ctx, doing, false, err)

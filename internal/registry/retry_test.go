@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/multi-registry-push/multi-registry-push/internal/registry/transport"
+	"github.com/multi-registry-push/multi-registry-push/internal/retry"
 	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
@@ -34,17 +36,17 @@ func TestRetryable(t *testing.T) {
 		{nil, false},
 		{io.EOF, true},
 		{io.ErrUnexpectedEOF, true},
-		{errStalled, true},
+		{transport.ErrStalled, true},
 		{fmt.Errorf("read: %w", syscall.ECONNRESET), true},
 		{&net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}, true},
 		{&net.DNSError{IsTemporary: true}, true},
-		{&brokenError{errors.New("http2: stream closed")}, true},
+		{&transport.BrokenError{Err: errors.New("http2: stream closed")}, true},
 		{context.Canceled, false},
 		{&contentError{io.EOF}, false},
-		{&unsafeError{"x"}, false},
-		{&gaveUpError{err: io.EOF}, false},
+		{&transport.UnsafeError{What: "x"}, false},
+		{&transport.GaveUpError{Err: io.EOF}, false},
 		{usererror.New(usererror.RegistryGaveUp, "", "", "", io.EOF), false},
-		{&brokenError{http.ErrSchemeMismatch}, false},
+		{&transport.BrokenError{Err: http.ErrSchemeMismatch}, false},
 		{errors.New("what is this"), false},
 	} {
 		if got := Retryable(test.err); got != test.want {
@@ -92,26 +94,6 @@ func TestRefusalsAreNotTriedAgain(t *testing.T) {
 		_, err := c.Repository("a").PutManifest(t.Context(), "v1", []byte("{}"), "x/y", Condition{})
 		if !usererror.Is(err, want) || !strings.Contains(err.Error(), "says the registry") || clock.slept() != 0 || f.requests("PUT") != 1 {
 			t.Errorf("%d: %v, %d PUTs, want %s", status, err, f.requests("PUT"), want)
-		}
-	}
-}
-
-func TestRetryAfter(t *testing.T) {
-	now := newClock().Now()
-	for value, want := range map[string]time.Duration{
-		"":                     0,
-		"7":                    7 * time.Second,
-		" 7 ":                  7 * time.Second,
-		"1.5":                  1500 * time.Millisecond,
-		"-3":                   0,
-		"NaN":                  0,
-		"soon":                 0,
-		"99999999999999999999": 365 * 24 * time.Hour,
-		now.Add(90 * time.Second).Format(http.TimeFormat): 90 * time.Second,
-		now.Add(-time.Hour).Format(http.TimeFormat):       0,
-	} {
-		if got := retryAfter(http.Header{"Retry-After": {value}}, now); got != want {
-			t.Errorf("retryAfter(%q) = %v, want %v", value, got, want)
 		}
 	}
 }
@@ -218,54 +200,6 @@ func TestRateLimitedRegistries(t *testing.T) {
 	}
 }
 
-func TestThrottleSlowsDownAndRecovers(t *testing.T) {
-	clock := newClock()
-	th := newThrottle(clock, 4)
-	started := clock.Now()
-	th.slowDown(started, 0)
-	_ = clock.Sleep(t.Context(), time.Second)
-	if _, news := th.slowDown(started.Add(-time.Second), 0); news {
-		t.Error("a request that began before the last slowing down was counted again")
-	}
-	if th.uploads.limit != 2 || th.gap != firstGap {
-		t.Errorf("limit %d, gap %v after a 429", th.uploads.limit, th.gap)
-	}
-	for range 10 {
-		_ = clock.Sleep(t.Context(), time.Minute)
-		th.slowDown(clock.Now(), 0)
-	}
-	if th.uploads.limit != 1 || th.gap != longestGap {
-		t.Errorf("limit %d, gap %v after many", th.uploads.limit, th.gap)
-	}
-	for range 600 {
-		th.ok()
-	}
-	if th.uploads.limit != 4 || th.requests.limit != maxRequests || th.gap != 0 {
-		t.Errorf("limits %d and %d, gap %v after recovery", th.uploads.limit, th.requests.limit, th.gap)
-	}
-}
-
-func TestLimiter(t *testing.T) {
-	l := newLimiter(2)
-	ctx, cancel := context.WithCancel(t.Context())
-	for range 2 {
-		if err := l.acquire(ctx); err != nil {
-			t.Fatal(err)
-		}
-	}
-	failed := make(chan error)
-	go func() { failed <- l.acquire(ctx) }()
-	cancel()
-	if err := <-failed; !errors.Is(err, context.Canceled) {
-		t.Errorf("acquire: %v", err)
-	}
-	l.release()
-	l.release()
-	if l.held != 0 || len(l.waiting) != 0 {
-		t.Errorf("held %d, waiting %d at the end", l.held, len(l.waiting))
-	}
-}
-
 // Requests that rest are broken and tried again; those that move slowly are not.
 func TestStalls(t *testing.T) {
 	const stall = 500 * time.Millisecond // longer than busy machines let a goroutine wait
@@ -334,7 +268,7 @@ func TestStalls(t *testing.T) {
 		}
 		defer body.Close()
 		for range 3 { // before the first byte, and between others
-			if err := (realClock{}).Sleep(t.Context(), 3*stall); err != nil {
+			if err := (retry.SystemClock{}).Sleep(t.Context(), 3*stall); err != nil {
 				t.Fatal(err)
 			}
 			if _, err := io.ReadFull(body, make([]byte, 1000)); err != nil {
@@ -373,11 +307,11 @@ type slowReader struct {
 }
 
 func (s *slowReader) Read(p []byte) (int, error) {
-	if err := (realClock{}).Sleep(s.ctx, s.pause/10); err != nil {
+	if err := (retry.SystemClock{}).Sleep(s.ctx, s.pause/10); err != nil {
 		return 0, err
 	}
 	if len(s.data) == 10 {
-		if err := (realClock{}).Sleep(s.ctx, s.pause); err != nil {
+		if err := (retry.SystemClock{}).Sleep(s.ctx, s.pause); err != nil {
 			return 0, err
 		}
 	}

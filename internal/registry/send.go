@@ -7,6 +7,9 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/registry/auth"
+	"github.com/multi-registry-push/multi-registry-push/internal/registry/transport"
 )
 
 // call is one request to a repository, as its methods put it.
@@ -16,7 +19,7 @@ type call struct {
 	url    *url.URL // as at returns it, or what the registry gave us
 	header http.Header
 	body   *outgoing
-	need   access
+	need   auth.Access
 	want   []int // statuses that are a success; none means any 2xx
 	away   bool  // another host named url: it is not asked as the registry's own
 	bulk   bool
@@ -26,7 +29,7 @@ type call struct {
 
 // at returns the URL of an endpoint below the repository.
 func (r *Repository) at(endpoint string, query url.Values) *url.URL {
-	u := r.c.base()
+	u := r.c.host.Base()
 	u.Path += r.path + endpoint
 	u.RawQuery = query.Encode()
 	return &u
@@ -35,12 +38,12 @@ func (r *Repository) at(endpoint string, query url.Values) *url.URL {
 // do makes a call, again while it fails in passing. The response's body must be
 // closed. An answer that is not wanted is an *Error.
 func (r *Repository) do(ctx context.Context, k func() call) (*http.Response, error) {
-	if err := r.c.probe(ctx); err != nil {
+	if err := r.c.host.Probe(ctx); err != nil {
 		return nil, err
 	}
 	var resp *http.Response
 	one := k()
-	err := r.c.retry(ctx, r.path+": "+one.doing, func(ctx context.Context) error {
+	err := r.c.host.Retry(ctx, r.path+": "+one.doing, func(ctx context.Context) error {
 		var err error
 		resp, err = r.once(ctx, one)
 		return err
@@ -53,10 +56,10 @@ func (r *Repository) do(ctx context.Context, k func() call) (*http.Response, err
 // read from this same host.
 func (r *Repository) once(ctx context.Context, k call) (*http.Response, error) {
 	if k.body == nil || k.body.progress == nil {
-		if err := r.c.throttle.requests.acquire(ctx); err != nil {
+		if err := r.c.host.AcquireRequest(ctx); err != nil {
 			return nil, err
 		}
-		defer r.c.throttle.requests.release()
+		defer r.c.host.ReleaseRequest()
 	}
 	resp, err := r.follow(ctx, k)
 	if err != nil {
@@ -65,8 +68,11 @@ func (r *Repository) once(ctx context.Context, k call) (*http.Response, error) {
 	if slices.Contains(k.want, resp.StatusCode) || len(k.want) == 0 && resp.StatusCode >= 200 && resp.StatusCode < 300 {
 		return resp, nil
 	}
-	return nil, r.c.answer(resp)
+	return nil, r.c.host.Answer(resp)
 }
+
+// maxRedirects bounds a chain of redirects.
+const maxRedirects = 10
 
 // follow sends a request and goes after its redirects. The Authorization header goes
 // to the registry itself and to nobody else; after another host no later hop is the
@@ -80,17 +86,17 @@ func (r *Repository) follow(ctx context.Context, k call) (*http.Response, error)
 		}
 		next, err := r.redirect(k, u, resp)
 		if err != nil {
-			drain(resp)
+			transport.Drain(resp)
 			return nil, err
 		}
 		if next == nil {
 			return resp, nil
 		}
-		k.away = fromElsewhere(resp)
-		drain(resp)
+		k.away = transport.FromElsewhere(resp)
+		transport.Drain(resp)
 		u = next
 	}
-	return nil, &unsafeError{fmt.Sprintf("%s %s: more than %d redirects", k.method, r.c.outside(k.url.Path), maxRedirects)}
+	return nil, &transport.UnsafeError{What: fmt.Sprintf("%s %s: more than %d redirects", k.method, r.c.host.Redact(k.url.Path), maxRedirects)}
 }
 
 // redirect returns where resp sends us, nil if it does not.
@@ -107,37 +113,13 @@ func (r *Repository) redirect(k call, from *url.URL, resp *http.Response) (*url.
 	if resp.Header.Get("Location") == "" || slices.Contains(k.want, resp.StatusCode) {
 		return nil, nil
 	}
-	return r.c.target(from, resp.Header.Get("Location"))
-}
-
-// target resolves a URL that the registry gave us, and judges it.
-func (c *Client) target(from *url.URL, location string) (*url.URL, error) {
-	if len(location) > 16<<10 {
-		return nil, &unsafeError{"a URL of more than 16 KiB"}
-	}
-	u, err := from.Parse(strings.TrimSpace(location))
-	if err != nil {
-		return nil, &unsafeError{"a URL that is none"}
-	}
-	u.Fragment, u.User = "", nil
-	base := c.base()
-	// A registry behind a proxy that ends TLS often calls itself http://.
-	if base.Scheme == "https" && u.Scheme == "http" && u.Hostname() == base.Hostname() {
-		u.Scheme, u.Host = base.Scheme, base.Host
-	}
-	if c.owns(u) {
-		return u, nil
-	}
-	if from.Scheme == "https" && u.Scheme == "http" && !c.o.Insecure {
-		return nil, &unsafeError{fmt.Sprintf("from TLS to plain HTTP at %s", u.Host)}
-	}
-	return u, c.wire.checkURL(u)
+	return r.c.host.Target(from, resp.Header.Get("Location"))
 }
 
 // authorized sends a request to u, with credentials if u is the registry's. A 401
 // means a new token and the same request once more, its body from where it stands.
 func (r *Repository) authorized(ctx context.Context, k call, u *url.URL) (*http.Response, error) {
-	own := r.c.owns(u) && !k.away
+	own := r.c.host.Owns(u) && !k.away
 	for try := 0; ; try++ {
 		req, err := http.NewRequestWithContext(ctx, k.method, u.String(), nil)
 		if err != nil {
@@ -148,29 +130,33 @@ func (r *Repository) authorized(ctx context.Context, k call, u *url.URL) (*http.
 		}
 		header := ""
 		if own {
-			if header, err = r.tokens.header(ctx, k.need); err != nil {
+			if header, err = r.tokens.Header(ctx, k.need); err != nil {
 				return nil, err
 			}
 			if header != "" {
 				req.Header.Set("Authorization", header)
 			}
 		}
-		resp, err := r.c.wire.send(req, sending{foreign: !own, bulk: k.bulk, count: k.count, body: k.body, commit: k.commit})
+		sending := transport.Sending{Foreign: !own, Bulk: k.bulk, Count: k.count, Commit: k.commit}
+		if k.body != nil {
+			sending.Body = k.body
+		}
+		resp, err := r.c.host.Send(req, sending)
 		if err != nil {
 			return nil, err
 		}
 		if !own || try > 0 || !expired(resp) {
 			return resp, nil
 		}
-		again, err := r.tokens.refused(ctx, k.need, header, resp)
+		again, err := r.tokens.Refused(ctx, k.need, header, resp)
 		if err != nil || !again {
 			if err != nil {
-				drain(resp)
+				transport.Drain(resp)
 				return nil, err
 			}
 			return resp, nil
 		}
-		drain(resp)
+		transport.Drain(resp)
 	}
 }
 
@@ -181,7 +167,7 @@ func expired(resp *http.Response) bool {
 	case http.StatusUnauthorized:
 		return true
 	case http.StatusForbidden:
-		return strings.Contains(strings.ToLower(string(peek(resp))), "token has expired")
+		return strings.Contains(strings.ToLower(string(transport.Peek(resp))), "token has expired")
 	}
 	return false
 }

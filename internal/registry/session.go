@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/multi-registry-push/multi-registry-push/internal/registry/auth"
+	"github.com/multi-registry-push/multi-registry-push/internal/registry/transport"
 	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
@@ -75,7 +77,7 @@ var errCreated = errors.New("the registry has it already")
 // begin opens an upload, with retries. A nil session without an error: the registry
 // opens none because there is nothing to do.
 func (r *Repository) begin(ctx context.Context, doing string) (*session, error) {
-	if err := r.c.probe(ctx); err != nil {
+	if err := r.c.host.Probe(ctx); err != nil {
 		return nil, err
 	}
 	var s *session
@@ -94,13 +96,13 @@ func (r *Repository) begin(ctx context.Context, doing string) (*session, error) 
 func (r *Repository) post(ctx context.Context, doing string, query url.Values, from string) (*session, error) {
 	u := r.at("/blobs/uploads/", query)
 	resp, err := r.once(ctx, call{
-		doing: doing, method: http.MethodPost, url: u, need: access{write: true, from: from},
+		doing: doing, method: http.MethodPost, url: u, need: auth.Access{Write: true, From: from},
 		want: []int{http.StatusAccepted, http.StatusCreated},
 	})
 	if err != nil {
 		return nil, err
 	}
-	defer drain(resp)
+	defer transport.Drain(resp)
 	if resp.StatusCode == http.StatusCreated {
 		return nil, errCreated
 	}
@@ -124,25 +126,25 @@ func (r *Repository) move(s *session, resp *http.Response) error {
 	if resp.Request != nil {
 		from = resp.Request.URL
 	}
-	u, err := r.c.target(from, location)
+	u, err := r.c.host.Target(from, location)
 	if err != nil {
 		return err
 	}
-	s.url, s.away = u, s.away || fromElsewhere(resp)
+	s.url, s.away = u, s.away || transport.FromElsewhere(resp)
 	return nil
 }
 
 // ask returns how far the upload got. known is false if the registry has lost it.
 func (r *Repository) ask(ctx context.Context, doing string, s *session) (known bool, err error) {
-	resp, err := r.once(ctx, call{doing: doing, method: http.MethodGet, url: s.url, away: s.away, need: access{write: true}})
+	resp, err := r.once(ctx, call{doing: doing, method: http.MethodGet, url: s.url, away: s.away, need: auth.Access{Write: true}})
 	var answer *Error
-	if errors.As(err, &answer) && !passing(answer.Status) {
+	if errors.As(err, &answer) && !transport.TransientStatus(answer.Status) {
 		return false, nil
 	}
 	if err != nil {
 		return false, err
 	}
-	defer drain(resp)
+	defer transport.Drain(resp)
 	if err := r.move(s, resp); err != nil {
 		return false, err
 	}

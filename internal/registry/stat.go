@@ -11,6 +11,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
+	"github.com/multi-registry-push/multi-registry-push/internal/registry/transport"
 	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
@@ -62,7 +63,7 @@ func (r *Repository) headManifest(ctx context.Context, doing, ref string) (d v1.
 		if err != nil {
 			return q.failed(ctx, err)
 		}
-		defer drain(resp)
+		defer transport.Drain(resp)
 		digest := resp.Header.Get(digestHeader)
 		if digest == "" && strings.Contains(ref, ":") {
 			digest = ref
@@ -75,7 +76,7 @@ func (r *Repository) headManifest(ctx context.Context, doing, ref string) (d v1.
 			return usererror.New(usererror.DigestMismatch, r.c.o.Host,
 				fmt.Sprintf("%s: asked for manifest %s, the registry answers for %s", r, short(ref), hash), "", nil)
 		}
-		mediaType := types.MediaType(bound(mediaTypeOf(resp.Header)))
+		mediaType := types.MediaType(transport.Cut(mediaTypeOf(resp.Header)))
 		d = v1.Descriptor{MediaType: mediaType, Digest: hash, Size: resp.ContentLength}
 		return nil
 	})
@@ -87,7 +88,7 @@ func (r *Repository) headManifest(ctx context.Context, doing, ref string) (d v1.
 // server's refusal never does.
 func unclear(err error) bool {
 	var answer *Error
-	if !errors.As(err, &answer) || answer.token || missing(answer) {
+	if !errors.As(err, &answer) || answer.TokenService || missing(answer) {
 		return false
 	}
 	switch answer.Status {
@@ -135,13 +136,13 @@ func (r *Repository) question(most int) *question { return &question{r: r, most:
 // failed returns err, which is final where 500 is the registry's way to say "not there".
 func (q *question) failed(ctx context.Context, err error) error {
 	var answer *Error
-	if q == nil || !errors.As(err, &answer) || answer.token || answer.Status != http.StatusInternalServerError {
+	if q == nil || !errors.As(err, &answer) || answer.TokenService || answer.Status != http.StatusInternalServerError {
 		return err
 	}
 	if q.errors++; q.errors < q.most || !q.r.proof.wait(ctx) {
 		return err
 	}
-	return &gaveUpError{err: err, tries: q.errors}
+	return &transport.GaveUpError{Err: err, Tries: q.errors}
 }
 
 // doubts reports whether a 404 to HEAD has to be confirmed by GET: where the host is one
@@ -152,7 +153,7 @@ func (r *Repository) doubts(ref string, answer *Error) bool {
 	defer r.mu.Unlock()
 	written := r.written[ref]
 	delete(r.written, ref)
-	return written || strings.HasPrefix(strings.ToLower(answer.server), "nexus")
+	return written || strings.HasPrefix(strings.ToLower(answer.Server), "nexus")
 }
 
 // wrote notes that a manifest was written.
@@ -197,7 +198,7 @@ func (r *Repository) statBlob(ctx context.Context, doing, digest string) (int64,
 		if err != nil {
 			return q.failed(ctx, err)
 		}
-		drain(resp)
+		transport.Drain(resp)
 		if size = resp.ContentLength; resp.StatusCode != http.StatusOK {
 			size, err = r.statRedirected(ctx, doing, resp)
 		}
@@ -213,17 +214,17 @@ func (r *Repository) statBlob(ctx context.Context, doing, digest string) (int64,
 // registry's own answer. A storage counts as having the blob unless it says that it has
 // not: some sign for GET only, and refuse HEAD (S3; ECR Public).
 func (r *Repository) statRedirected(ctx context.Context, doing string, redirect *http.Response) (int64, error) {
-	u, err := r.c.target(redirect.Request.URL, redirect.Header.Get("Location"))
+	u, err := r.c.host.Target(redirect.Request.URL, redirect.Header.Get("Location"))
 	if err != nil {
 		return -1, nil // where we do not go: the registry's word is all there is
 	}
 	k := call{
-		doing: doing, method: http.MethodHead, url: u, away: fromElsewhere(redirect),
+		doing: doing, method: http.MethodHead, url: u, away: transport.FromElsewhere(redirect),
 		want: []int{http.StatusOK, http.StatusPartialContent},
 	}
 	size, err := r.statAt(ctx, k)
 	var answer *Error
-	if errors.As(err, &answer) && answer.away {
+	if errors.As(err, &answer) && answer.Elsewhere {
 		switch answer.Status {
 		case http.StatusUnauthorized, http.StatusForbidden, http.StatusMethodNotAllowed:
 			k.method, k.header = http.MethodGet, http.Header{"Range": {"bytes=0-0"}}
@@ -236,7 +237,7 @@ func (r *Repository) statRedirected(ctx context.Context, doing string, redirect 
 		return size, err
 	case errors.As(err, &answer) && answer.Status == http.StatusGone:
 		return 0, fmt.Errorf("%w: %w", ErrNotFound, err)
-	case errors.As(err, &answer) && !answer.away || r.c.owns(u) && !k.away && !errors.As(err, &answer):
+	case errors.As(err, &answer) && !answer.Elsewhere || r.c.host.Owns(u) && !k.away && !errors.As(err, &answer):
 		return 0, err
 	}
 	return -1, nil
@@ -251,7 +252,7 @@ func (r *Repository) statAt(ctx context.Context, k call) (int64, error) {
 	}
 	_ = resp.Body.Close() // whoever does not know ranges may send all of it
 	if mediaTypeOf(resp.Header) == "text/html" {
-		return 0, fmt.Errorf("%w: %s answers with a page of HTML", ErrNotFound, r.c.outside(place(resp, k.url)))
+		return 0, fmt.Errorf("%w: %s answers with a page of HTML", ErrNotFound, r.c.host.Redact(place(resp, k.url)))
 	}
 	return resp.ContentLength, nil
 }

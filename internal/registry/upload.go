@@ -11,6 +11,8 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/multi-registry-push/multi-registry-push/internal/registry/auth"
+	"github.com/multi-registry-push/multi-registry-push/internal/registry/transport"
 	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
@@ -52,14 +54,14 @@ func (r *Repository) Upload(
 ) (How, error) {
 	doing := "uploading blob " + short(d.Digest.String())
 	u := &transfer{
-		r: r, d: d, doing: doing, content: content, progress: p, session: opened.take(), budget: r.c.newBudget(),
+		r: r, d: d, doing: doing, content: content, progress: p, session: opened.take(), budget: r.c.host.NewOperation(),
 	}
 	defer u.end()
-	if err := r.c.throttle.uploads.acquire(ctx); err != nil {
+	if err := r.c.host.AcquireUpload(ctx); err != nil {
 		return "", err
 	}
-	defer r.c.throttle.uploads.release()
-	if err := r.c.probe(ctx); err != nil {
+	defer r.c.host.ReleaseUpload()
+	if err := r.c.host.Probe(ctx); err != nil {
 		return "", r.explain(ctx, doing, true, err)
 	}
 	how, err := u.run(ctx, from)
@@ -78,7 +80,7 @@ type transfer struct {
 	ahead    *ahead // of the content, nil if it is not being opened
 	opened   bool   // the content has been opened ahead: once is enough
 	progress Progress
-	budget   *budget
+	budget   *transport.Operation
 
 	session *session
 	told    int64 // what progress was told, in sum
@@ -103,19 +105,19 @@ func (u *transfer) run(ctx context.Context, from []string) (How, error) {
 		}
 	}
 	for {
-		started, err := u.r.c.throttle.wait(ctx)
+		started, err := u.r.c.host.Wait(ctx)
 		if err != nil {
 			return "", err
 		}
 		how, err := u.attempt(ctx)
 		if err == nil && how != "" {
-			u.r.c.throttle.ok()
+			u.r.c.host.Succeeded()
 			return how, nil
 		}
 		if err == nil {
 			continue
 		}
-		if err := u.budget.again(ctx, u.r.path+": "+u.doing, started, err); err != nil {
+		if err := u.budget.Retry(ctx, u.r.path+": "+u.doing, started, err); err != nil {
 			return "", err
 		}
 	}
@@ -151,23 +153,23 @@ func (u *transfer) mount(ctx context.Context, from []string) (How, error) {
 // tryMount asks for one mount. A failure that does not pass soon is no reason to wait:
 // some registries answer 500 to a mount that they cannot do.
 func (u *transfer) tryMount(ctx context.Context, query url.Values, source string) (*session, error) {
-	b := u.r.c.newBudget()
+	b := u.r.c.host.NewOperation()
 	for {
-		started, err := u.r.c.throttle.wait(ctx)
+		started, err := u.r.c.host.Wait(ctx)
 		if err != nil {
 			return nil, err
 		}
 		s, err := u.r.post(ctx, u.doing, query, source)
 		if err == nil || errors.Is(err, errCreated) {
-			u.r.c.throttle.ok()
+			u.r.c.host.Succeeded()
 			return s, err
 		}
 		var answer *Error
 		limited := errors.As(err, &answer) && answer.Status == http.StatusTooManyRequests
-		if b.tries == mostMountTries && !limited {
+		if b.Tries() == mostMountTries && !limited {
 			return nil, err
 		}
-		if err := b.again(ctx, u.r.path+": "+u.doing, started, err); err != nil {
+		if err := b.Retry(ctx, u.r.path+": "+u.doing, started, err); err != nil {
 			return nil, err
 		}
 	}
@@ -244,11 +246,11 @@ func (u *transfer) put(ctx context.Context) (How, error) {
 	resp, err := u.r.once(ctx, call{
 		doing: u.doing, method: http.MethodPut, url: u.final(), away: u.session.away,
 		header: http.Header{"Content-Type": {"application/octet-stream"}},
-		body:   body, need: access{write: true}, bulk: u.d.Size >= largest, commit: true,
+		body:   body, need: auth.Access{Write: true}, bulk: u.d.Size >= largest, commit: true,
 		want: []int{http.StatusCreated, http.StatusNoContent, http.StatusOK},
 	})
 	if err == nil {
-		drain(resp)
+		transport.Drain(resp)
 		body.stop()
 		u.session = nil
 		return Uploaded, nil
@@ -311,14 +313,14 @@ func (u *transfer) patch(ctx context.Context) (How, error) {
 			"Content-Type":  {"application/octet-stream"},
 			"Content-Range": {fmt.Sprintf("%d-%d", u.session.offset, last)},
 		},
-		body: body, need: access{write: true}, bulk: size >= largest, commit: true,
+		body: body, need: auth.Access{Write: true}, bulk: size >= largest, commit: true,
 		want: []int{http.StatusAccepted, http.StatusNoContent, http.StatusCreated, http.StatusOK},
 	})
 	body.stop()
 	var answer *Error
 	switch {
 	case err == nil:
-		defer drain(resp)
+		defer transport.Drain(resp)
 		if err := u.r.move(u.session, resp); err != nil {
 			return "", err
 		}
@@ -342,13 +344,13 @@ func (u *transfer) finish(ctx context.Context) (How, error) {
 	resp, err := u.r.once(ctx, call{
 		doing: u.doing, method: http.MethodPut, url: u.final(), away: u.session.away,
 		header: http.Header{"Content-Type": {"application/octet-stream"}},
-		body:   &outgoing{content: manifestBytes(nil)}, need: access{write: true}, commit: true,
+		body:   &outgoing{content: manifestBytes(nil)}, need: auth.Access{Write: true}, commit: true,
 		want: []int{http.StatusCreated, http.StatusNoContent, http.StatusOK},
 	})
 	if err != nil {
 		return u.recover(ctx, err)
 	}
-	drain(resp)
+	transport.Drain(resp)
 	u.session = nil
 	return Uploaded, nil
 }
@@ -385,7 +387,7 @@ func (u *transfer) recover(ctx context.Context, err error) (How, error) {
 		return "", err
 	}
 	gone, lost, err := u.judge(err)
-	if !gone && !lost && !transient(err) {
+	if !gone && !lost && !transport.Transient(err) {
 		return "", err
 	}
 	if !gone && !lost {
@@ -436,24 +438,24 @@ func (u *transfer) recover(ctx context.Context, err error) (How, error) {
 // the upload can go on or start anew.
 func (u *transfer) judge(err error) (gone, lost bool, _ error) {
 	var answer *Error
-	if !errors.As(err, &answer) || passing(answer.Status) {
+	if !errors.As(err, &answer) || transport.TransientStatus(answer.Status) {
 		return false, false, err
 	}
 	switch {
 	case answer.Status == http.StatusNotFound && !missing(answer), answer.Code == codeUploadUnknown:
-		return true, false, &againError{err}
+		return true, false, &transport.RetryError{Err: err}
 	case answer.Code == codeDigestInvalid, answer.Code == codeUploadInvalid && u.told >= u.d.Size:
 		// What arrived is not what was sent, or an upload that was resumed has a seam.
 		if u.wrong++; u.wrong > mostTwice {
 			return false, false, usererror.New(usererror.DigestMismatch, u.r.c.o.Host, u.r.String()+": "+u.doing, "", err)
 		}
-		return false, true, &againError{err}
+		return false, true, &transport.RetryError{Err: err}
 	case answer.Status == http.StatusRequestedRangeNotSatisfiable, answer.Code == codeRangeInvalid,
 		answer.Code == codeUploadInvalid, answer.Code == codeSizeInvalid:
 		// It has another idea of how far it got: it may still have been reading from
 		// the connection that broke. Asking tells; but not for ever.
 		u.asked++
-		return false, u.asked > 3, &againError{err}
+		return false, u.asked > 3, &transport.RetryError{Err: err}
 	}
 	return false, false, err
 }
@@ -462,16 +464,16 @@ func (u *transfer) judge(err error) (gone, lost bool, _ error) {
 func (u *transfer) farther(to int64) {
 	if to > u.best {
 		u.best = to
-		u.budget.progress()
+		u.budget.Progress()
 	}
 }
 
 // askAgain asks how far the upload got, patiently: the registry that broke off may
 // take a moment.
 func (u *transfer) askAgain(ctx context.Context) (known bool, err error) {
-	b := u.r.c.newBudget()
+	b := u.r.c.host.NewOperation()
 	for {
-		started, err := u.r.c.throttle.wait(ctx)
+		started, err := u.r.c.host.Wait(ctx)
 		if err != nil {
 			return false, err
 		}
@@ -479,7 +481,7 @@ func (u *transfer) askAgain(ctx context.Context) (known bool, err error) {
 		if err == nil {
 			return known, nil
 		}
-		if err := b.again(ctx, u.r.path+": "+u.doing, started, err); err != nil {
+		if err := b.Retry(ctx, u.r.path+": "+u.doing, started, err); err != nil {
 			return false, err
 		}
 	}

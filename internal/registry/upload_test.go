@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/multi-registry-push/multi-registry-push/internal/retry"
 	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
@@ -132,7 +133,7 @@ func TestCloseWaitsForCancellations(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFakeHandler(t)
 		f.hook = func(_ http.ResponseWriter, r *http.Request) bool {
-			return r.Method == http.MethodDelete && (realClock{}).Sleep(r.Context(), time.Hour) != nil
+			return r.Method == http.MethodDelete && (retry.SystemClock{}).Sleep(r.Context(), time.Hour) != nil
 		}
 		c := New(Options{Host: "registry.example", Base: handlerTripper{f}, Stall: time.Hour})
 		opened, err := c.Repository("a").StartUpload(t.Context())
@@ -432,7 +433,7 @@ func TestUploadGivesUp(t *testing.T) {
 	if !usererror.Is(err, usererror.RegistryGaveUp) || !strings.Contains(err.Error(), "come back later") || !strings.Contains(err.Error(), f.host()+"/me/app") {
 		t.Fatalf("Upload: %v", err)
 	}
-	if slept := clock.slept(); slept > defaultRetryBudget || slept < defaultRetryBudget/2 {
+	if slept := clock.slept(); slept > retryBudget || slept < retryBudget/2 {
 		t.Errorf("given up after %v", slept)
 	}
 	c.Close()
@@ -503,7 +504,7 @@ func TestUploadClosedSlowly(t *testing.T) {
 		f := newFakeHandler(t)
 		f.noPutBody = true
 		f.hook = func(_ http.ResponseWriter, r *http.Request) bool {
-			return r.Method == http.MethodPut && r.ContentLength == 0 && (realClock{}).Sleep(r.Context(), 2*defaultStall) != nil
+			return r.Method == http.MethodPut && r.ContentLength == 0 && (retry.SystemClock{}).Sleep(r.Context(), 2*time.Minute) != nil
 		}
 		c := New(Options{Host: "registry.example", Base: handlerTripper{f}})
 		data, d := blobOf(100)

@@ -9,6 +9,8 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/multi-registry-push/multi-registry-push/internal/registry/auth"
+	"github.com/multi-registry-push/multi-registry-push/internal/registry/transport"
 	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
@@ -58,17 +60,17 @@ func (r *Repository) PutManifest(ctx context.Context, ref string, raw []byte, me
 		tries++
 		resp, err := r.once(ctx, call{
 			doing: doing, method: http.MethodPut, url: r.at("/manifests/"+ref, nil), header: header,
-			body: &outgoing{content: manifestBytes(raw), size: int64(len(raw))}, need: access{write: true}, commit: true,
+			body: &outgoing{content: manifestBytes(raw), size: int64(len(raw))}, need: auth.Access{Write: true}, commit: true,
 		})
 		if cond.Whole && lacksContent(err) && unseen < mostUnseen {
 			unseen++
-			return &againError{err}
+			return &transport.RetryError{Err: err}
 		}
 		if err != nil {
 			return err
 		}
-		drain(resp)
-		result.Subject = bound(resp.Header.Get("OCI-Subject"))
+		transport.Drain(resp)
+		result.Subject = transport.Cut(resp.Header.Get("OCI-Subject"))
 		if got, err := v1.NewHash(resp.Header.Get(digestHeader)); err == nil {
 			if want := digestOf(got.Algorithm, raw); want != "" && got.String() != want {
 				return usererror.New(usererror.DigestMismatch, r.c.o.Host, fmt.Sprintf("%s: %s: the registry took it as %s, its digest is %s", r, doing, got, want), "", nil)
@@ -81,7 +83,7 @@ func (r *Repository) PutManifest(ctx context.Context, ref string, raw []byte, me
 		return result, nil
 	}
 	var answer *Error
-	if errors.As(err, &answer) && !passing(answer.Status) {
+	if errors.As(err, &answer) && !transport.TransientStatus(answer.Status) {
 		conditional := cond.IfNoneMatch || cond.IfMatch != ""
 		protected := isTag && immutable(answer, conditional)
 		if tries > 1 && (protected || answer.Status == http.StatusPreconditionFailed) {
@@ -150,11 +152,11 @@ func (r *Repository) DeleteTag(ctx context.Context, tag string) error {
 	tries := 0
 	err := r.reading(ctx, doing, func(ctx context.Context) error {
 		tries++
-		resp, err := r.once(ctx, call{doing: doing, method: http.MethodDelete, url: r.at("/manifests/"+tag, nil), need: access{write: true, remove: true}})
+		resp, err := r.once(ctx, call{doing: doing, method: http.MethodDelete, url: r.at("/manifests/"+tag, nil), need: auth.Access{Write: true, Remove: true}})
 		if err != nil {
 			return err
 		}
-		drain(resp)
+		transport.Drain(resp)
 		return nil
 	})
 	if err == nil {

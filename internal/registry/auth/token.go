@@ -1,4 +1,4 @@
-package registry
+package auth
 
 import (
 	"context"
@@ -14,37 +14,53 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
-	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+	gcr "github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/redact"
+	"github.com/multi-registry-push/multi-registry-push/internal/registry/transport"
+	"github.com/multi-registry-push/multi-registry-push/internal/retry"
 )
 
-// access is what a request needs to be allowed.
-type access struct {
-	write  bool
-	remove bool   // some registries want a right of its own to cancel uploads
-	from   string // a repository to mount from
+// Access is what a request needs to be allowed.
+type Access struct {
+	Write  bool
+	Remove bool   // some registries want a right of its own to cancel uploads
+	From   string // a repository to mount from
 }
 
-// tokens are the credentials of one repository. Parsing challenges and exchanging
+// Host holds what the repositories of a host share.
+type Host struct {
+	t       *transport.Host
+	account func(repository string) authn.Authenticator
+}
+
+// New returns the credentials of t's host. account returns the account of a repository:
+// one host may have several. Nil, or a nil result, is anonymous. It is asked once a
+// repository; the Authenticator is asked whenever a token is needed, and may be a
+// ContextAuthenticator.
+func New(t *transport.Host, account func(repository string) authn.Authenticator) *Host {
+	return &Host{t: t, account: account}
+}
+
+// Tokens are the credentials of one repository. Parsing challenges and exchanging
 // credentials for tokens is go-containerregistry's; what is ours is to hold a token
 // for each repository (a scope that is refused hurts no other), to buy it once
 // however many ask, to renew it before it expires, and to have it masked before its
 // first use.
-type tokens struct {
-	c    *Client
+type Tokens struct {
+	h    *Host
 	repo string
 
 	account func() authn.Authenticator
 
 	mu        sync.Mutex
-	challenge *transport.Challenge // this repository's own, if its 401 named another than the host's
-	held      map[access]*token
+	challenge *gcr.Challenge // this repository's own, if its 401 named another than the host's
+	held      map[Access]*token
 }
 
 // token is one bearer token, or the place for it.
 type token struct {
-	buying flight
+	buying transport.SharedCall
 
 	mu      sync.Mutex
 	value   string
@@ -52,16 +68,17 @@ type token struct {
 	extra   []string  // scopes that a 401 asked for
 }
 
-func newTokens(c *Client, repo string) *tokens {
-	return &tokens{
-		c:    c,
+// Repository returns the tokens of one repository.
+func (h *Host) Repository(repo string) *Tokens {
+	return &Tokens{
+		h:    h,
 		repo: repo,
-		held: map[access]*token{},
+		held: map[Access]*token{},
 		account: sync.OnceValue(func() authn.Authenticator {
-			if c.o.Auth == nil {
+			if h.account == nil {
 				return authn.Anonymous
 			}
-			if a := c.o.Auth(repo); a != nil {
+			if a := h.account(repo); a != nil {
 				return a
 			}
 			return authn.Anonymous
@@ -71,7 +88,7 @@ func newTokens(c *Client, repo string) *tokens {
 
 // challengeOf reads WWW-Authenticate of a 401, by go-containerregistry's parser: nil
 // if there is none that it knows.
-func (c *Client) challengeOf(resp *http.Response) *transport.Challenge {
+func (h *Host) challengeOf(resp *http.Response) *gcr.Challenge {
 	headers := http.Header{"Www-Authenticate": resp.Header.Values("WWW-Authenticate")}
 	// Ping parses the answer to a request of its own making: it gets the answer
 	// that we have. The host is a name that Ping never takes for a plain one.
@@ -79,7 +96,7 @@ func (c *Client) challengeOf(resp *http.Response) *transport.Challenge {
 	if err != nil {
 		return nil
 	}
-	ch, err := transport.Ping(context.Background(), host, tripperFunc(func(req *http.Request) (*http.Response, error) {
+	ch, err := gcr.Ping(context.Background(), host, tripperFunc(func(req *http.Request) (*http.Response, error) {
 		return &http.Response{StatusCode: http.StatusUnauthorized, Header: headers, Body: http.NoBody, Request: req}, nil
 	}))
 	if err != nil {
@@ -87,42 +104,77 @@ func (c *Client) challengeOf(resp *http.Response) *transport.Challenge {
 	}
 	switch ch.Scheme = strings.ToLower(ch.Scheme); ch.Scheme {
 	case "basic", "bearer":
-		ch.Insecure = c.plainAllowed() // whether the realm may be plain: checkURL looks closer
+		ch.Insecure = h.t.PlainAllowed() // whether the realm may be plain: checkURL looks closer
 		return ch
 	}
 	return nil
+}
+
+// challenge returns the challenge of the host's answer to the probe, nil if it was none.
+func (h *Host) challenge() *gcr.Challenge {
+	values := h.t.Challenges()
+	if len(values) == 0 {
+		return nil
+	}
+	return h.challengeOf(&http.Response{StatusCode: http.StatusUnauthorized, Header: http.Header{"Www-Authenticate": values}})
+}
+
+// registry is the host for go-containerregistry's token exchange. A host that it does
+// not take for one gets the zero value: then a realm must be on a public address.
+func (h *Host) registry() name.Registry {
+	registry, _ := name.NewRegistry(h.t.Name())
+	return registry
+}
+
+// Scheme returns how the repository wants credentials: "basic", "bearer" or "".
+func (t *Tokens) Scheme() string {
+	if ch := t.currentChallenge(); ch != nil {
+		return ch.Scheme
+	}
+	return ""
+}
+
+// Prove gets the token for need, as any request that needs it does.
+func (t *Tokens) Prove(ctx context.Context, need Access) error {
+	_, err := t.bearer(ctx, need, t.currentChallenge())
+	return err
+}
+
+// ProveAccount gets a token without a scope: a token service then judges the
+// credentials alone.
+func (t *Tokens) ProveAccount(ctx context.Context) error {
+	_, _, err := t.buy(ctx, t.currentChallenge(), nil)
+	return err
 }
 
 type tripperFunc func(*http.Request) (*http.Response, error)
 
 func (f tripperFunc) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
 
-func (t *tokens) currentChallenge() *transport.Challenge {
+func (t *Tokens) currentChallenge() *gcr.Challenge {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.challenge != nil {
 		return t.challenge
 	}
-	t.c.mu.Lock()
-	defer t.c.mu.Unlock()
-	return t.c.challenge
+	return t.h.challenge()
 }
 
 // entry returns the token for need. Reading uses the token for writing if there is
 // one, which saves a purchase.
-func (t *tokens) entry(need access) *token {
+func (t *Tokens) entry(need Access) *token {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if !need.write && need.from == "" {
-		if e, ok := t.held[access{write: true}]; ok && e.get() != "" {
+	if !need.Write && need.From == "" {
+		if e, ok := t.held[Access{Write: true}]; ok && e.get() != "" {
 			return e
 		}
 	}
 	e, ok := t.held[need]
-	if !ok && need.remove {
+	if !ok && need.Remove {
 		// The token for writing will do, until it is refused: most registries want
 		// no more, and a scope more to ask for may be one too many.
-		need.remove = false
+		need.Remove = false
 		e, ok = t.held[need]
 	}
 	if !ok {
@@ -146,8 +198,8 @@ func (e *token) usable(now time.Time) (string, bool) {
 	return e.value, e.value != "" && (e.renewAt.IsZero() || now.Before(e.renewAt))
 }
 
-// header returns the Authorization header for need, "" for none.
-func (t *tokens) header(ctx context.Context, need access) (string, error) {
+// Header returns the Authorization header for need, "" for none.
+func (t *Tokens) Header(ctx context.Context, need Access) (string, error) {
 	ch := t.currentChallenge()
 	if ch == nil {
 		return "", nil
@@ -164,7 +216,7 @@ func (t *tokens) header(ctx context.Context, need access) (string, error) {
 
 // basic returns the header for registries that take user name and password as they
 // are.
-func (t *tokens) basic(ctx context.Context) (string, error) {
+func (t *Tokens) basic(ctx context.Context) (string, error) {
 	cfg, err := t.credentials(ctx)
 	if err != nil {
 		return "", err
@@ -181,39 +233,41 @@ func (t *tokens) basic(ctx context.Context) (string, error) {
 }
 
 // credentials asks the account, and lets the redactor know.
-func (t *tokens) credentials(ctx context.Context) (*authn.AuthConfig, error) {
+func (t *Tokens) credentials(ctx context.Context) (*authn.AuthConfig, error) {
 	cfg, err := authn.Authorization(ctx, t.account())
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
-		return nil, &accountError{err}
+		return nil, &AccountError{err}
 	}
 	if cfg == nil {
 		cfg = &authn.AuthConfig{}
 	}
 	for _, s := range []string{cfg.Password, cfg.IdentityToken, cfg.RegistryToken, cfg.Auth} {
 		if s != "" {
-			t.c.o.Redactor.Learn(cfg.Username, redact.New(s))
+			t.h.t.Options().Redactor.Learn(cfg.Username, redact.New(s))
 		}
 	}
 	return cfg, nil
 }
 
-// accountError says that there is no credential to send: the exchange that gets it
+// AccountError says that there is no credential to send: the exchange that gets it
 // failed, say. Its cause explains itself.
-type accountError struct{ err error }
+type AccountError struct{ Err error }
 
-func (e *accountError) Error() string { return e.err.Error() }
-func (e *accountError) Unwrap() error { return e.err }
+func (e *AccountError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *AccountError) Unwrap() error { return e.Err }
 
 // bearer returns the token for need, and buys it if there is none that will do.
-func (t *tokens) bearer(ctx context.Context, need access, ch *transport.Challenge) (string, error) {
+func (t *Tokens) bearer(ctx context.Context, need Access, ch *gcr.Challenge) (string, error) {
 	e := t.entry(need)
-	if value, ok := e.usable(t.c.o.Clock.Now()); ok {
+	if value, ok := e.usable(t.h.t.Options().Clock.Now()); ok {
 		return value, nil
 	}
-	err := e.buying.do(ctx, func(ctx context.Context) error { return t.renew(ctx, e, need, ch) })
+	err := e.buying.Do(ctx, func(ctx context.Context) error { return t.renew(ctx, e, need, ch) })
 	if err != nil {
 		return "", err
 	}
@@ -221,8 +275,8 @@ func (t *tokens) bearer(ctx context.Context, need access, ch *transport.Challeng
 }
 
 // renew buys the token of e, unless somebody else just has.
-func (t *tokens) renew(ctx context.Context, e *token, need access, ch *transport.Challenge) error {
-	if _, ok := e.usable(t.c.o.Clock.Now()); ok {
+func (t *Tokens) renew(ctx context.Context, e *token, need Access, ch *gcr.Challenge) error {
+	if _, ok := e.usable(t.h.t.Options().Clock.Now()); ok {
 		return nil
 	}
 	e.mu.Lock()
@@ -238,23 +292,24 @@ func (t *tokens) renew(ctx context.Context, e *token, need access, ch *transport
 	if life > 0 {
 		// Early enough that what starts now is authorised before it ends: an
 		// upload's token is looked at when its request begins.
-		e.renewAt = t.c.o.Clock.Now().Add(life - min(life/4, 30*time.Second))
+		e.renewAt = t.h.t.Options().Clock.Now().Add(life - min(life/4, 30*time.Second))
 	}
 	e.mu.Unlock()
 	if renewed { // said without the lock: who listens may ask for a token
-		t.c.o.Notify(Notice{Registry: t.c.o.Host, Routine: true, Text: fmt.Sprintf("%s/%s: token renewed", t.c.o.Host, t.repo)})
+		o := t.h.t.Options()
+		o.Notify(transport.Notice{Registry: o.Host, Routine: true, Text: fmt.Sprintf("%s/%s: token renewed", o.Host, t.repo)})
 	}
 	return nil
 }
 
-func (t *tokens) scopes(need access) []string {
+func (t *Tokens) scopes(need Access) []string {
 	actions := "pull"
-	if need.write {
+	if need.Write {
 		actions = "pull,push"
 	}
 	scopes := []string{"repository:" + t.repo + ":" + actions}
-	if need.from != "" {
-		scopes = append(scopes, "repository:"+need.from+":pull")
+	if need.From != "" {
+		scopes = append(scopes, "repository:"+need.From+":pull")
 	}
 	return scopes
 }
@@ -262,12 +317,12 @@ func (t *tokens) scopes(need access) []string {
 // wanted returns what a 401's scopes ask for of what need is: actions on this very
 // repository. What a token can do is not for the registry to choose: somebody who sees
 // our requests must not get one for other repositories, or the catalog, out of us.
-func (t *tokens) wanted(scopes string, need access) (wanted []string) {
+func (t *Tokens) wanted(scopes string, need Access) (wanted []string) {
 	allowed := []string{"pull"}
-	if need.write {
+	if need.Write {
 		allowed = append(allowed, "push")
 	}
-	if need.remove {
+	if need.Remove {
 		allowed = append(allowed, "delete")
 	}
 	for scope := range strings.FieldsSeq(scopes) {
@@ -286,7 +341,7 @@ func (t *tokens) wanted(scopes string, need access) (wanted []string) {
 
 // buy exchanges the account's credentials for a token. life is 0 if the server did
 // not say how long the token lives: then a 401 will tell.
-func (t *tokens) buy(ctx context.Context, ch *transport.Challenge, scopes []string) (value string, life time.Duration, err error) {
+func (t *Tokens) buy(ctx context.Context, ch *gcr.Challenge, scopes []string) (value string, life time.Duration, err error) {
 	cfg, err := t.credentials(ctx)
 	if err != nil {
 		return "", 0, err
@@ -294,13 +349,13 @@ func (t *tokens) buy(ctx context.Context, ch *transport.Challenge, scopes []stri
 	if cfg.RegistryToken != "" { // a token that somebody else bought
 		return cfg.RegistryToken, 0, nil
 	}
-	err = t.c.retryToken(ctx, func(ctx context.Context) error {
-		realm := &realm{c: t.c}
-		tok, err := transport.Exchange(ctx, t.c.registry, authn.FromConfig(*cfg), realm, scopes, ch)
+	err = t.h.t.RetryElsewhere(ctx, "getting a token", func(ctx context.Context) error {
+		realm := &realm{h: t.h.t}
+		tok, err := gcr.Exchange(ctx, t.h.registry(), authn.FromConfig(*cfg), realm, scopes, ch)
 		if tok != nil {
 			for _, s := range []string{tok.Token, tok.AccessToken, tok.RefreshToken} {
 				if s != "" {
-					t.c.o.Redactor.Learn("", redact.New(s))
+					t.h.t.Options().Redactor.Learn("", redact.New(s))
 				}
 			}
 		}
@@ -317,31 +372,10 @@ func (t *tokens) buy(ctx context.Context, ch *transport.Challenge, scopes []stri
 	return value, life, err
 }
 
-// retryToken is retry without the registry's pauses: token servers are others.
-func (c *Client) retryToken(ctx context.Context, attempt func(context.Context) error) error {
-	b := c.newBudget()
-	for {
-		started := c.o.Clock.Now()
-		err := attempt(ctx)
-		if err == nil {
-			return nil
-		}
-		if err := b.again(ctx, "getting a token", started, err); err != nil {
-			return err
-		}
-		var answer *Error
-		if errors.As(err, &answer) && (answer.Status == http.StatusTooManyRequests || answer.RetryAfter > 0) {
-			if _, err := c.throttle.wait(ctx); err != nil {
-				return err
-			}
-		}
-	}
-}
-
-// refused takes note of a 401 to a request that carried header. It reports whether
-// the request is worth sending again, with what header returns then.
-func (t *tokens) refused(ctx context.Context, need access, header string, resp *http.Response) (bool, error) {
-	ch := t.c.challengeOf(resp)
+// Refused takes note of a 401 to a request that carried header. It reports whether
+// the request is worth sending again, with what Header returns then.
+func (t *Tokens) Refused(ctx context.Context, need Access, header string, resp *http.Response) (bool, error) {
+	ch := t.h.challengeOf(resp)
 	if ch == nil {
 		if resp.StatusCode == http.StatusUnauthorized && header == "" {
 			return false, nil
@@ -351,7 +385,7 @@ func (t *tokens) refused(ctx context.Context, need access, header string, resp *
 		old.Parameters["realm"] != ch.Parameters["realm"] || old.Parameters["service"] != ch.Parameters["service"] {
 		t.mu.Lock()
 		t.challenge = ch
-		t.held = map[access]*token{}
+		t.held = map[Access]*token{}
 		t.mu.Unlock()
 	}
 	if ch == nil {
@@ -362,7 +396,7 @@ func (t *tokens) refused(ctx context.Context, need access, header string, resp *
 		return err == nil && again != header && again != "", err
 	}
 	t.mu.Lock()
-	if _, ok := t.held[need]; need.remove && !ok {
+	if _, ok := t.held[need]; need.Remove && !ok {
 		t.held[need] = newToken()
 	}
 	t.mu.Unlock()
@@ -383,28 +417,28 @@ func (t *tokens) refused(ctx context.Context, need access, header string, resp *
 // realm sends the requests of a token exchange. Credentials go to the realm and
 // nowhere else: a redirect to another host ends the exchange.
 type realm struct {
-	c          *Client
+	h          *transport.Host
 	host       string
 	retryAfter time.Duration
 }
 
 func (r *realm) RoundTrip(req *http.Request) (*http.Response, error) {
-	own := r.c.owns(req.URL)
-	if err := r.c.wire.checkURL(req.URL); err != nil && !own {
-		return nil, &unsafeError{"the realm that the registry names for tokens is " + err.Error()}
+	own := r.h.Owns(req.URL)
+	if err := r.h.CheckURL(req.URL); err != nil && !own {
+		return nil, &transport.UnsafeError{What: "the realm that the registry names for tokens is " + err.Error()}
 	}
-	at := req.URL.Scheme + "://" + hostPort(req.URL)
+	at := req.URL.Scheme + "://" + transport.HostPort(req.URL)
 	if r.host == "" {
 		r.host = at
 	}
 	if at != r.host {
-		return nil, &unsafeError{fmt.Sprintf("the token server redirects to %s: credentials do not follow", req.URL.Host)}
+		return nil, &transport.UnsafeError{What: fmt.Sprintf("the token server redirects to %s: credentials do not follow", req.URL.Host)}
 	}
-	resp, err := r.c.wire.send(req.Clone(req.Context()), sending{foreign: !own})
+	resp, err := r.h.Send(req.Clone(req.Context()), transport.Sending{Foreign: !own})
 	if err != nil {
 		return nil, err
 	}
-	r.retryAfter = retryAfter(resp.Header, r.c.o.Clock.Now())
+	r.retryAfter = retry.After(resp.Header, r.h.Options().Clock.Now())
 	return resp, nil
 }
 
@@ -415,33 +449,33 @@ func (r *realm) explain(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	var answer *transport.Error
-	var unsafe *unsafeError
-	var broken *brokenError
+	var answer *gcr.Error
+	var unsafe *transport.UnsafeError
+	var broken *transport.BrokenError
 	switch {
 	case errors.As(err, &answer):
-		e := &Error{Method: http.MethodGet, Status: answer.StatusCode, RetryAfter: r.retryAfter, token: true}
+		e := &transport.Error{Method: http.MethodGet, Status: answer.StatusCode, RetryAfter: r.retryAfter, TokenService: true}
 		if answer.Request != nil {
 			e.Method = answer.Request.Method
-			e.Path = r.c.outside(answer.Request.URL.Host + answer.Request.URL.Path)
+			e.Path = r.h.Redact(answer.Request.URL.Host + answer.Request.URL.Path)
 		}
 		var all []string
 		for i, d := range answer.Errors {
 			if i == 0 {
-				e.Code = r.c.outside(string(d.Code))
+				e.Code = r.h.Redact(string(d.Code))
 			}
 			all = append(all, d.Message)
 		}
-		e.Message = r.c.outside(strings.Join(all, "; "))
+		e.Message = r.h.Redact(strings.Join(all, "; "))
 		return e
 	case errors.As(err, &unsafe):
 		return unsafe
 	case errors.As(err, &broken):
 		return broken
-	case errors.Is(err, errStalled), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
+	case errors.Is(err, transport.ErrStalled), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
 		return err
 	case strings.HasPrefix(err.Error(), "no token in bearer response"):
 		return errors.New("the token server's answer holds no token")
 	}
-	return errors.New(r.c.outside(err.Error()))
+	return errors.New(r.h.Redact(err.Error()))
 }

@@ -1,4 +1,4 @@
-package registry
+package transport
 
 import (
 	"crypto/tls"
@@ -24,21 +24,21 @@ func newPieces() *pieces {
 type conn struct {
 	net.Conn
 	pieces *pieces
-	watch  atomic.Pointer[watch] // of the upload that is being sent
+	stall  atomic.Pointer[StallTimer] // of the upload that is being sent
 }
 
 // step is how much is written between two signs of life: on a slow link a whole piece
 // may take longer than a stall.
 const step = 64 << 10
 
-// Write implements io.Writer. What has been written tells the watch that bytes move.
+// Write implements io.Writer. What has been written tells the stall timer that bytes move.
 func (c *conn) Write(p []byte) (int, error) {
 	written := 0
 	for {
 		n, err := c.Conn.Write(p[written:min(written+step, len(p))])
 		written += n
-		if w := c.watch.Load(); w != nil && n > 0 {
-			w.moved()
+		if t := c.stall.Load(); t != nil && n > 0 {
+			t.moved()
 		}
 		if err != nil || written == len(p) {
 			return written, err
@@ -46,13 +46,13 @@ func (c *conn) Write(p []byte) (int, error) {
 	}
 }
 
-// watched lets w know what is written to connection, which is as net/http has it: ours,
+// watched lets t know what is written to connection, which is as net/http has it: ours,
 // or TLS over ours. Connections that carry several requests at a time are left alone.
-func watched(connection net.Conn, w *watch) {
+func watched(connection net.Conn, t *StallTimer) {
 	for {
 		switch c := connection.(type) {
 		case *conn:
-			c.watch.Store(w)
+			c.stall.Store(t)
 			return
 		case *tls.Conn:
 			if c.ConnectionState().NegotiatedProtocol == "h2" {

@@ -1,4 +1,4 @@
-package registry
+package transport
 
 import (
 	"fmt"
@@ -12,71 +12,66 @@ import (
 	"github.com/multi-registry-push/multi-registry-push/internal/imageref"
 )
 
-// unsafeError says that a registry sent us to where it must not.
-type unsafeError struct{ what string }
-
-func (e *unsafeError) Error() string { return e.what }
-
 // learnHome notes whether the registry's own address is a private one. Such a
 // registry may name its neighbours; a public one may not. A name that was a public
 // address once stays public: whoever answers for it may say something else the next time.
-func (w *wire) learnHome(_, address string, _ syscall.RawConn) error {
+func (h *Host) learnHome(_, address string, _ syscall.RawConn) error {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
 		return nil
 	}
 	if ip := literal(host); ip != nil {
 		if !private(ip) {
-			w.public.Store(true)
+			h.public.Store(true)
 		}
-		w.private.Store(!w.public.Load())
+		h.private.Store(!h.public.Load())
 	}
 	return nil
 }
 
 // checkAway refuses connections to addresses that a registry must not send us to.
 // It sees the resolved address, after DNS and right before connect.
-func (w *wire) checkAway(_, address string, _ syscall.RawConn) error {
+func (h *Host) checkAway(_, address string, _ syscall.RawConn) error {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
-		return &unsafeError{fmt.Sprintf("address %q", address)}
+		return &UnsafeError{fmt.Sprintf("address %q", address)}
 	}
 	ip := net.ParseIP(strings.SplitN(host, "%", 2)[0])
 	if ip == nil {
-		return &unsafeError{fmt.Sprintf("address %q", address)}
+		return &UnsafeError{fmt.Sprintf("address %q", address)}
 	}
-	return w.checkIP(ip)
+	return h.checkIP(ip)
 }
 
-func (w *wire) checkIP(ip net.IP) error {
+func (h *Host) checkIP(ip net.IP) error {
 	switch {
 	case never(ip):
-		return &unsafeError{fmt.Sprintf("%s is an address that no registry may name", ip)}
-	case private(ip) && !w.private.Load():
-		return &unsafeError{fmt.Sprintf("%s is a private address, and the registry is a public one", ip)}
+		return &UnsafeError{fmt.Sprintf("%s is an address that no registry may name", ip)}
+	case private(ip) && !h.private.Load():
+		return &UnsafeError{fmt.Sprintf("%s is a private address, and the registry is a public one", ip)}
 	}
 	return nil
 }
 
-// checkURL judges a URL that came from the registry: a redirect, a Location or a
+// CheckURL judges a URL that came from the registry: a redirect, a Location or a
 // realm on another host. Host names are judged again when they are dialled.
-func (w *wire) checkURL(u *url.URL) error {
-	plain := w.c.o.Insecure || w.c.loopback && imageref.Loopback(u.Host)
+func (h *Host) CheckURL(u *url.URL) error {
+	plain := h.o.Insecure || h.loopback && imageref.Loopback(u.Host)
 	switch {
 	case u.Scheme != "https" && u.Scheme != "http":
-		return &unsafeError{fmt.Sprintf("a URL with the scheme %q", u.Scheme)}
+		return &UnsafeError{fmt.Sprintf("a URL with the scheme %q", u.Scheme)}
 	case u.Scheme == "http" && !plain:
-		return &unsafeError{fmt.Sprintf("plain HTTP at %s", u.Host)}
+		return &UnsafeError{fmt.Sprintf("plain HTTP at %s", u.Host)}
 	case u.Hostname() == "":
-		return &unsafeError{"a URL without a host"}
+		return &UnsafeError{"a URL without a host"}
 	case !dialledAsWritten(u.Host):
-		return &unsafeError{fmt.Sprintf("the host %q, which holds more than letters, digits, dots and hyphens", u.Host)}
+		return &UnsafeError{fmt.Sprintf("the host %q, which holds more than letters, digits, dots and hyphens", u.Host)}
 	}
 	if ip := literal(u.Hostname()); ip != nil {
-		return w.checkIP(ip)
+		return h.checkIP(ip)
 	}
-	if imageref.Loopback(u.Host) && !w.private.Load() {
-		return &unsafeError{fmt.Sprintf("%s is this machine, and the registry is a public one", u.Host)}
+	if imageref.Loopback(u.Host) && !h.private.Load() {
+		return &UnsafeError{fmt.Sprintf("%s is this machine, and the registry is a public one", u.Host)}
 	}
 	return nil
 }

@@ -1,14 +1,14 @@
-package registry
+package transport
 
 import (
 	"context"
 	"sync"
 )
 
-// flight is work that is done once however many want it at a time: those who come
+// SharedCall is work that is done once however many want it at a time: those who come
 // while it is under way wait for its outcome and share it, failures too, so that what
 // fails slowly does not fail slowly for each of them in turn. Its zero value is ready.
-type flight struct {
+type SharedCall struct {
 	mu      sync.Mutex
 	current *attempt
 }
@@ -20,19 +20,19 @@ type attempt struct {
 	abandoned bool // its caller went away: that is no outcome
 }
 
-// do runs work, or waits for the work that is under way. An attempt that failed because
+// Do runs work, or waits for the work that is under way. An attempt that failed because
 // its own caller was cancelled is made again by one of those who waited.
-func (f *flight) do(ctx context.Context, work func(context.Context) error) error {
+func (c *SharedCall) Do(ctx context.Context, work func(context.Context) error) error {
 	for {
-		f.mu.Lock()
-		a := f.current
+		c.mu.Lock()
+		a := c.current
 		if a == nil {
 			a = &attempt{done: make(chan struct{})}
-			f.current = a
-			f.mu.Unlock()
-			return f.lead(ctx, a, work)
+			c.current = a
+			c.mu.Unlock()
+			return c.lead(ctx, a, work)
 		}
-		f.mu.Unlock()
+		c.mu.Unlock()
 		select {
 		case <-a.done:
 			if !a.abandoned {
@@ -44,12 +44,12 @@ func (f *flight) do(ctx context.Context, work func(context.Context) error) error
 	}
 }
 
-func (f *flight) lead(ctx context.Context, a *attempt, work func(context.Context) error) error {
+func (c *SharedCall) lead(ctx context.Context, a *attempt, work func(context.Context) error) error {
 	a.abandoned = true // should work panic
 	defer func() {
-		f.mu.Lock()
-		f.current = nil
-		f.mu.Unlock()
+		c.mu.Lock()
+		c.current = nil
+		c.mu.Unlock()
 		close(a.done)
 	}()
 	a.err = work(ctx)

@@ -1,0 +1,167 @@
+package transport
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/retry"
+)
+
+// ErrNotFound means that the manifest or blob is not in the repository.
+var ErrNotFound = errors.New("not found")
+
+// Bounds of what is read of an answer that is an error.
+const (
+	maxErrorBody = 64 << 10 // bytes
+	maxMessage   = 300      // characters of a registry's words in an error
+)
+
+// Error is a registry's answer that says no.
+type Error struct {
+	Method string
+	// Path of the request, or host and path of another host's. Never the query:
+	// that is where signatures of object storage are.
+	Path   string
+	Status int
+	// Code is the first error's, "" if the body had none.
+	Code string
+	// Message is what the registry said, at most 300 characters. It is text from
+	// outside: escape it where it is printed.
+	Message string
+	// RetryAfter is how long the registry wants us to wait, 0 if it did not say.
+	RetryAfter time.Duration
+	// TokenService says that it is the token service's answer, not the registry's.
+	TokenService bool
+	// Elsewhere says that it is another host's answer, such as a storage's.
+	Elsewhere bool
+	// Server is the answer's Server header.
+	Server string
+}
+
+// Error returns method, path, status, code and message.
+func (e *Error) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %s: %d", e.Method, e.Path, e.Status)
+	if text := http.StatusText(e.Status); text != "" {
+		b.WriteString(" " + text)
+	}
+	if e.Code != "" {
+		b.WriteString(": " + e.Code)
+	}
+	if e.Message != "" {
+		b.WriteString(": " + e.Message)
+	}
+	return b.String()
+}
+
+// Is makes 404 match ErrNotFound.
+func (e *Error) Is(target error) bool {
+	return target == ErrNotFound && e.Status == http.StatusNotFound
+}
+
+// Transient reports whether the status is one that may be another the next time.
+func (e *Error) Transient() bool { return TransientStatus(e.Status) }
+
+// Answer reads an error out of a response that was not what was asked for, and
+// closes it.
+func (h *Host) Answer(resp *http.Response) *Error {
+	e := &Error{
+		Status: resp.StatusCode, RetryAfter: retry.After(resp.Header, h.o.Clock.Now()),
+		Elsewhere: FromElsewhere(resp), Server: resp.Header.Get("Server"),
+	}
+	if req := resp.Request; req != nil {
+		e.Method = req.Method
+		e.Path = h.Redact(req.URL.Path)
+		if req.URL.Host != h.name {
+			e.Path = h.Redact(req.URL.Host + req.URL.Path)
+		}
+	}
+	// Half an answer is an answer too: the status says the most.
+	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
+	_ = resp.Body.Close()
+	e.Code, e.Message = parseErrorBody(body, h.o.Redactor.Redact)
+	return e
+}
+
+// parseErrorBody reads {"errors":[{"code","message"}]} (distribution spec, "Error
+// Codes"), Docker Hub's {"details":…} or {"message":…}, or else plain text. What it returns is
+// first redacted and then cut: half a secret matches none of its forms.
+func parseErrorBody(body []byte, redact func(string) string) (code, message string) {
+	cut := func(s string) string { return Cut(redact(s)) }
+	var spec struct {
+		Errors []struct {
+			Code    string          `json:"code"`
+			Message string          `json:"message"`
+			Detail  json.RawMessage `json:"detail"`
+		} `json:"errors"`
+		Message string `json:"message"`
+		Details string `json:"details"`
+	}
+	if err := json.Unmarshal(body, &spec); err == nil {
+		if len(spec.Errors) == 0 {
+			return "", cut(strings.TrimSpace(spec.Message + " " + spec.Details))
+		}
+		var all []string
+		for i, e := range spec.Errors {
+			text := e.Message
+			if i > 0 && e.Code != "" {
+				text = e.Code + ": " + text
+			}
+			// A detail that is a plain text often says what the message does not.
+			var detail string
+			if json.Unmarshal(e.Detail, &detail) == nil && detail != "" && detail != e.Message {
+				text += " (" + detail + ")"
+			}
+			if text = strings.TrimSpace(text); text != "" {
+				all = append(all, text)
+			}
+		}
+		return cut(spec.Errors[0].Code), cut(strings.Join(all, "; "))
+	}
+	// Before its fields are joined: a secret may hold spaces.
+	text := redact(string(body))
+	if strings.HasPrefix(strings.TrimSpace(text), "<") { // a proxy's page: the status says as much
+		return "", ""
+	}
+	return "", cut(strings.Join(strings.Fields(text), " "))
+}
+
+// Redact returns a text from outside as an error may hold it: secrets replaced, and
+// only then cut, since half a secret matches none of its forms.
+func (h *Host) Redact(s string) string { return Cut(h.o.Redactor.Redact(s)) }
+
+// Cut cuts s to 300 characters.
+func Cut(s string) string {
+	s = strings.ToValidUTF8(s, "\uFFFD")
+	if len(s) <= maxMessage {
+		return s
+	}
+	if utf8.RuneCountInString(s) <= maxMessage {
+		return s
+	}
+	return string([]rune(s[:min(len(s), 4*maxMessage)])[:maxMessage-1]) + "…"
+}
+
+// Drain reads what is left of a small body so that the connection can be used
+// again, and closes it.
+func Drain(resp *http.Response) {
+	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, maxErrorBody))
+	_ = resp.Body.Close()
+}
+
+// Peek reads an error body without taking it away.
+func Peek(resp *http.Response) []byte {
+	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
+	resp.Body = struct {
+		io.Reader
+		io.Closer
+	}{bytes.NewReader(body), resp.Body}
+	return body
+}

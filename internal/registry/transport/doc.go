@@ -1,0 +1,3 @@
+// Package transport carries requests to one registry host: connections, retries, rate
+// limits, stalls, and which addresses may be called.
+package transport

@@ -1,0 +1,190 @@
+package transport
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/retry"
+)
+
+// backoff is the wait between two tries at the same thing.
+var backoff = retry.Backoff{First: 500 * time.Millisecond, Longest: 30 * time.Second}
+
+const (
+	// leastTries is how often a transient failure is tried whatever the time it takes.
+	leastTries = 3
+	// unknownHostFor is how long a name that does not resolve is asked for.
+	unknownHostFor = 3 * time.Second
+)
+
+// Operation is one thing that is wanted of a host, tried again while it fails in
+// passing: for Options.RetryBudget without progress, less where the host has answered
+// nothing but failures for as long.
+type Operation struct {
+	h     *Host
+	tries retry.Tries
+}
+
+// NewOperation begins an operation.
+func (h *Host) NewOperation() *Operation {
+	return &Operation{h: h, tries: retry.Tries{Since: h.o.Clock.Now()}}
+}
+
+// Progress starts the budget anew.
+func (o *Operation) Progress() { o.tries = retry.Tries{Since: o.h.o.Clock.Now()} }
+
+// Tries returns how many tries have failed since the last progress.
+func (o *Operation) Tries() int { return o.tries.Count }
+
+// Retry waits until the operation may be tried again and returns nil; or it returns why
+// not: err itself if it is not transient, a *GaveUpError, or ctx's cause. doing names
+// the operation for people; started is when the failed try began.
+func (o *Operation) Retry(ctx context.Context, doing string, started time.Time, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if !Transient(err) {
+		return err
+	}
+	h := o.h
+	now := h.o.Clock.Now()
+	policy := retry.Policy{Backoff: backoff, Budget: h.o.RetryBudget, Least: leastTries}
+	if !h.Answered() {
+		policy.Budget, policy.Least = h.o.FirstContact, 1
+	}
+	// One budget for a host that is dead, not one for each thing that is wanted of it.
+	own := o.tries
+	silent := h.pace.silentSince(backoff.Longest + 2*h.o.Stall)
+	if silent.Before(o.tries.Since) {
+		o.tries.Since = silent
+	}
+	dead := now.Sub(silent) > policy.Budget
+	if dead {
+		policy.Least = 1
+	}
+	var dns *net.DNSError
+	if errors.As(err, &dns) && dns.IsNotFound {
+		policy.Budget = min(policy.Budget, unknownHostFor)
+	}
+	var asked time.Duration
+	var answer *Error
+	if errors.As(err, &answer) {
+		asked = answer.RetryAfter
+		if answer.Status == http.StatusTooManyRequests {
+			// Others get through: it is our turn some time, too.
+			if last := h.pace.lastSuccess(); last.After(o.tries.Since) {
+				o.tries.Since = last
+			}
+		}
+	}
+	since := o.tries.Since
+	pause, again := o.tries.Next(policy, now, asked)
+	o.tries.Since = own.Since
+	if !again {
+		gaveUp := &GaveUpError{Err: err, Tries: o.tries.Count, After: now.Sub(since), Dead: dead && o.tries.Count < leastTries}
+		if asked > policy.Budget {
+			gaveUp.After, gaveUp.Asked = now.Sub(own.Since), asked
+		}
+		return gaveUp
+	}
+	h.retries.Add(1)
+	return h.wait(ctx, doing, started, err, pause, policy.Budget)
+}
+
+// wait waits before the next try as the failure wants it, and says so.
+func (h *Host) wait(ctx context.Context, doing string, started time.Time, err error, pause, budget time.Duration) error {
+	var answer *Error
+	limited, asked := false, time.Duration(0)
+	if errors.As(err, &answer) {
+		limited, asked = answer.Status == http.StatusTooManyRequests, answer.RetryAfter
+	}
+	switch {
+	case limited:
+		pause, news := h.pace.slowDown(started, asked)
+		if news {
+			h.notify("too many requests; everything to this registry pauses for %s and goes slower then", round(pause))
+		}
+		return nil // whoever sends next waits
+	case asked > 0:
+		h.pace.pause(asked)
+		h.notify("%s: %v; the registry asks to wait %s", doing, err, round(asked))
+		return nil
+	}
+	h.notify("%s: %v; trying again in %s, for at most %s without progress", doing, err, round(pause), round(budget))
+	return h.o.Clock.Sleep(ctx, pause)
+}
+
+func (h *Host) notify(format string, args ...any) {
+	h.o.Notify(Notice{Registry: h.o.Host, Text: h.o.Host + ": " + fmt.Sprintf(format, args...)})
+}
+
+func round(d time.Duration) time.Duration {
+	if d < time.Second {
+		return d.Round(10 * time.Millisecond)
+	}
+	return d.Round(100 * time.Millisecond)
+}
+
+// Wait returns when a request may start, with the time of that start: a host that said
+// to wait, or that there are too many requests, is left alone for as long.
+func (h *Host) Wait(ctx context.Context) (time.Time, error) { return h.pace.wait(ctx) }
+
+// Succeeded says that a request went through.
+func (h *Host) Succeeded() { h.pace.ok() }
+
+// Retry calls attempt until it succeeds, fails for good, or the budget is used up.
+func (h *Host) Retry(ctx context.Context, doing string, attempt func(context.Context) error) error {
+	o := h.NewOperation()
+	for {
+		started, err := h.Wait(ctx)
+		if err != nil {
+			return err
+		}
+		if err = attempt(ctx); err == nil {
+			h.Succeeded()
+			return nil
+		}
+		if err := o.Retry(ctx, doing, started, err); err != nil {
+			return err
+		}
+	}
+}
+
+// RetryElsewhere is Retry without the registry's pauses, for other servers that belong
+// to it, such as token services. One that itself says to wait is waited for.
+func (h *Host) RetryElsewhere(ctx context.Context, doing string, attempt func(context.Context) error) error {
+	o := h.NewOperation()
+	for {
+		started := h.o.Clock.Now()
+		err := attempt(ctx)
+		if err == nil {
+			return nil
+		}
+		if err := o.Retry(ctx, doing, started, err); err != nil {
+			return err
+		}
+		var answer *Error
+		if errors.As(err, &answer) && (answer.Status == http.StatusTooManyRequests || answer.RetryAfter > 0) {
+			if _, err := h.Wait(ctx); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// AcquireRequest waits for a place among the requests to this host; release it when the
+// answer's headers are there.
+func (h *Host) AcquireRequest(ctx context.Context) error { return h.pace.requests.acquire(ctx) }
+
+// ReleaseRequest gives the place back.
+func (h *Host) ReleaseRequest() { h.pace.requests.release() }
+
+// AcquireUpload waits for a place among the blobs that are being sent to this host.
+func (h *Host) AcquireUpload(ctx context.Context) error { return h.pace.uploads.acquire(ctx) }
+
+// ReleaseUpload gives the place back.
+func (h *Host) ReleaseUpload() { h.pace.uploads.release() }

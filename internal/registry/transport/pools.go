@@ -1,0 +1,145 @@
+package transport
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+	"net/http"
+	"net/url"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	dialTimeout     = 10 * time.Second
+	keepAlive       = 30 * time.Second
+	tlsTimeout      = 15 * time.Second
+	pingAfter       = 15 * time.Second
+	idleConnTimeout = 90 * time.Second
+	// buffers of the connections. Bodies pass them by: see conn, and large reads.
+	buffers        = 32 << 10
+	maxHeaderBytes = 128 << 10
+)
+
+// pools are the connections of a host.
+type pools struct {
+	// api carries small requests, over HTTP/2 where offered. bulk carries blobs,
+	// over HTTP/1.1, a connection each: the streams of one HTTP/2 connection share
+	// one TCP window and the peer's flow control (often 64 KiB a stream for
+	// uploads), which is slower than connections side by side. foreign is for every
+	// other host; it refuses addresses that the registry must not send us to.
+	api, bulk, foreign http.RoundTripper
+	close              []*http.Transport
+	plain              *atomic.Bool // the registry speaks HTTP/1.1 on api: one pool will do
+	proxies            *sync.Map    // addresses of proxies: not subject to the address rules
+}
+
+func (h *Host) newPools() pools {
+	p := pools{plain: &atomic.Bool{}, proxies: &sync.Map{}}
+	if h.o.Base != nil {
+		p.api, p.bulk, p.foreign = h.o.Base, h.o.Base, h.o.Base
+		return p
+	}
+	d := dialers{
+		proxies: p.proxies,
+		pieces:  newPieces(),
+		proxy:   &net.Dialer{Timeout: dialTimeout, KeepAlive: keepAlive},
+	}
+	home := &net.Dialer{Timeout: dialTimeout, KeepAlive: keepAlive, Control: h.learnHome}
+	away := &net.Dialer{Timeout: dialTimeout, KeepAlive: keepAlive, Control: h.checkAway}
+	api := h.newTransport(d.to(home), p.proxies, true)
+	bulk := h.newTransport(d.to(home), p.proxies, false)
+	foreign := h.newTransport(d.to(away), p.proxies, false)
+	p.api, p.bulk, p.foreign = api, bulk, foreign
+	p.close = []*http.Transport{api, bulk, foreign}
+	return p
+}
+
+func (p *pools) closeIdle() {
+	for _, t := range p.close {
+		t.CloseIdleConnections()
+	}
+}
+
+// pick returns the pool for a request.
+func (p *pools) pick(s Sending) http.RoundTripper {
+	switch {
+	case s.Foreign:
+		return p.foreign
+	case s.Bulk && !p.plain.Load():
+		return p.bulk
+	}
+	return p.api
+}
+
+// dialers tell proxies from destinations.
+type dialers struct {
+	proxies *sync.Map
+	pieces  *pieces
+	proxy   *net.Dialer
+}
+
+type dialFunc func(ctx context.Context, network, address string) (net.Conn, error)
+
+// to returns how destinations are dialled.
+func (d dialers) to(destination *net.Dialer) dialFunc {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		if _, ok := d.proxies.Load(address); ok {
+			return d.proxy.DialContext(ctx, network, address)
+		}
+		c, err := destination.DialContext(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		return &conn{Conn: c, pieces: d.pieces}, nil
+	}
+}
+
+func (h *Host) newTransport(dial dialFunc, proxies *sync.Map, h2 bool) *http.Transport {
+	t := &http.Transport{
+		Proxy:               h.proxy(proxies),
+		DialContext:         dial,
+		TLSHandshakeTimeout: tlsTimeout,
+		TLSClientConfig: &tls.Config{
+			MinVersion: tls.VersionTLS12,
+			RootCAs:    h.o.Roots,
+			// Only where the user wrote insecure: true for this very registry.
+			InsecureSkipVerify: h.o.Insecure, // #nosec G402
+		},
+		// Bytes are wanted as they are: their digest is known.
+		DisableCompression:     true,
+		MaxIdleConns:           64,
+		MaxIdleConnsPerHost:    max(16, 2*h.o.Concurrency),
+		IdleConnTimeout:        idleConnTimeout,
+		MaxResponseHeaderBytes: maxHeaderBytes,
+		WriteBufferSize:        buffers,
+		ReadBufferSize:         buffers,
+		ForceAttemptHTTP2:      h2,
+	}
+	if h2 {
+		// A connection that died quietly is found out by pings; a stalled request
+		// alone would leave it in the pool.
+		t.HTTP2 = &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingAfter}
+	} else {
+		t.TLSNextProto = map[string]func(string, *tls.Conn) http.RoundTripper{}
+	}
+	return t
+}
+
+// proxy picks proxies as Options say and remembers their addresses, so that dialling
+// tells them from destinations.
+func (h *Host) proxy(known *sync.Map) func(*http.Request) (*url.URL, error) {
+	return func(req *http.Request) (*url.URL, error) {
+		u, err := h.o.Proxy(req)
+		if err != nil || u == nil {
+			return u, err
+		}
+		port := u.Port()
+		if port == "" {
+			port = map[string]string{"http": "80", "https": "443", "socks5": "1080", "socks5h": "1080"}[u.Scheme]
+		}
+		known.Store(net.JoinHostPort(u.Hostname(), port), true)
+		return u, nil
+	}
+}

@@ -1,0 +1,159 @@
+package transport
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/http/httptrace"
+	"sync"
+	"sync/atomic"
+)
+
+// Sending says how one request is sent.
+type Sending struct {
+	Foreign bool // to another host than the registry, or where another host sent us
+	Bulk    bool // a blob: a connection of its own, no bound on the whole time
+	Count   bool // the answer's body is a blob or manifest
+	Body    Body // nil for none
+	Commit  bool // the registry may have to work before it answers
+}
+
+// Body is a request's body that can be sent again.
+type Body interface {
+	// Open starts a pass over the body; one that is under way ends first. The pass
+	// tells stall when bytes move, and sent how many.
+	Open(ctx context.Context, stall *StallTimer, sent func(n int64)) (io.ReadCloser, error)
+	// Size is the number of bytes.
+	Size() int64
+	// Failed ends the pass and returns the source's error if it was the source that
+	// broke, else nil.
+	Failed() error
+}
+
+// Send makes one attempt at one request: no retries, redirects or credentials. It
+// counts, watches for stalls, and keeps connections to other hosts within the address
+// rules. The response's body must be closed.
+func (h *Host) Send(req *http.Request, s Sending) (*http.Response, error) {
+	h.requests.Add(1)
+	parent := req.Context()
+	ctx, stall := newStallTimer(parent, h.o.Stall, h.o.Answer, s.Bulk)
+	if s.Foreign {
+		ctx = context.WithValue(ctx, foreignKey{}, true)
+	}
+	if s.Bulk && s.Body != nil {
+		ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(got httptrace.GotConnInfo) { watched(got.Conn, stall) }})
+	}
+	req = req.WithContext(ctx)
+	req.Header.Set("User-Agent", h.o.UserAgent)
+	if s.Body != nil {
+		if err := h.open(req, s, stall); err != nil {
+			stall.end()
+			return nil, err
+		}
+	}
+	if s.Commit && (s.Body == nil || s.Body.Size() == 0) {
+		stall.AwaitAnswer()
+	}
+	resp, err := h.pools.pick(s).RoundTrip(req)
+	if err != nil {
+		err = stall.reason(parent, err)
+		stall.end() // and with it whatever waits for the source
+		if s.Body != nil {
+			if broken := s.Body.Failed(); broken != nil {
+				return nil, broken
+			}
+		}
+		return nil, err
+	}
+	stall.Pause() // until somebody reads
+	resp.Body = h.receive(resp, s, stall, parent)
+	resp.Request = req
+	return resp, nil
+}
+
+// open starts a pass over the body of a request.
+func (h *Host) open(req *http.Request, s Sending, stall *StallTimer) error {
+	body, err := s.Body.Open(req.Context(), stall, func(n int64) {
+		h.sent.Add(n)
+		if s.Bulk && !s.Foreign {
+			h.pace.alive()
+		}
+	})
+	if err != nil {
+		return err
+	}
+	req.Body = body
+	req.ContentLength = s.Body.Size()
+	return nil
+}
+
+// receive notes what an answer's headers say and returns its body, watched.
+func (h *Host) receive(resp *http.Response, s Sending, stall *StallTimer, parent context.Context) io.ReadCloser {
+	if !s.Foreign {
+		h.noteAnswer()
+		if !s.Bulk && resp.ProtoMajor == 1 {
+			h.pools.plain.Store(true)
+		}
+		h.learnLimit(resp.Header)
+	}
+	body := &incoming{ReadCloser: resp.Body, stall: stall, reason: func(err error) error { return stall.reason(parent, err) }}
+	if !s.Foreign && !TransientStatus(resp.StatusCode) {
+		h.pace.alive()
+		body.alive = h.pace.alive
+	}
+	if s.Count {
+		body.counter = &h.received
+	}
+	return body
+}
+
+// foreignKey marks the request of an answer that is not the registry's own.
+type foreignKey struct{}
+
+// FromElsewhere reports whether an answer came from another host, or from the registry
+// because another host sent us there: what it names is not the registry's word, and
+// gets no credentials.
+func FromElsewhere(resp *http.Response) bool {
+	return resp.Request != nil && resp.Request.Context().Value(foreignKey{}) != nil
+}
+
+// incoming is a response's body: watched, counted, and with the reason of a break
+// as its error.
+type incoming struct {
+	io.ReadCloser
+	stall   *StallTimer
+	reason  func(error) error
+	counter *atomic.Int64
+	alive   func() // nil for an answer that is no sign of life
+	closed  sync.Once
+}
+
+func (b *incoming) Read(p []byte) (int, error) {
+	// A reader that takes its time, such as a cache that is full, is not the registry's
+	// stall.
+	b.stall.Resume()
+	defer b.stall.Pause()
+	n, err := b.ReadCloser.Read(p)
+	if n > 0 {
+		b.stall.Touch()
+		if b.alive != nil {
+			b.alive()
+		}
+		if b.counter != nil {
+			b.counter.Add(int64(n))
+		}
+	}
+	if err != nil && err != io.EOF {
+		err = b.reason(err)
+	}
+	return n, err
+}
+
+func (b *incoming) Close() error {
+	var err error
+	b.closed.Do(func() {
+		err = b.ReadCloser.Close()
+		b.stall.end()
+	})
+	return err
+}

@@ -1,0 +1,113 @@
+package transport
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+)
+
+// ErrStalled says that a connection rested for too long.
+var ErrStalled = errors.New("no byte moved for too long")
+
+// StallTimer breaks a request that rests: no byte in either direction for the time of a
+// stall, no answer for longer once the registry has everything, and, for requests
+// that are not blobs, an end to all patience (a manifest must not drip for hours).
+type StallTimer struct {
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	stall  time.Duration
+	answer time.Duration
+	whole  *time.Timer
+
+	mu      sync.Mutex
+	timer   *time.Timer
+	allowed time.Duration
+	paused  bool
+}
+
+func newStallTimer(parent context.Context, stall, answer time.Duration, unbounded bool) (context.Context, *StallTimer) {
+	ctx, cancel := context.WithCancelCause(parent)
+	t := &StallTimer{ctx: ctx, cancel: cancel, stall: stall, answer: answer, allowed: stall}
+	t.timer = time.AfterFunc(stall, func() { cancel(ErrStalled) })
+	if !unbounded {
+		t.whole = time.AfterFunc(stall+answer, func() { cancel(ErrStalled) })
+	}
+	return ctx, t
+}
+
+// Touch says that a byte moved.
+func (t *StallTimer) Touch() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.allowed = t.stall
+	if !t.paused {
+		t.timer.Reset(t.allowed)
+	}
+}
+
+// moved says that a byte that was handed over before has gone out: what is waited for
+// stays the same.
+func (t *StallTimer) moved() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.paused {
+		t.timer.Reset(t.allowed)
+	}
+}
+
+// AwaitAnswer says that the registry has the whole request.
+func (t *StallTimer) AwaitAnswer() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.allowed = t.answer
+	if !t.paused {
+		t.timer.Reset(t.allowed)
+	}
+}
+
+// Pause stops the time while we ourselves wait for the source, or do not read.
+func (t *StallTimer) Pause() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.paused = true
+	t.timer.Stop()
+}
+
+func (t *StallTimer) Resume() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.ctx.Err() != nil {
+		return // it has ended
+	}
+	t.paused = false
+	t.timer.Reset(t.allowed)
+}
+
+// Ended reports whether the request is over.
+func (t *StallTimer) Ended() bool { return t.ctx.Err() != nil }
+
+// end frees the timer; the request's context is over. Whoever still holds the timer, such
+// as a connection that is kept for later requests, does not start its time again.
+func (t *StallTimer) end() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.cancel(nil) // before the mutex is free: see resume
+	t.paused = true
+	t.timer.Stop()
+	if t.whole != nil {
+		t.whole.Stop()
+	}
+}
+
+// reason returns why a request broke: our caller's reason if it was the caller,
+// ErrStalled if it was the timer, else err as a break.
+func (t *StallTimer) reason(parent context.Context, err error) error {
+	if parent.Err() != nil {
+		return context.Cause(parent)
+	}
+	if context.Cause(t.ctx) == ErrStalled {
+		return ErrStalled
+	}
+	return &BrokenError{err}
+}
