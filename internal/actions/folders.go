@@ -1,0 +1,61 @@
+package actions
+
+import (
+	"path/filepath"
+	"strings"
+)
+
+// The folders of the host that a container action sees, as it sees them.
+const (
+	containerWorkspace = "/github/workspace"
+	containerTemp      = "/github/runner_temp"
+)
+
+// hostedWork is where GitHub's own machines keep workspaces.
+const hostedWork = "/home/runner/work"
+
+// Folders returns whether this process is a container action, and then which folders of
+// the host are which of ours: the runner mounts the workspace and its temporary folder
+// elsewhere. Both are without a trailing slash. exists reports whether a path is there.
+func Folders(environ []string, exists func(path string) bool) (container bool, folders map[string]string) {
+	vars := Variables(environ)
+	if vars["GITHUB_ACTIONS"] != "true" || !exists(containerWorkspace) {
+		return false, nil
+	}
+	// A job container's view of the two folders (actions/runner, ContainerInfo).
+	folders = map[string]string{"/__w/_temp": containerTemp}
+	if name := repositoryName(vars["GITHUB_REPOSITORY"]); name != "" {
+		folders["/__w/"+name+"/"+name] = containerWorkspace
+		folders[filepath.Join(hostedWork, name, name)] = containerWorkspace
+	}
+	folders[filepath.Join(hostedWork, "_temp")] = containerTemp
+	// RUNNER_WORKSPACE is the parent of the workspace, in the host's view; the runner
+	// names the workspace like it, and puts its temporary folder beside it.
+	if parent := clean(vars["RUNNER_WORKSPACE"]); parent != "" {
+		name := filepath.Base(parent)
+		folders[filepath.Join(parent, name)] = containerWorkspace
+		folders["/__w/"+name+"/"+name] = containerWorkspace
+		folders[filepath.Join(filepath.Dir(parent), "_temp")] = containerTemp
+	}
+	for name, ours := range map[string]string{"GITHUB_WORKSPACE": containerWorkspace, "RUNNER_TEMP": containerTemp} {
+		if host := clean(vars[name]); host != "" && host != ours {
+			folders[host] = ours
+		}
+	}
+	return true, folders
+}
+
+func clean(path string) string {
+	if !filepath.IsAbs(path) {
+		return ""
+	}
+	return filepath.Clean(path)
+}
+
+func repositoryName(ownerAndName string) string {
+	_, name, ok := strings.Cut(ownerAndName, "/")
+	if !ok || strings.Contains(name, "/") {
+		return ""
+	}
+	return name
+}
