@@ -11,40 +11,43 @@ import (
 	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
-// bought is a credential that a provider gave out.
-type bought struct {
+// issued is a credential that a provider gave out.
+type issued struct {
 	config  authn.AuthConfig
-	bought  time.Time
+	at      time.Time
 	expires time.Time // zero: it does not expire
 }
 
-// fresh reports whether b can still be used at now. A tenth of its life, five minutes
-// at most, is left unused: a request that is sent with it must arrive while it holds.
-func (b bought) fresh(now time.Time) bool {
-	if b.expires.IsZero() {
+// fresh reports whether the credential can still be used at now. A tenth of its life, five
+// minutes at most, is left unused: a request that is sent with it must arrive while it holds.
+func (c issued) fresh(now time.Time) bool {
+	if c.expires.IsZero() {
 		return true
 	}
-	margin := min(b.expires.Sub(b.bought)/10, 5*time.Minute)
-	return now.Before(b.expires.Add(-margin))
+	margin := min(c.expires.Sub(c.at)/10, 5*time.Minute)
+	return now.Before(c.expires.Add(-margin))
 }
 
-// account buys a credential when it is first needed, once for all who ask at the
-// same time, and again when it runs out. A refusal is remembered: a provider that
-// said no is not asked again for every repository.
+// issueFunc gets a credential from a provider.
+type issueFunc func(context.Context) (issued, error)
+
+// account gets a credential when it is first needed, once for all who ask at the same
+// time, and again when it runs out. A refusal is remembered: a provider that said no is not
+// asked again for every repository.
 type account struct {
 	clock Clock
-	buy   func(context.Context) (bought, error)
+	issue issueFunc
 
 	mu      sync.Mutex
-	have    *bought
+	current *issued
 	refused error
-	flight  *flight
+	pending *sharedCall
 }
 
-// flight is one purchase that is under way.
-type flight struct {
+// sharedCall is one call of issue that is under way.
+type sharedCall struct {
 	done chan struct{} // closed when the fields below are set
-	got  bought
+	got  issued
 	err  error
 }
 
@@ -58,66 +61,69 @@ func (a *account) Authorization() (*authn.AuthConfig, error) {
 	return a.AuthorizationContext(context.Background())
 }
 
-// AuthorizationContext returns the credential, buying it if need be. Its errors are
-// problems: OIDCMissing, OIDCRefused, WrongCredentials, MissingCredentials,
-// Unreachable, RegistryGaveUp.
+// AuthorizationContext returns the credential, and gets it first if need be. Its errors are
+// problems: OIDCMissing, OIDCRefused, WrongCredentials, MissingCredentials, InvalidAuth,
+// Unreachable, RateLimited, RegistryGaveUp, and those of certificates. An OIDCRefused of
+// which the provider's trust is the reason holds a [*TrustRefused].
 func (a *account) AuthorizationContext(ctx context.Context) (*authn.AuthConfig, error) {
 	for {
-		a.mu.Lock()
-		if a.refused != nil {
-			defer a.mu.Unlock()
-			return nil, a.refused
+		config, call, mine, err := a.join()
+		if config != nil || err != nil {
+			return config, err
 		}
-		if a.have != nil && a.have.fresh(a.clock.Now()) {
-			defer a.mu.Unlock()
-			config := a.have.config
-			return &config, nil
-		}
-		f, mine := a.flight, false
-		if f == nil {
-			f, mine = &flight{done: make(chan struct{})}, true
-			a.flight = f
-		}
-		a.mu.Unlock()
-
 		if mine {
-			a.run(ctx, f)
+			a.run(ctx, call)
 		} else {
 			select {
-			case <-f.done:
+			case <-call.done:
 			case <-ctx.Done():
 				return nil, ctx.Err()
 			}
 		}
-		if f.err == nil {
-			config := f.got.config
+		if call.err == nil {
+			config := call.got.config
 			return &config, nil
 		}
-		if ctx.Err() != nil {
-			return nil, f.err
+		if mine || ctx.Err() != nil || !abandoned(call.err) {
+			return nil, call.err
 		}
-		if mine || !abandoned(f.err) {
-			return nil, f.err
-		}
-		// The one who was buying was cancelled, we were not: try it ourselves.
+		// The one who was asking was cancelled, this caller was not: it asks itself.
 	}
 }
 
-// run buys in the caller's goroutine and tells everybody who waits.
-func (a *account) run(ctx context.Context, f *flight) {
-	f.err = errors.New("the exchange did not end") // kept only if buy panics
+// join returns what is known already, a credential or a refusal, else the call that will
+// tell; mine says that the caller has to run it.
+func (a *account) join() (config *authn.AuthConfig, call *sharedCall, mine bool, err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	switch {
+	case a.refused != nil:
+		return nil, nil, false, a.refused
+	case a.current != nil && a.current.fresh(a.clock.Now()):
+		config := a.current.config
+		return &config, nil, false, nil
+	case a.pending != nil:
+		return nil, a.pending, false, nil
+	}
+	a.pending = &sharedCall{done: make(chan struct{})}
+	return nil, a.pending, true, nil
+}
+
+// run asks the provider in the caller's goroutine and tells everybody who waits.
+func (a *account) run(ctx context.Context, call *sharedCall) {
+	call.err = errors.New("the token exchange did not end") // kept only if issue panics
 	defer func() {
 		a.mu.Lock()
 		defer a.mu.Unlock()
-		if f.err == nil {
-			a.have = &f.got
-		} else if final(f.err) {
-			a.refused = f.err
+		if call.err == nil {
+			a.current = &call.got
+		} else if final(call.err) {
+			a.refused = call.err
 		}
-		a.flight = nil
-		close(f.done)
+		a.pending = nil
+		close(call.done)
 	}()
-	f.got, f.err = a.buy(ctx)
+	call.got, call.err = a.issue(ctx)
 }
 
 func abandoned(err error) bool {
@@ -126,7 +132,9 @@ func abandoned(err error) bool {
 
 // final reports whether asking again in this run could not help.
 func final(err error) bool {
-	for _, code := range []usererror.Code{usererror.OIDCMissing, usererror.OIDCRefused, usererror.WrongCredentials, usererror.MissingCredentials, usererror.InvalidAuth} {
+	for _, code := range []usererror.Code{
+		usererror.OIDCMissing, usererror.OIDCRefused, usererror.WrongCredentials, usererror.MissingCredentials, usererror.InvalidAuth,
+	} {
 		if usererror.Is(err, code) {
 			return true
 		}

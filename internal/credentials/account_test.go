@@ -12,14 +12,14 @@ import (
 	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
-func TestAccountBuysOnceForAll(t *testing.T) {
+func TestAccountAsksOnceForAll(t *testing.T) {
 	clock := newClock()
 	release := make(chan struct{})
-	purchases := 0
-	a := &account{clock: clock, buy: func(context.Context) (bought, error) {
-		purchases++
+	calls := 0
+	a := &account{clock: clock, issue: func(context.Context) (issued, error) {
+		calls++
 		<-release
-		return bought{config: authn.AuthConfig{Password: "p"}, bought: clock.Now(), expires: clock.Now().Add(time.Hour)}, nil
+		return issued{config: authn.AuthConfig{Password: "p"}, at: clock.Now(), expires: clock.Now().Add(time.Hour)}, nil
 	}}
 	var wg sync.WaitGroup
 	for range 16 {
@@ -31,26 +31,26 @@ func TestAccountBuysOnceForAll(t *testing.T) {
 	}
 	close(release)
 	wg.Wait()
-	if purchases != 1 {
-		t.Errorf("bought %d times", purchases)
+	if calls != 1 {
+		t.Errorf("asked %d times", calls)
 	}
 }
 
 func TestAccountRenewsBeforeTheEnd(t *testing.T) {
 	for _, life := range []time.Duration{5 * time.Minute, time.Hour, 12 * time.Hour} {
 		clock := newClock()
-		purchases := 0
-		a := &account{clock: clock, buy: func(context.Context) (bought, error) {
-			purchases++
-			return bought{bought: clock.Now(), expires: clock.Now().Add(life)}, nil
+		calls := 0
+		a := &account{clock: clock, issue: func(context.Context) (issued, error) {
+			calls++
+			return issued{at: clock.Now(), expires: clock.Now().Add(life)}, nil
 		}}
 		ask := func(want int) {
 			t.Helper()
 			if _, err := a.Authorization(); err != nil {
 				t.Fatal(err)
 			}
-			if purchases != want {
-				t.Errorf("life %s: bought %d times, want %d", life, purchases, want)
+			if calls != want {
+				t.Errorf("life %s: asked %d times, want %d", life, calls, want)
 			}
 		}
 		ask(1)
@@ -72,33 +72,33 @@ func TestAccountRemembersARefusal(t *testing.T) {
 		{errors.New("anything"), 2},
 	}
 	for _, tt := range tests {
-		purchases := 0
-		a := &account{clock: newClock(), buy: func(context.Context) (bought, error) {
-			purchases++
-			return bought{}, tt.err
+		calls := 0
+		a := &account{clock: newClock(), issue: func(context.Context) (issued, error) {
+			calls++
+			return issued{}, tt.err
 		}}
 		for range 2 {
 			if _, err := a.AuthorizationContext(t.Context()); !errors.Is(err, tt.err) {
 				t.Errorf("got %v", err)
 			}
 		}
-		if purchases != tt.want {
-			t.Errorf("%v: asked %d times, want %d", tt.err, purchases, tt.want)
+		if calls != tt.want {
+			t.Errorf("%v: asked %d times, want %d", tt.err, calls, tt.want)
 		}
 	}
 }
 
-func TestAccountOutlivesTheBuyersCancellation(t *testing.T) {
-	started, purchases := make(chan struct{}), 0
+func TestAccountOutlivesTheFirstCallersCancellation(t *testing.T) {
+	started, calls := make(chan struct{}), 0
 	a := &account{clock: newClock()}
-	a.buy = func(ctx context.Context) (bought, error) {
-		purchases++
-		if purchases == 1 {
+	a.issue = func(ctx context.Context) (issued, error) {
+		calls++
+		if calls == 1 {
 			close(started)
 			<-ctx.Done()
-			return bought{}, ctx.Err()
+			return issued{}, ctx.Err()
 		}
-		return bought{config: authn.AuthConfig{Password: "p"}}, nil
+		return issued{config: authn.AuthConfig{Password: "p"}}, nil
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
@@ -116,8 +116,8 @@ func TestAccountOutlivesTheBuyersCancellation(t *testing.T) {
 	// One who waits and is cancelled goes away at once.
 	gone, leave := context.WithCancel(t.Context())
 	leave()
-	if _, err := a.AuthorizationContext(gone); err == nil && purchases == 1 {
-		t.Error("somebody without a context got a credential that nobody bought")
+	if _, err := a.AuthorizationContext(gone); err == nil && calls == 1 {
+		t.Error("somebody without a context got a credential that nobody issued")
 	}
 	cancel()
 	wg.Wait()

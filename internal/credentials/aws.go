@@ -115,7 +115,7 @@ func (r *Resolver) accessKey(item *Item) awsKeys {
 }
 
 // assumedRole returns the keys of a role, assumed with the job's OIDC token.
-func (r *Resolver) assumedRole(registry string, h ecrHost, role string) awsKeys {
+func (r *Resolver) assumedRole(registry string, h ecrHost, role, session string) awsKeys {
 	audience := "sts.amazonaws.com"
 	if h.china() {
 		audience = "sts.amazonaws.com.cn" // what AWS documents for the partition aws-cn
@@ -132,16 +132,15 @@ func (r *Resolver) assumedRole(registry string, h ecrHost, role string) awsKeys 
 		})
 		out, err := client.AssumeRoleWithWebIdentity(ctx, &sts.AssumeRoleWithWebIdentityInput{
 			RoleArn:          aws.String(role),
-			RoleSessionName:  aws.String(cmp.Or(sessionName(r.o.Getenv("GITHUB_RUN_ID")), "multi-registry-push")),
-			WebIdentityToken: aws.String(id.Reveal()),
+			RoleSessionName:  aws.String(cmp.Or(session, r.job.awsSession())),
+			WebIdentityToken: aws.String(id.text.Reveal()),
 		})
 		what := "assuming the role " + role + " with the job's OIDC token for " + registry
 		if err == nil && (out.Credentials == nil || aws.ToString(out.Credentials.SecretAccessKey) == "") {
 			err = errors.New("the answer holds no credentials")
 		}
 		if err != nil {
-			return aws.Credentials{}, r.awsProblem(usererror.OIDCRefused, registry, what,
-				"Compare the role's trust policy (provider, `sub`, `aud` "+audience+") with this workflow, and allow sts:AssumeRoleWithWebIdentity in it.", err)
+			return aws.Credentials{}, r.awsProblem(usererror.OIDCRefused, registry, what, "", r.distrust(awsTrust(), id.claims, err))
 		}
 		got := aws.Credentials{
 			AccessKeyID:     aws.ToString(out.Credentials.AccessKeyId),
@@ -156,15 +155,6 @@ func (r *Resolver) assumedRole(registry string, h ecrHost, role string) awsKeys 
 		return got, nil
 	}))
 	return cache.Retrieve
-}
-
-// sessionName makes a role session's name, which shows in CloudTrail, of a run's
-// number.
-func sessionName(run string) string {
-	if run == "" || strings.Trim(run, "0123456789") != "" || len(run) > 32 {
-		return ""
-	}
-	return "multi-registry-push-" + run
 }
 
 // defaultChain returns the keys that the SDK finds: environment, web identity,
@@ -250,6 +240,10 @@ func (r *Resolver) awsProblem(code usererror.Code, registry, what, remedy string
 	var own *usererror.Problem
 	if errors.As(err, &own) {
 		return own
+	}
+	var trust *TrustRefused
+	if errors.As(err, &trust) {
+		return r.refused(code, registry, what, remedy, trust)
 	}
 	var u *unanswered
 	if errors.As(err, &u) {

@@ -12,8 +12,12 @@ type Credential struct {
 	// `token from registry-auth (user "acme")`, `github-token`, `AWS default chain`.
 	// It never holds the secret, and is empty where there is none.
 	Origin string
+	// Account says whose the credential is and where it stands, for the errors of a login:
+	// `user "acme" of registry-auth, line 3`. It never holds the secret, and is empty where
+	// there is none.
+	Account string
 	// Skip, if not empty, says why there is no usable credential:
-	// "username in registry-auth is empty".
+	// "username in registry-auth is empty (item in line 3)".
 	Skip string
 	// Anonymous says that no login is wanted: the item has anonymous: true.
 	Anonymous bool
@@ -27,16 +31,22 @@ type Credential struct {
 	// [authn.Anonymous]. It exchanges on first use, renews before expiry and is safe
 	// for concurrent use; it implements [authn.ContextAuthenticator].
 	Auth authn.Authenticator
-	// Warnings are what a person should know about how the choice was made, such
+	// Subject returns the subject of the job's OIDC token that was last sent for this
+	// registry, "" if none was yet. It is nil where the login needs no such token.
+	Subject func() string
+	// Warnings are what a person should know about how the credential was found, such
 	// as a credential helper that could not be started.
 	Warnings []string
 	// Key identifies the account. Repositories with the same Key share one Auth.
 	Key string
 	// NeedsCreate says that the registry does not create repositories on push.
 	NeedsCreate bool
-	// CreateRepository creates the repository at path on the registry; created is
+	// CreateRepository creates the repository at path on the registry, with the tag
+	// mutability that its item says, else with immutable tags or mutable ones; created is
 	// false if it was there already. It is nil where NeedsCreate is false.
 	CreateRepository func(ctx context.Context, path string, immutable bool) (created bool, err error)
+
+	create createFunc // what CreateRepository calls
 }
 
 // Warning is something about the credentials at hand that a person should know,

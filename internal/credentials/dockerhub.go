@@ -3,7 +3,6 @@ package credentials
 import (
 	"context"
 	"errors"
-	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
@@ -11,89 +10,66 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/authn"
 
-	"github.com/multi-registry-push/multi-registry-push/internal/imageref"
-	"github.com/multi-registry-push/multi-registry-push/internal/redact"
 	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
-// What Docker Hub's exchange takes; the life may be 300 s to 3600 s.
+// What Docker Hub's exchange takes, and the variables of docker/login-action.
+// https://docs.docker.com/enterprise/security/oidc-connections/
 const (
 	dockerHubAudience = "https://identity.docker.com"
-	dockerHubTokenURL = "https://identity.docker.com/oauth/token" // #nosec G101 -- where tokens are bought
+	dockerHubTokenURL = "https://identity.docker.com/oauth/token" // #nosec G101 -- an address
 	dockerHubLife     = time.Hour
+	dockerHubShortest = 5 * time.Minute
+	dockerHubLongest  = time.Hour
 
 	dockerHubConnection = "DOCKERHUB_OIDC_CONNECTIONID"
+	dockerHubExpiry     = "DOCKERHUB_OIDC_EXPIREIN"
 )
 
-// buyDockerHub exchanges the job's OIDC token for an access token, which is the
+// exchangeDockerHub exchanges the job's OIDC token for an access token, which is the
 // password of the organization.
-func (r *Resolver) buyDockerHub(organization, connection string) func(context.Context) (bought, error) {
-	return func(ctx context.Context) (bought, error) {
-		what := "exchanging the job's OIDC token for one of Docker Hub (connection " + strconv.Quote(connection) + ")"
-		id, err := r.jobToken(ctx, imageref.DockerHub, dockerHubAudience)
+func (r *Resolver) exchangeDockerHub(registry, organization, connection string) issueFunc {
+	return func(ctx context.Context) (issued, error) {
+		what := "exchanging the job's OIDC token for one of Docker Hub for " + registry + " (connection " + strconv.Quote(connection) + ")"
+		life, err := r.dockerHubLife()
 		if err != nil {
-			return bought{}, err
+			return issued{}, usererror.New(usererror.InvalidAuth, registry, what,
+				"Set "+dockerHubExpiry+" to the seconds that a token of Docker Hub shall hold, 300 to 3600, or leave it out for 3600.", err)
+		}
+		id, err := r.jobToken(ctx, registry, dockerHubAudience)
+		if err != nil {
+			return issued{}, err
 		}
 		form := url.Values{
-			"grant_type":         {"urn:ietf:params:oauth:grant-type:token-exchange"},
-			"subject_token_type": {"urn:ietf:params:oauth:token-type:id_token"},
-			"subject_token":      {id.Reveal()},
+			"grant_type":         {tokenExchangeGrant},
+			"subject_token_type": {idTokenType},
+			"subject_token":      {id.text.Reveal()},
 			"connection_id":      {connection},
-			"expires_in":         {strconv.Itoa(int(dockerHubLife / time.Second))},
+			"expires_in":         {strconv.Itoa(int(life / time.Second))},
 		}
-		got, err := r.postForm(ctx, dockerHubTokenURL, form, "access_token", dockerHubLife)
+		got, err := r.postForm(ctx, dockerHubTokenURL, form, "access_token", life)
 		if err != nil {
-			return bought{}, r.refused(usererror.OIDCRefused, imageref.DockerHub, what,
-				"Compare the ruleset of the OIDC connection in the organization's Docker Hub settings with this workflow's repository and branch, and its id with `dockerhub-connection`.", err)
+			return issued{}, r.refused(usererror.OIDCRefused, registry, what, "", r.distrust(dockerHubTrust(), id.claims, err))
 		}
 		r.o.Redactor.Learn(organization, got.token)
-		return bought{
+		return issued{
 			config:  authn.AuthConfig{Username: organization, Password: got.token.Reveal()},
-			bought:  got.at,
+			at:      got.at,
 			expires: got.expires,
 		}, nil
 	}
 }
 
-// token is what a token endpoint gives out.
-type token struct {
-	token   redact.Text
-	at      time.Time
-	expires time.Time
-}
-
-// postForm sends a form to a token endpoint and reads the token from the answer's
-// field. life is how long it holds if the answer does not say; 0 means it is not known.
-// The redactor knows the token when it is returned.
-func (r *Resolver) postForm(ctx context.Context, address string, form url.Values, field string, life time.Duration) (token, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, address, strings.NewReader(form.Encode()))
-	if err != nil {
-		return token{}, err
+// dockerHubLife returns how long a token is asked to hold.
+func (r *Resolver) dockerHubLife() (time.Duration, error) {
+	text := strings.TrimSpace(r.o.Getenv(dockerHubExpiry))
+	if text == "" {
+		return dockerHubLife, nil
 	}
-	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	req.Header.Set("Accept", "application/json")
-	at := r.o.Clock.Now()
-	var answer map[string]any
-	if err := r.exchangeJSON(req, &answer); err != nil {
-		return token{}, err
+	seconds, err := strconv.Atoi(text)
+	life := time.Duration(seconds) * time.Second
+	if err != nil || life < dockerHubShortest || life > dockerHubLongest {
+		return 0, errors.New(dockerHubExpiry + " is not a number from 300 to 3600")
 	}
-	value, _ := answer[field].(string)
-	if value == "" {
-		return token{}, errors.New("the answer of " + req.URL.Host + " holds no " + field)
-	}
-	t := token{token: redact.New(value), at: at}
-	r.o.Redactor.Learn("", t.token)
-	// Microsoft has written the seconds as text.
-	switch seconds := answer["expires_in"].(type) {
-	case float64:
-		life = time.Duration(seconds) * time.Second
-	case string:
-		if n, err := strconv.Atoi(seconds); err == nil {
-			life = time.Duration(n) * time.Second
-		}
-	}
-	if life > 0 {
-		t.expires = at.Add(life)
-	}
-	return t, nil
+	return life, nil
 }

@@ -59,8 +59,8 @@ func (e *ecrRegistry) service() string {
 	return "ecr"
 }
 
-// buy gets the registry's password, which holds for twelve hours.
-func (e *ecrRegistry) buy(ctx context.Context) (bought, error) {
+// issue gets the registry's password, which holds for twelve hours.
+func (e *ecrRegistry) issue(ctx context.Context) (issued, error) {
 	at := e.r.o.Clock.Now()
 	what := "getting a login for " + e.name + " from AWS"
 	var encoded string
@@ -74,7 +74,7 @@ func (e *ecrRegistry) buy(ctx context.Context) (bought, error) {
 	} else {
 		var client *ecr.Client
 		if client, err = e.private(); err != nil {
-			return bought{}, err
+			return issued{}, err
 		}
 		var out *ecr.GetAuthorizationTokenOutput
 		if out, err = client.GetAuthorizationToken(ctx, &ecr.GetAuthorizationTokenInput{}); err == nil && len(out.AuthorizationData) > 0 {
@@ -83,7 +83,7 @@ func (e *ecrRegistry) buy(ctx context.Context) (bought, error) {
 	}
 	if err != nil {
 		if ctx.Err() != nil {
-			return bought{}, ctx.Err()
+			return issued{}, ctx.Err()
 		}
 		remedy := "Check the access key, and whether it is active."
 		if denied(err) {
@@ -92,63 +92,56 @@ func (e *ecrRegistry) buy(ctx context.Context) (bought, error) {
 				remedy = "Allow ecr-public:GetAuthorizationToken and sts:GetServiceBearerToken to the user or role."
 			}
 		}
-		return bought{}, e.r.awsProblem(usererror.WrongCredentials, e.name, what, remedy, err)
+		return issued{}, e.r.awsProblem(usererror.WrongCredentials, e.name, what, remedy, err)
 	}
 	pair, err := base64.StdEncoding.DecodeString(encoded)
 	user, password, ok := strings.Cut(string(pair), ":")
 	if err != nil || !ok || password == "" {
-		return bought{}, usererror.New(usererror.WrongCredentials, e.name, what, "", errors.New("the answer holds no token"))
+		return issued{}, usererror.New(usererror.WrongCredentials, e.name, what, "", errors.New("the answer holds no token"))
 	}
 	e.r.o.Redactor.Learn(user, redact.New(password))
 	e.r.o.Redactor.Learn("", redact.New(encoded))
-	b := bought{config: authn.AuthConfig{Username: user, Password: password}, bought: at, expires: at.Add(12 * time.Hour)}
+	got := issued{config: authn.AuthConfig{Username: user, Password: password}, at: at, expires: at.Add(12 * time.Hour)}
 	if expires != nil {
-		b.expires = *expires
+		got.expires = *expires
 	}
-	return b, nil
+	return got, nil
 }
 
-// create creates the repository at path: scanned on push, its tags mutable unless
-// immutable is set. One that another job has just created is as good.
-func (e *ecrRegistry) create(ctx context.Context, path string, immutable bool) (bool, error) {
-	var err error
+// createFunc creates a repository of ECR with these tags; created is false if it was there.
+type createFunc func(ctx context.Context, path string, tags tagMutability) (created bool, err error)
+
+// tagMutability is which tags of a repository can be moved, as ECR spells it.
+type tagMutability struct {
+	setting    ecrtypes.ImageTagMutability
+	exclusions []string // wildcard filters
+}
+
+// tagMutability returns that of repositories that are created for the item, which may be nil.
+// Without a word in it tags are immutable or mutable, as the caller says.
+func (i *Item) tagMutability(immutable bool) tagMutability {
+	switch {
+	case i != nil && i.ECRTagMutability != "":
+		return tagMutability{ecrtypes.ImageTagMutability(i.ECRTagMutability), i.ECRTagExclusions}
+	case immutable:
+		return tagMutability{setting: ecrtypes.ImageTagMutabilityImmutable}
+	}
+	return tagMutability{setting: ecrtypes.ImageTagMutabilityMutable}
+}
+
+// create creates the repository at path, scanned on push. One that another job has just
+// created is as good, and is not changed.
+func (e *ecrRegistry) create(ctx context.Context, path string, tags tagMutability) (bool, error) {
+	create := e.createPrivate
 	if e.host.public {
-		// path is ALIAS/NAME; the alias is the account's own.
-		_, name, ok := strings.Cut(path, "/")
-		if !ok {
-			return false, usererror.New(usererror.CannotCreate, e.name, "creating "+e.name+"/"+path, "Write the registry's alias before the repository: public.ecr.aws/ALIAS/NAME.", nil)
-		}
-		var out *ecrpublic.CreateRepositoryOutput
-		out, err = e.public().CreateRepository(ctx, &ecrpublic.CreateRepositoryInput{RepositoryName: aws.String(name)})
-		if err == nil && out.Repository != nil {
-			if uri := aws.ToString(out.Repository.RepositoryUri); uri != "" && !strings.HasSuffix(uri, "/"+path) {
-				return true, usererror.New(usererror.CannotCreate, e.name, "creating "+e.name+"/"+path,
-					"Use the alias of the account's own registry.", errors.New("the account's registry created "+e.r.clean(uri)+" instead"))
-			}
-		}
-	} else {
-		var client *ecr.Client
-		if client, err = e.private(); err != nil {
-			return false, err
-		}
-		input := &ecr.CreateRepositoryInput{
-			RepositoryName:             aws.String(path),
-			ImageScanningConfiguration: &ecrtypes.ImageScanningConfiguration{ScanOnPush: true},
-			ImageTagMutability:         ecrtypes.ImageTagMutabilityMutable,
-		}
-		if immutable {
-			input.ImageTagMutability = ecrtypes.ImageTagMutabilityImmutable
-		}
-		if e.host.account != "" {
-			input.RegistryId = aws.String(e.host.account)
-		}
-		_, err = client.CreateRepository(ctx, input)
+		create = e.createPublic
 	}
-	if err == nil {
-		return true, nil
-	}
-	if ctx.Err() != nil {
-		return false, ctx.Err()
+	created, err := create(ctx, path, tags)
+	if err == nil || ctx.Err() != nil {
+		if ctx.Err() != nil {
+			err = ctx.Err()
+		}
+		return created, err
 	}
 	var api smithy.APIError
 	if errors.As(err, &api) && api.ErrorCode() == "RepositoryAlreadyExistsException" {
@@ -158,7 +151,49 @@ func (e *ecrRegistry) create(ctx context.Context, path string, immutable bool) (
 	if denied(err) {
 		remedy = "Allow " + e.service() + ":CreateRepository to the user or role, or create the repository by hand."
 	}
-	return false, e.r.awsProblem(usererror.CannotCreate, e.name, "creating the repository "+e.name+"/"+path, remedy, err)
+	return created, e.r.awsProblem(usererror.CannotCreate, e.name, "creating the repository "+e.name+"/"+path, remedy, err)
+}
+
+func (e *ecrRegistry) createPrivate(ctx context.Context, path string, tags tagMutability) (bool, error) {
+	client, err := e.private()
+	if err != nil {
+		return false, err
+	}
+	input := &ecr.CreateRepositoryInput{
+		RepositoryName:             aws.String(path),
+		ImageScanningConfiguration: &ecrtypes.ImageScanningConfiguration{ScanOnPush: true},
+		ImageTagMutability:         tags.setting,
+	}
+	for _, filter := range tags.exclusions {
+		input.ImageTagMutabilityExclusionFilters = append(input.ImageTagMutabilityExclusionFilters, ecrtypes.ImageTagMutabilityExclusionFilter{
+			Filter: aws.String(filter), FilterType: ecrtypes.ImageTagMutabilityExclusionFilterTypeWildcard,
+		})
+	}
+	if e.host.account != "" {
+		input.RegistryId = aws.String(e.host.account)
+	}
+	_, err = client.CreateRepository(ctx, input)
+	return err == nil, err
+}
+
+// createPublic creates a repository of ECR Public, whose tags are always mutable. path is
+// ALIAS/NAME; the alias is the account's own.
+func (e *ecrRegistry) createPublic(ctx context.Context, path string, _ tagMutability) (bool, error) {
+	_, name, ok := strings.Cut(path, "/")
+	if !ok {
+		return false, usererror.New(usererror.CannotCreate, e.name, "creating "+e.name+"/"+path, "Write the registry's alias before the repository: public.ecr.aws/ALIAS/NAME.", nil)
+	}
+	out, err := e.public().CreateRepository(ctx, &ecrpublic.CreateRepositoryInput{RepositoryName: aws.String(name)})
+	if err != nil {
+		return false, err
+	}
+	if out.Repository != nil {
+		if uri := aws.ToString(out.Repository.RepositoryUri); uri != "" && !strings.HasSuffix(uri, "/"+path) {
+			return true, usererror.New(usererror.CannotCreate, e.name, "creating "+e.name+"/"+path,
+				"Use the alias of the account's own registry.", errors.New("the account's registry created "+e.r.clean(uri)+" instead"))
+		}
+	}
+	return true, nil
 }
 
 // denied reports whether IAM does not allow the action to the credentials.
@@ -167,10 +202,10 @@ func denied(err error) bool {
 	return errors.As(err, &api) && slices.Contains([]string{"AccessDeniedException", "AccessDenied", "UnauthorizedOperation"}, api.ErrorCode())
 }
 
-// loginOnly is the CreateRepository of an ECR registry for which there is a
-// Docker login, which is no AWS credential.
-func loginOnly(registry string) func(context.Context, string, bool) (bool, error) {
-	return func(_ context.Context, path string, _ bool) (bool, error) {
+// loginOnly is the createFunc of an ECR registry for which there is a Docker login, which
+// is no AWS credential.
+func loginOnly(registry string) createFunc {
+	return func(_ context.Context, path string, _ tagMutability) (bool, error) {
 		return false, usererror.New(usererror.CannotCreate, registry, "creating the repository "+registry+"/"+path,
 			"Give the registry AWS credentials (`username` and `password` with an access key, or `aws-role`), or create the repository by hand.",
 			errors.New("there is a Docker login for the registry, but no AWS credential"))

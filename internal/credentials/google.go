@@ -19,6 +19,7 @@ import (
 
 const (
 	googleResource = "//iam.googleapis.com/"
+	googleIAM      = "https://iamcredentials.googleapis.com"
 	googleScope    = "https://www.googleapis.com/auth/cloud-platform"
 	// googleUser is the user name that an access token is sent with.
 	// https://cloud.google.com/artifact-registry/docs/docker/authentication#token
@@ -32,54 +33,49 @@ func googleProvider(s string) string {
 	return googleResource + strings.TrimPrefix(s, googleResource)
 }
 
-// buyGoogle exchanges the job's OIDC token for a federated access token, and
+// googleExchange is one exchange with Google. The library that does it flattens errors to
+// text; what says more is kept here.
+type googleExchange struct {
+	r        *Resolver
+	registry string
+	provider string
+	account  string // service account, may be empty
+
+	claims  Claims // of the token that was sent
+	noToken error  // why GitHub gave none
+	refused *refusal
+	byIAM   bool // refused by the service account's side, not by the provider's
+	carrier *exchange
+}
+
+// exchangeGoogle exchanges the job's OIDC token for a federated access token, and
 // that, if account is not empty, for one of the service account.
-func (r *Resolver) buyGoogle(registry, provider, account string) func(context.Context) (bought, error) {
-	return func(ctx context.Context) (bought, error) {
+func (r *Resolver) exchangeGoogle(registry, provider, account string) issueFunc {
+	return func(ctx context.Context) (issued, error) {
+		x := &googleExchange{r: r, registry: registry, provider: provider, account: account, carrier: r.exchange()}
+		x.carrier.onAnswer = x.answered
 		what := "exchanging the job's OIDC token for one of Google for " + registry
-		var refused *refusal
-		carrier := r.exchange()
-		carrier.onAnswer = func(host string, status int, body []byte) {
-			refused = nil
-			if status >= http.StatusBadRequest {
-				refused = &refusal{host: host, status: status, text: message(body)}
-			}
-			r.learnFederated(body)
-		}
-		supplier := &jobTokenSupplier{r: r, registry: registry}
 		config := externalaccount.Config{
 			Audience:             googleProvider(provider),
 			SubjectTokenType:     "urn:ietf:params:oauth:token-type:jwt",
 			Scopes:               []string{googleScope},
-			SubjectTokenSupplier: supplier,
+			SubjectTokenSupplier: x,
 		}
 		if account != "" {
 			what += " (service account " + account + ")"
-			config.ServiceAccountImpersonationURL = "https://iamcredentials.googleapis.com/v1/projects/-/serviceAccounts/" + url.PathEscape(account) + ":generateAccessToken"
+			config.ServiceAccountImpersonationURL = googleIAM + "/v1/projects/-/serviceAccounts/" + url.PathEscape(account) + ":generateAccessToken"
 		}
 		at := r.o.Clock.Now()
-		source, err := externalaccount.NewTokenSource(context.WithValue(ctx, oauth2.HTTPClient, carrier.client()), config)
+		source, err := externalaccount.NewTokenSource(context.WithValue(ctx, oauth2.HTTPClient, x.carrier.client()), config)
 		if err != nil {
-			return bought{}, r.refused(usererror.OIDCRefused, registry, what, "", err)
+			return issued{}, r.refused(usererror.OIDCRefused, registry, what, "", err)
 		}
 		got, err := source.Token()
 		if err == nil && got.AccessToken == "" {
 			err = errors.New("the answer holds no access token")
 		}
 		if err != nil {
-			// The library flattens errors to text; those that say more are kept aside.
-			switch {
-			case supplier.err != nil:
-				return bought{}, supplier.err
-			case carrier.failure != nil:
-				err = carrier.failure
-			case refused != nil:
-				err = refused
-			default:
-				err = errors.New("the answer is not a token")
-			}
-			return bought{}, r.refused(usererror.OIDCRefused, registry, what,
-				"Compare the provider's attribute condition and audience with this workflow, and see that the workload identity pool's principal may use the service account (roles/iam.workloadIdentityUser).", err)
+			return issued{}, r.refused(usererror.OIDCRefused, registry, what, "", x.cause())
 		}
 		expires := got.Expiry // as Google says it of a service account's token
 		if account == "" {
@@ -87,18 +83,48 @@ func (r *Resolver) buyGoogle(registry, provider, account string) func(context.Co
 			// machine's clock.
 			expires = at.Add(time.Until(got.Expiry))
 		}
-		access := redact.New(got.AccessToken)
-		r.o.Redactor.Learn(googleUser, access)
-		return bought{
+		r.o.Redactor.Learn(googleUser, redact.New(got.AccessToken))
+		return issued{
 			config:  authn.AuthConfig{Username: googleUser, Password: got.AccessToken},
-			bought:  at,
+			at:      at,
 			expires: expires,
 		}, nil
 	}
 }
 
+// answered sees each answer of Google before the library does.
+func (x *googleExchange) answered(host string, status int, body []byte) {
+	x.refused, x.byIAM = nil, "https://"+host == googleIAM
+	if status >= http.StatusBadRequest {
+		x.refused = &refusal{host: host, status: status, text: message(body)}
+	}
+	x.r.learnFederated(body)
+}
+
+// cause returns why there is no token.
+func (x *googleExchange) cause() error {
+	switch {
+	case x.noToken != nil:
+		return x.noToken
+	case x.carrier.failure != nil:
+		return x.carrier.failure
+	case x.refused != nil && x.byIAM:
+		return x.r.distrust(googleAccountTrust(x.provider, x.account), x.claims, x.refused)
+	case x.refused != nil:
+		return x.r.distrust(googleTrust(), x.claims, x.refused)
+	}
+	return errors.New("the answer is not a token")
+}
+
+// SubjectToken gives the library the job's OIDC token.
+func (x *googleExchange) SubjectToken(ctx context.Context, o externalaccount.SupplierOptions) (string, error) {
+	t, err := x.r.jobToken(ctx, x.registry, o.Audience)
+	x.claims, x.noToken = t.claims, err
+	return t.text.Reveal(), err
+}
+
 // learnFederated tells the redactor the federated token in an answer, before the library
-// buys that of the service account with it.
+// asks for that of the service account with it.
 func (r *Resolver) learnFederated(body []byte) {
 	var answer struct {
 		Token string `json:"access_token"`
@@ -106,17 +132,4 @@ func (r *Resolver) learnFederated(body []byte) {
 	if json.Unmarshal(body, &answer) == nil {
 		r.o.Redactor.Learn(googleUser, redact.New(answer.Token))
 	}
-}
-
-// jobTokenSupplier gives the library the job's OIDC token.
-type jobTokenSupplier struct {
-	r        *Resolver
-	registry string
-	err      error // the last one, which the library turns into text
-}
-
-func (s *jobTokenSupplier) SubjectToken(ctx context.Context, o externalaccount.SupplierOptions) (string, error) {
-	t, err := s.r.jobToken(ctx, s.registry, o.Audience)
-	s.err = err
-	return t.Reveal(), err
 }

@@ -1,7 +1,6 @@
 package credentials
 
 import (
-	"net/url"
 	"regexp"
 	"strings"
 
@@ -65,18 +64,3 @@ func hasOwnLogin(host string) bool {
 
 // isGoogle reports whether host is Artifact Registry or Container Registry.
 func isGoogle(host string) bool { return host == "gcr.io" || artifacts.MatchString(host) }
-
-// githubRegistry returns the container registry that the token of a GitHub
-// server is for: ghcr.io for github.com, containers.HOST for any other. It is empty
-// when server is not the HTTPS address of a host.
-func githubRegistry(server string) string {
-	u, err := url.Parse(strings.TrimRight(server, "/"))
-	if err != nil || u.Scheme != "https" || u.Host == "" || u.Path != "" || u.User != nil {
-		return ""
-	}
-	host := imageref.CanonicalHost(u.Host)
-	if host == "github.com" {
-		return "ghcr.io"
-	}
-	return "containers." + host
-}

@@ -70,7 +70,7 @@ func TestProvidersHosts(t *testing.T) {
 	}
 }
 
-func TestGitHubRegistry(t *testing.T) {
+func TestJobRegistry(t *testing.T) {
 	for server, want := range map[string]string{
 		"https://github.com":              "ghcr.io",
 		"https://github.com/":             "ghcr.io",
@@ -84,8 +84,23 @@ func TestGitHubRegistry(t *testing.T) {
 		"github.com":                      "",
 		"":                                "",
 	} {
-		if got := githubRegistry(server); got != want {
-			t.Errorf("githubRegistry(%q) = %q, want %q", server, got, want)
+		if got := (Job{ServerURL: server}).registry(); got != want {
+			t.Errorf("the registry of %q is %q, want %q", server, got, want)
+		}
+	}
+	// Gitea and Forgejo serve images themselves, at whatever address the runner knows them by.
+	for server, want := range map[string]string{
+		"https://codeberg.org":          "codeberg.org",
+		"https://git.example.com:8443/": "git.example.com:8443",
+		"https://example.com/git/":      "example.com",
+		"http://gitea:3000":             "gitea:3000",
+		"https://github.com":            "github.com",
+		"https://user@git.example.com":  "",
+		"ssh://git.example.com":         "",
+		"":                              "",
+	} {
+		if got := (Job{ServerURL: server, Forge: true}).registry(); got != want {
+			t.Errorf("the registry of the forge %q is %q, want %q", server, got, want)
 		}
 	}
 }

@@ -23,7 +23,7 @@ func TestLineEndsBehindSecrets(t *testing.T) {
 		redactor := redact.NewRedactor(nil)
 		r, warnings := NewResolver(Options{
 			Items:       []Item{login(1, "yaml.example", "", "u", "pw12"+end), fromEnv, login(3, "key.example", "", "_json_key", "{\n}"+end)},
-			GitHubToken: redact.New("pw12" + end), ServerURL: github, Actor: "u", Redactor: redactor, Helper: helper,
+			GitHubToken: redact.New("pw12" + end), Job: &Job{ServerURL: github, Actor: "u"}, Redactor: redactor, Helper: helper,
 			Getenv:   env("QUAY_TOKEN", "pw12"+end, "DOCKER_AUTH_CONFIG", `{"auths": {"auth.example": {"auth": "`+encoded+`"}}, "credsStore": "x"}`),
 			ReadFile: func(string) ([]byte, error) { return nil, fs.ErrNotExist },
 		})
@@ -55,9 +55,9 @@ func TestPasswordEnv(t *testing.T) {
 	}
 	for _, tt := range []struct{ name, variable, skip string }{
 		{"QUAY_TOKEN", "pw12", ""},
-		{"QUAY_TOKEN", "", "the variable QUAY_TOKEN, which password-env in registry-auth names, is unset or empty"},
-		{"QUAY_TOKEN", "\n", "the variable QUAY_TOKEN, which password-env in registry-auth names, is unset or empty"},
-		{"", "pw12", "password-env in registry-auth is empty"},
+		{"QUAY_TOKEN", "", "the variable QUAY_TOKEN, which password-env in registry-auth names, is unset or empty (item in line 1)"},
+		{"QUAY_TOKEN", "\n", "the variable QUAY_TOKEN, which password-env in registry-auth names, is unset or empty (item in line 1)"},
+		{"", "pw12", "password-env in registry-auth is empty (item in line 1)"},
 	} {
 		redactor := redact.NewRedactor(nil)
 		r, _ := NewResolver(Options{Items: named(tt.name), Getenv: env("QUAY_TOKEN", tt.variable), Redactor: redactor})

@@ -22,6 +22,15 @@ const (
 	jfrog
 )
 
+// keyless reports whether the method needs the job's OIDC token.
+func (m loginMethod) keyless() bool {
+	switch m {
+	case awsRole, dockerHub, google, azure, quay, jfrog:
+		return true
+	}
+	return false
+}
+
 // methodRule says which keys and hosts a method takes.
 type methodRule struct {
 	method   loginMethod

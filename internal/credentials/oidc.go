@@ -19,45 +19,64 @@ const (
 	oidcToken = "ACTIONS_ID_TOKEN_REQUEST_TOKEN"
 )
 
-// hasOIDC reports whether the job can get OIDC tokens.
-func (r *Resolver) hasOIDC() bool {
-	return r.o.Getenv(oidcURL) != "" && r.o.Getenv(oidcToken) != ""
+// jobToken is an OIDC token of the job, for one audience.
+type jobToken struct {
+	text   redact.Text
+	claims Claims
 }
 
 // jobToken asks GitHub for the job's OIDC token for an audience; registry is the
 // one it is wanted for. The redactor knows the token when it is returned.
-func (r *Resolver) jobToken(ctx context.Context, registry, audience string) (redact.Text, error) {
-	if !r.hasOIDC() {
-		return redact.Text{}, usererror.New(usererror.OIDCMissing, registry,
+func (r *Resolver) jobToken(ctx context.Context, registry, audience string) (jobToken, error) {
+	job := r.job
+	if !job.hasOIDC() {
+		return jobToken{}, usererror.New(usererror.OIDCMissing, registry,
 			"logging in to "+registry+" without a stored secret needs the job's OIDC token, and the job may not ask for one", "", nil)
 	}
 	what := "asking GitHub for the job's OIDC token for " + registry
-	address, err := url.Parse(r.o.Getenv(oidcURL))
+	address, err := url.Parse(job.OIDCRequestURL)
 	if err != nil || address.Host == "" {
-		return redact.Text{}, usererror.New(usererror.OIDCMissing, registry, what, "", errors.New(oidcURL+" is not an address"))
+		return jobToken{}, usererror.New(usererror.OIDCMissing, registry, what, "", errors.New(oidcURL+" is not an address"))
 	}
 	q := address.Query()
 	q.Set("audience", audience)
 	address.RawQuery = q.Encode()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address.String(), nil)
 	if err != nil {
-		return redact.Text{}, usererror.New(usererror.OIDCMissing, registry, what, "", bare(err))
+		return jobToken{}, usererror.New(usererror.OIDCMissing, registry, what, "", bare(err))
 	}
-	req.Header.Set("Authorization", "Bearer "+r.o.Getenv(oidcToken))
+	req.Header.Set("Authorization", "Bearer "+job.OIDCRequestToken.Reveal())
 	req.Header.Set("Accept", "application/json")
 
 	var answer struct {
 		Value string `json:"value"`
 	}
 	if err := r.exchangeJSON(req, &answer); err != nil {
-		return redact.Text{}, r.refused(usererror.OIDCRefused, registry, what, "", err)
+		return jobToken{}, r.refused(usererror.OIDCRefused, registry, what, "", err)
 	}
 	if answer.Value == "" {
-		return redact.Text{}, r.refused(usererror.OIDCRefused, registry, what, "", errors.New("the answer holds no token"))
+		return jobToken{}, r.refused(usererror.OIDCRefused, registry, what, "", errors.New("the answer holds no token"))
 	}
 	token := redact.New(answer.Value)
 	r.o.Redactor.Learn("", token)
-	return token, nil
+	claims := readClaims(token)
+	r.noteSubject(registry, claims.Subject)
+	return jobToken{token, claims}, nil
+}
+
+// noteSubject keeps the subject that was sent for a registry.
+func (r *Resolver) noteSubject(registry, subject string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.subjects[registry] = subject
+}
+
+// subject returns the subject of the last token of the job that was asked for on behalf of
+// a registry, "" if there was none.
+func (r *Resolver) subject(registry string) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.subjects[registry]
 }
 
 // refusal is a provider's answer other than success.
@@ -71,7 +90,13 @@ func (e *refusal) Error() string {
 	return fmt.Sprintf("%s answered %d %s: %s", e.host, e.status, http.StatusText(e.status), e.text)
 }
 
-// exchange returns the carrier of one exchange.
+// aboutTheToken reports whether the answer is a refusal of what was sent, and not of the
+// address or the method.
+func (e *refusal) aboutTheToken() bool {
+	return e.status >= http.StatusBadRequest && e.status != http.StatusNotFound && e.status != http.StatusMethodNotAllowed
+}
+
+// exchange returns the carrier of one token exchange.
 func (r *Resolver) exchange() *exchange {
 	return &exchange{base: r.o.Transport, clock: r.o.Clock, timeout: r.o.Timeout}
 }
@@ -100,10 +125,16 @@ func (r *Resolver) exchangeJSON(req *http.Request, into any) error {
 
 // refused makes a problem of an exchange's error: with code if the provider said no,
 // with another if it could not be asked. What the provider answered is cleaned.
+//
+// A *TrustRefused in err stays in the problem's chain, and its advice is the remedy.
 func (r *Resolver) refused(code usererror.Code, registry, what, remedy string, err error) error {
 	var own *usererror.Problem
 	if errors.As(err, &own) {
 		return own
+	}
+	var trust *TrustRefused
+	if errors.As(err, &trust) {
+		return usererror.New(code, registry, what, trust.Advice(), trust)
 	}
 	if abandoned(err) {
 		return err

@@ -22,18 +22,16 @@ import (
 type Options struct {
 	// Items are those of registry-auth, in its order.
 	Items []Item
-	// GitHubToken is the input github-token; it is sent as Actor, and only to the
-	// container registry of ServerURL.
+	// GitHubToken is the input github-token; it is sent as the job's actor, and only to
+	// the container registry of the job's server.
 	GitHubToken redact.Text
-	// Actor is the workflow's actor; empty means GITHUB_ACTOR.
-	Actor string
-	// ServerURL is the GitHub server's address; empty means GITHUB_SERVER_URL.
-	ServerURL string
+	// Job is the workflow's job; nil means that of Getenv.
+	Job *Job
 	// Untrusted says that the job runs for a pull request from a fork or by
 	// Dependabot: a keyless login without OIDC variables is a skip there.
 	Untrusted bool
 
-	// Redactor learns every secret and every token bought, before its first use. Nil
+	// Redactor learns every secret and every issued token, before its first use. Nil
 	// means that nobody needs to know.
 	Redactor *redact.Redactor
 
@@ -61,6 +59,7 @@ type Options struct {
 // concurrent use.
 type Resolver struct {
 	o       Options
+	job     Job
 	items   []*Item // longest path first
 	configs []*dockerConfig
 
@@ -68,6 +67,7 @@ type Resolver struct {
 	accounts map[string]authn.Authenticator // by Credential.Key
 	registry map[string]*ecrRegistry        // by Credential.Key
 	helped   map[string]helperAnswer
+	subjects map[string]string // of the job's last OIDC token, by the registry it was for
 }
 
 // NewResolver reads what there is of credentials; it sends nothing. The warnings
@@ -95,16 +95,19 @@ func NewResolver(o Options) (*Resolver, []Warning) {
 		o.Clock = realClock{}
 	}
 	o.Timeout = cmp.Or(o.Timeout, 30*time.Second)
-	o.Actor = cmp.Or(o.Actor, o.Getenv("GITHUB_ACTOR"))
-	o.ServerURL = cmp.Or(o.ServerURL, o.Getenv("GITHUB_SERVER_URL"))
-
+	job := JobFromEnv(o.Getenv)
+	if o.Job != nil {
+		job = *o.Job
+	}
 	r := &Resolver{
 		o:        o,
+		job:      job,
 		accounts: map[string]authn.Authenticator{},
 		registry: map[string]*ecrRegistry{},
 		helped:   map[string]helperAnswer{},
+		subjects: map[string]string{},
 	}
-	o.GitHubToken = r.known(o.Actor, o.GitHubToken)
+	o.GitHubToken = r.known(job.Actor, o.GitHubToken)
 	for _, item := range o.Items {
 		if item.PasswordEnv.Text != "" && !item.PasswordSet {
 			item.Password = redact.New(o.Getenv(item.PasswordEnv.Text))
@@ -116,7 +119,8 @@ func NewResolver(o Options) (*Resolver, []Warning) {
 	}
 	r.o = o
 	slices.SortStableFunc(r.items, func(a, b *Item) int { return len(b.Path) - len(a.Path) })
-	for _, name := range []string{oidcToken, "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_CONTAINER_AUTHORIZATION_TOKEN"} {
+	o.Redactor.Learn("", job.OIDCRequestToken)
+	for _, name := range []string{"AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_CONTAINER_AUTHORIZATION_TOKEN"} {
 		o.Redactor.Learn("", redact.New(o.Getenv(name)))
 	}
 	var warnings []Warning
@@ -142,9 +146,14 @@ func (r *Resolver) For(ctx context.Context, repo imageref.Repository) Credential
 	item := r.item(repo)
 	c, decided := r.fromItem(r.credentials(repo))
 	if !decided {
-		c = r.fromSurroundings(ctx, repo)
+		c = r.fromEnvironment(ctx, repo)
 	}
 	c.Item = item
+	if create := c.create; create != nil {
+		c.CreateRepository = func(ctx context.Context, path string, immutable bool) (bool, error) {
+			return create(ctx, path, item.tagMutability(immutable))
+		}
+	}
 	if c.Auth == nil {
 		c.Auth = authn.Anonymous
 	}
@@ -152,7 +161,7 @@ func (r *Resolver) For(ctx context.Context, repo imageref.Repository) Credential
 		c.JobToken = config.Password == r.o.GitHubToken.Reveal()
 	}
 	// Some registries take the token as the user name, too.
-	c.Origin = r.o.Redactor.Redact(c.Origin)
+	c.Origin, c.Account = r.o.Redactor.Redact(c.Origin), r.o.Redactor.Redact(c.Account)
 	return c
 }
 
@@ -183,159 +192,19 @@ func (i *Item) matches(repo imageref.Repository) bool {
 	return i.Registry == repo.Host && (i.Path == "" || repo.Path == i.Path || strings.HasPrefix(repo.Path, i.Path+"/"))
 }
 
-// fromItem returns what the item says; decided is false if there is none.
-func (r *Resolver) fromItem(item *Item) (c Credential, decided bool) {
-	if item == nil {
-		return Credential{}, false
-	}
-	host, ecr := item.isECR()
-	_, byName := parseECR(item.Registry)
-	c = Credential{Item: item, NeedsCreate: ecr || byName, Key: fmt.Sprintf("registry-auth:%d:%s", item.Line, item.Registry)}
-	if c.NeedsCreate {
-		c.CreateRepository = loginOnly(item.Registry)
-	}
-	connection := r.o.Getenv(dockerHubConnection)
-	method, err := item.loginMethod(connection != "")
-	switch empty := item.emptyKey(); {
-	case item.Skip != "":
-		return c.skip(item.Skip), true
-	case empty != "":
-		return c.skip(empty + " in registry-auth is empty"), true
-	case item.PasswordEnv.Set && item.Password.IsZero():
-		return c.skip("the variable " + item.PasswordEnv.Text + ", which password-env in registry-auth names, is unset or empty"), true
-	case err != nil:
-		return c.skip("its item in registry-auth is incomplete: " + err.Error()), true
-	}
-
-	user := fmt.Sprintf(" (user %q)", item.Username.Text)
-	switch method {
-	case anonymous:
-		c.Anonymous, c.Origin = true, "anonymous"
-	case static:
-		if !item.PasswordSet && !item.PasswordEnv.Set {
-			return c.skip("its item in registry-auth has no password, and " + dockerHubConnection + " is unset"), true
-		}
-		c.Origin = "token from registry-auth" + user
-		c.Auth = staticAuth{authn.AuthConfig{Username: item.Username.Text, Password: item.Password.Reveal()}}
-	case awsAccessKey:
-		c.Origin = "AWS access key from registry-auth"
-		r.useECR(&c, item.Registry, host, r.accessKey(item))
-	case awsDefaultChain:
-		c.Origin = "AWS default chain"
-		r.useECR(&c, item.Registry, host, r.defaultChain(item.Registry, host, true))
-	case awsRole:
-		c.Origin = "OIDC, AWS role " + item.AWSRole.Text
-		if c.keyless(r) {
-			r.useECR(&c, item.Registry, host, r.assumedRole(item.Registry, host, item.AWSRole.Text))
-		}
-	case dockerHub:
-		c.Origin = "OIDC, Docker Hub connection" + user
-		if c.keyless(r) {
-			c.Auth = r.account(c.Key, r.buyDockerHub(item.Username.Text, cmp.Or(item.DockerHubConnection.Text, connection)))
-		}
-	case google:
-		c.Origin = "OIDC, Google workload identity"
-		if item.GCPServiceAccount.Set {
-			c.Origin += " (service account " + item.GCPServiceAccount.Text + ")"
-		}
-		if c.keyless(r) {
-			c.Auth = r.account(c.Key, r.buyGoogle(item.Registry, item.GCPProvider.Text, item.GCPServiceAccount.Text))
-		}
-	case azure:
-		c.Origin = "OIDC, Microsoft Entra application " + item.AzureClient.Text
-		if c.keyless(r) {
-			c.Auth = r.account(c.Key, r.buyAzure(item.Registry, item.AzureClient.Text, item.AzureTenant.Text))
-		}
-	default:
-		return Credential{}, false
-	}
-	return c, true
-}
-
-// fromSurroundings returns what applies to a repository without a credential in
-// registry-auth, in the contract's order.
-func (r *Resolver) fromSurroundings(ctx context.Context, repo imageref.Repository) Credential {
-	var c Credential
-	host, ecr := parseECR(repo.Host)
-	if item := r.item(repo); item != nil {
-		host, ecr = item.isECR()
-	}
-	if c.NeedsCreate = ecr; ecr {
-		c.CreateRepository = loginOnly(repo.Host)
-		if r.holdsAWS() {
-			e := &ecrRegistry{r: r, name: repo.Host, host: host, keys: r.defaultChain(repo.Host, host, false)}
-			c.CreateRepository = e.create
-		}
-	}
-	for _, config := range r.configs {
-		f, ok, warnings := config.lookup(ctx, r, repo)
-		c.Warnings = append(c.Warnings, warnings...)
-		if !ok {
-			continue
-		}
-		r.learn(f.config)
-		c.Origin = f.origin
-		if f.config.Username != "" {
-			c.Origin += fmt.Sprintf(" (user %q)", f.config.Username)
-		}
-		c.Key = f.origin + ":" + f.key + ":" + repo.Host
-		c.Auth = staticAuth{f.config}
-		return c
-	}
-	// Without a server and a token nobody thinks of a workflow.
-	mine := githubRegistry(r.o.ServerURL)
-	if (repo.Host == "ghcr.io" || repo.Host == mine) && (r.o.ServerURL != "" || !r.o.GitHubToken.IsZero()) {
-		switch {
-		case r.o.ServerURL == "":
-			return c.skip("no credentials; github-token goes there only where GITHUB_SERVER_URL is https://github.com")
-		case repo.Host != mine:
-			return c.skip("no credentials; github-token is for the registry of " + r.o.ServerURL + " only")
-		case r.o.GitHubToken.IsZero():
-			return c.skip("github-token is empty")
-		}
-		c.Origin, c.Key = "github-token", "github-token:"+repo.Host
-		c.Auth = staticAuth{authn.AuthConfig{Username: cmp.Or(r.o.Actor, "github-actions"), Password: r.o.GitHubToken.Reveal()}}
-		return c
-	}
-	if ecr {
-		if !r.holdsAWS() {
-			return c.skip("AWS credentials are unset")
-		}
-		c.Origin, c.Key = "AWS default chain", "aws:"+repo.Host
-		r.useECR(&c, repo.Host, host, r.defaultChain(repo.Host, host, false))
-		return c
-	}
-	reason := "no credentials in registry-auth or Docker's configuration"
-	if strings.Contains(repo.Host, ":") || !strings.Contains(repo.Host, ".") { // one of the user's own
-		reason += "; one that needs no login is given an item with anonymous: true"
-	}
-	return c.skip(reason)
-}
-
-// skip returns c as a choice without a credential.
+// skip returns c as one without a usable credential.
 func (c Credential) skip(reason string) Credential {
-	c.Skip, c.Origin, c.Key, c.Auth = reason, "", "", nil
+	c.Skip, c.Origin, c.Account, c.Key, c.Auth = reason, "", "", "", nil
 	return c
 }
 
-// keyless reports whether a login with the job's OIDC token can be tried. Where
-// the job cannot have one because of who started it, the choice becomes a skip; anywhere
-// else the login fails, and says which permission to add.
-func (c *Credential) keyless(r *Resolver) bool {
-	if r.hasOIDC() || !r.o.Untrusted {
-		return true
-	}
-	*c = c.skip("the job has no OIDC token: it runs for a pull request from a fork or by Dependabot")
-	return false
-}
-
 // account returns the authenticator of a key, one for all its repositories.
-func (r *Resolver) account(key string, buy func(context.Context) (bought, error)) authn.Authenticator {
+func (r *Resolver) account(key string, issue issueFunc) authn.Authenticator {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	a, there := r.accounts[key]
 	if !there {
-		a = &account{clock: r.o.Clock, buy: buy}
+		a = &account{clock: r.o.Clock, issue: issue}
 		r.accounts[key] = a
 	}
 	return a
@@ -350,8 +219,8 @@ func (r *Resolver) useECR(c *Credential, name string, host ecrHost, keys awsKeys
 		r.registry[c.Key] = e
 	}
 	r.mu.Unlock()
-	c.CreateRepository = e.create
-	c.Auth = r.account(c.Key, e.buy)
+	c.create = e.create
+	c.Auth = r.account(c.Key, e.issue)
 }
 
 // staticAuth is a credential that needs no exchange. It prints as nothing.

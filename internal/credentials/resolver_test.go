@@ -12,6 +12,8 @@ import (
 )
 
 const (
+	hiddenLogins = "logins of earlier steps in ~/.docker (docker/login-action) cannot be seen from a container action: " +
+		"set DOCKER_CONFIG to a folder under the runner's temporary folder before those steps, or give the registry an item in registry-auth"
 	ecrPrivate = "123456789012.dkr.ecr.eu-west-1.amazonaws.com"
 	github     = "https://github.com"
 )
@@ -38,10 +40,10 @@ func TestWhichCredentialApplies(t *testing.T) {
 		{name: "item", items: []Item{login(1, "quay.io", "", "acme", "pw12")}, host: "quay.io", origin: `token from registry-auth (user "acme")`},
 		{name: "nothing", host: "quay.io", skip: "no credentials in registry-auth or Docker's configuration"},
 		{name: "user is the secret", items: []Item{login(1, "registry.digitalocean.com", "", "dop_v1_secret", "dop_v1_secret")}, host: "registry.digitalocean.com", origin: `token from registry-auth (user "***")`},
-		{name: "password empty", items: []Item{login(1, "quay.io", "", "acme", "")}, host: "quay.io", skip: "password in registry-auth is empty"},
-		{name: "user name empty", items: []Item{login(1, "quay.io", "", "", "pw12")}, host: "quay.io", skip: "username in registry-auth is empty"},
-		{name: "empty item does not fall through to github-token", items: []Item{login(1, "ghcr.io", "", "acme", "")}, github: "ghs_x", server: github, host: "ghcr.io", skip: "password in registry-auth is empty"},
-		{name: "empty item does not fall through to the environment", items: []Item{login(1, ecrPrivate, "", "", "")}, env: awsEnv, host: ecrPrivate, skip: "username in registry-auth is empty"},
+		{name: "password empty", items: []Item{login(1, "quay.io", "", "acme", "")}, host: "quay.io", skip: "password in registry-auth is empty (item in line 1)"},
+		{name: "user name empty", items: []Item{login(1, "quay.io", "", "", "pw12")}, host: "quay.io", skip: "username in registry-auth is empty (item in line 1)"},
+		{name: "empty item does not fall through to github-token", items: []Item{login(1, "ghcr.io", "", "acme", "")}, github: "ghs_x", server: github, host: "ghcr.io", skip: "password in registry-auth is empty (item in line 1)"},
+		{name: "empty item does not fall through to the environment", items: []Item{login(1, ecrPrivate, "", "", "")}, env: awsEnv, host: ecrPrivate, skip: "username in registry-auth is empty (item in line 1)"},
 		{name: "options only fall through", items: item("ghcr.io", func(i *Item) { i.Insecure = true }), github: "ghs_x", server: github, host: "ghcr.io", origin: "github-token"},
 		{name: "anonymous", items: item("ghcr.io", func(i *Item) { i.Anonymous = true }), github: "ghs_x", server: github, host: "ghcr.io", origin: "anonymous"},
 		{name: "not configured", items: item("quay.io", func(i *Item) { i.Skip = "scope is empty" }), host: "quay.io", skip: "scope is empty"},
@@ -53,6 +55,13 @@ func TestWhichCredentialApplies(t *testing.T) {
 		{name: "github-token of another server stays away from ghcr.io", github: "ghs_x", server: "https://github.example.com", host: "ghcr.io", skip: "no credentials; github-token is for the registry of https://github.example.com only"},
 		{name: "github-token of another server", github: "ghs_x", server: "https://github.example.com", host: "containers.github.example.com", origin: "github-token"},
 		{name: "github-token of no server", github: "ghs_x", host: "ghcr.io", skip: "no credentials; github-token goes there only where GITHUB_SERVER_URL is https://github.com"},
+		{name: "github-token of Forgejo", github: "t", server: "https://codeberg.org", env: []string{"FORGEJO_ACTIONS", "true", "GITEA_ACTIONS", "true"}, host: "codeberg.org", origin: "github-token"},
+		{name: "github-token of Gitea", github: "t", server: "http://gitea:3000", env: []string{"GITEA_ACTIONS", "true"}, host: "gitea:3000", origin: "github-token"},
+		{name: "github-token of Gitea is not for containers.HOST", github: "t", server: "https://git.example.com", env: []string{"GITEA_ACTIONS", "true"}, host: "containers.git.example.com", skip: "no credentials in registry-auth or Docker's configuration"},
+		{name: "github-token of Gitea stays away from ghcr.io", github: "t", server: "https://github.com", env: []string{"GITEA_ACTIONS", "true"}, host: "ghcr.io", skip: "no credentials; github-token is for the registry of https://github.com only"},
+		{name: "github-token of GitHub is not for its own host", github: "ghs_x", server: "https://github.example.com", host: "github.example.com", skip: "no credentials in registry-auth or Docker's configuration"},
+		{name: "in a container", env: []string{"HOME", "/github/home"}, host: "quay.io", skip: "no credentials in registry-auth or Docker's configuration; " + hiddenLogins},
+		{name: "in a container with DOCKER_CONFIG", env: []string{"HOME", "/github/home", "DOCKER_CONFIG", "/github/runner_temp/docker"}, host: "quay.io", skip: "no credentials in registry-auth or Docker's configuration"},
 		{name: "no server and no github-token", host: "ghcr.io", skip: "no credentials in registry-auth or Docker's configuration"},
 
 		{name: "ECR with an access key", items: []Item{func() Item { i := login(1, ecrPrivate, "", "AKIAEXAMPLE", "aws-secret"); i.ECR = "auto"; return i }()}, host: ecrPrivate, origin: "AWS access key from registry-auth"},
@@ -66,7 +75,7 @@ func TestWhichCredentialApplies(t *testing.T) {
 		{name: "ECR with ecr: true asks the whole chain", items: item(ecrPrivate, func(i *Item) { i.ECR = "true" }), host: ecrPrivate, origin: "AWS default chain"},
 		{name: "no AWS credentials for hosts that look like ECR", env: awsEnv, host: ecrPrivate + ".evil.example", skip: "no credentials in registry-auth or Docker's configuration"},
 		{name: "AWS role", items: item(ecrPrivate, func(i *Item) { i.AWSRole = set("arn:aws:iam::1:role/r") }), env: oidc, host: ecrPrivate, origin: "OIDC, AWS role arn:aws:iam::1:role/r"},
-		{name: "AWS role empty", items: item(ecrPrivate, func(i *Item) { i.AWSRole = set("") }), env: append(awsEnv, oidc...), host: ecrPrivate, skip: "aws-role in registry-auth is empty"},
+		{name: "AWS role empty", items: item(ecrPrivate, func(i *Item) { i.AWSRole = set("") }), env: append(awsEnv, oidc...), host: ecrPrivate, skip: "aws-role in registry-auth is empty (item in line 1)"},
 		{name: "AWS role elsewhere", items: item("quay.io", func(i *Item) { i.AWSRole = set("r") }), env: oidc, host: "quay.io", skip: "its item in registry-auth is incomplete: aws-role is for an ECR registry (or with `ecr: true`) only, not for quay.io"},
 		{name: "AWS role without OIDC", items: item(ecrPrivate, func(i *Item) { i.AWSRole = set("r") }), host: ecrPrivate, origin: "OIDC, AWS role r"},
 		{name: "AWS role on a fork", items: item(ecrPrivate, func(i *Item) { i.AWSRole = set("r") }), untrusted: true, host: ecrPrivate, skip: "the job has no OIDC token: it runs for a pull request from a fork or by Dependabot"},
@@ -76,12 +85,22 @@ func TestWhichCredentialApplies(t *testing.T) {
 		{name: "Docker Hub connection in the environment", items: item("docker.io", func(i *Item) { i.Username = set("acme") }), env: append(oidc, dockerHubConnection, "c1"), host: "docker.io", origin: `OIDC, Docker Hub connection (user "acme")`},
 		{name: "a password wins over the environment's connection", items: []Item{login(1, "docker.io", "", "acme", "pw12")}, env: append(oidc, dockerHubConnection, "c1"), host: "docker.io", origin: `token from registry-auth (user "acme")`},
 		{name: "Docker Hub user alone", items: item("docker.io", func(i *Item) { i.Username = set("acme") }), host: "docker.io", skip: "its item in registry-auth has no password, and DOCKERHUB_OIDC_CONNECTIONID is unset"},
-		{name: "Docker Hub connection empty", items: item("docker.io", func(i *Item) { i.Username, i.DockerHubConnection = set("acme"), set("") }), env: oidc, host: "docker.io", skip: "dockerhub-connection in registry-auth is empty"},
+		{name: "Docker Hub connection empty", items: item("docker.io", func(i *Item) { i.Username, i.DockerHubConnection = set("acme"), set("") }), env: oidc, host: "docker.io", skip: "dockerhub-connection in registry-auth is empty (item in line 1)"},
 		{name: "Docker Hub connection elsewhere", items: item("quay.io", func(i *Item) { i.Username, i.DockerHubConnection = set("acme"), set("c1") }), env: oidc, host: "quay.io", skip: "its item in registry-auth is incomplete: dockerhub-connection is for docker.io and dhi.io only, not for quay.io"},
+
+		{name: "Docker's hardened images by a connection", items: item("dhi.io", func(i *Item) { i.Username, i.DockerHubConnection = set("acme"), set("c1") }), env: oidc, host: "dhi.io", origin: `OIDC, Docker Hub connection (user "acme")`},
+		{name: "Docker's hardened images by the environment's connection", items: item("dhi.io", func(i *Item) { i.Username = set("acme") }), env: append(oidc, dockerHubConnection, "c1"), host: "dhi.io", origin: `OIDC, Docker Hub connection (user "acme")`},
+
+		{name: "Quay", items: item("quay.io", func(i *Item) { i.QuayRobot = set("acme+publisher") }), env: oidc, host: "quay.io", origin: "OIDC, Quay robot account acme+publisher"},
+		{name: "Quay, robot empty", items: item("quay.io", func(i *Item) { i.QuayRobot = set("") }), env: oidc, host: "quay.io", skip: "quay-robot in registry-auth is empty (item in line 1)"},
+		{name: "Quay, audience empty", items: item("quay.io", func(i *Item) { i.QuayRobot, i.QuayAudience = set("acme+publisher"), set("") }), env: oidc, host: "quay.io", origin: "OIDC, Quay robot account acme+publisher"},
+		{name: "Quay on a fork", items: item("quay.io", func(i *Item) { i.QuayRobot = set("acme+publisher") }), untrusted: true, host: "quay.io", skip: "the job has no OIDC token: it runs for a pull request from a fork or by Dependabot"},
+		{name: "JFrog", items: item("acme.jfrog.io", func(i *Item) { i.JFrogProvider = set("github") }), env: oidc, host: "acme.jfrog.io", origin: "OIDC, JFrog integration github"},
+		{name: "JFrog, platform empty", items: item("acme.jfrog.io", func(i *Item) { i.JFrogProvider, i.JFrogURL = set("github"), set("") }), env: oidc, host: "acme.jfrog.io", skip: "jfrog-url in registry-auth is empty (item in line 1)"},
 
 		{name: "Google", items: item("eu.gcr.io", func(i *Item) { i.GCPProvider = set("projects/1") }), env: oidc, host: "eu.gcr.io", origin: "OIDC, Google workload identity"},
 		{name: "Google with a service account", items: item("europe-docker.pkg.dev", func(i *Item) { i.GCPProvider, i.GCPServiceAccount = set("projects/1"), set("a@b") }), env: oidc, host: "europe-docker.pkg.dev", origin: "OIDC, Google workload identity (service account a@b)"},
-		{name: "Google, service account empty", items: item("europe-docker.pkg.dev", func(i *Item) { i.GCPProvider, i.GCPServiceAccount = set("projects/1"), set("") }), env: oidc, host: "europe-docker.pkg.dev", skip: "gcp-service-account in registry-auth is empty"},
+		{name: "Google, service account empty", items: item("europe-docker.pkg.dev", func(i *Item) { i.GCPProvider, i.GCPServiceAccount = set("projects/1"), set("") }), env: oidc, host: "europe-docker.pkg.dev", skip: "gcp-service-account in registry-auth is empty (item in line 1)"},
 		{name: "Google elsewhere", items: item("pkg.dev.evil.example", func(i *Item) { i.GCPProvider = set("projects/1") }), env: oidc, host: "pkg.dev.evil.example", skip: "its item in registry-auth is incomplete: gcp-provider is for *.pkg.dev and gcr.io only, not for pkg.dev.evil.example"},
 		{name: "Azure", items: item("acme.azurecr.io", func(i *Item) { i.AzureClient, i.AzureTenant = set("c"), set("t") }), env: oidc, host: "acme.azurecr.io", origin: "OIDC, Microsoft Entra application c"},
 		{name: "Azure without tenant", items: item("acme.azurecr.io", func(i *Item) { i.AzureClient = set("c") }), env: oidc, host: "acme.azurecr.io", skip: "its item in registry-auth is incomplete: azure-client needs azure-tenant beside it"},
@@ -90,8 +109,8 @@ func TestWhichCredentialApplies(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			r, warnings := NewResolver(Options{
-				Items: tt.items, GitHubToken: redact.New(tt.github), ServerURL: tt.server, Untrusted: tt.untrusted,
-				Getenv:   env(tt.env...),
+				Items: tt.items, GitHubToken: redact.New(tt.github), Untrusted: tt.untrusted,
+				Getenv:   env(append([]string{"GITHUB_SERVER_URL", tt.server}, tt.env...)...),
 				ReadFile: func(string) ([]byte, error) { return nil, fs.ErrNotExist },
 			})
 			if len(warnings) > 0 {
@@ -136,6 +155,9 @@ func TestLongestItemWins(t *testing.T) {
 	if c := r.For(t.Context(), repo("docker.io", "other/app")); c.Skip == "" {
 		t.Error("the item for docker.io/acme was used for docker.io/other/app")
 	}
+	if c := r.For(t.Context(), repo("dhi.io", "acme/app")); c.Skip == "" {
+		t.Error("the item for docker.io/acme was used for dhi.io")
+	}
 	a, b := r.For(t.Context(), repo("quay.io", "org/app")), r.For(t.Context(), repo("quay.io", "org/app/sub"))
 	if a.Key != b.Key || a.Key == r.For(t.Context(), repo("quay.io", "org/x")).Key {
 		t.Error("accounts do not have one key each")
@@ -163,7 +185,7 @@ func TestOptionsHideNoCredentials(t *testing.T) {
 	if c := r.For(t.Context(), repo("quay.io", "org/open/x/y")); !c.Anonymous || c.Skip != "" || c.Item.Line != 4 {
 		t.Errorf("anonymous does not reach below: %q, item %+v", c.Skip, c.Item)
 	}
-	if c := r.For(t.Context(), repo("quay.io", "org/unset/x")); !strings.Contains(c.Skip, "username in registry-auth is empty") || c.Item.Line != 6 {
+	if c := r.For(t.Context(), repo("quay.io", "org/unset/x")); !strings.Contains(c.Skip, "username in registry-auth is empty (item in line 5, quay.io/org/unset)") || c.Item.Line != 6 {
 		t.Errorf("an unset credential fell through: skip %q, item %+v", c.Skip, c.Item)
 	}
 }
@@ -171,7 +193,7 @@ func TestOptionsHideNoCredentials(t *testing.T) {
 func TestJobTokenIsKnownHoweverItCame(t *testing.T) {
 	token := redact.New("ghs_own")
 	r, _ := NewResolver(Options{
-		GitHubToken: token, ServerURL: github, Actor: "octocat",
+		GitHubToken: token, Job: &Job{ServerURL: github, Actor: "octocat"},
 		Items: []Item{login(1, "quay.io", "", "u", "ghs_own"), login(2, "docker.io", "", "u", "other")},
 	})
 	for host, want := range map[string]bool{"ghcr.io": true, "quay.io": true, "docker.io": false, "gcr.io": false} {

@@ -27,13 +27,14 @@ func newECR(t *testing.T, may ...string) (*standins.Internet, *standins.GitHub, 
 }
 
 func TestProgramCreatesWhatIsMissing(t *testing.T) {
+	mutability := map[bool]string{false: "MUTABLE", true: "IMMUTABLE"}
 	for expression, immutable := range map[string]bool{"": false, `v?\d+`: false, ".*": true} {
 		t.Run("immutable-tags "+expression, func(t *testing.T) {
 			n, g, e, r := newECR(t, standins.Everything()...)
 			r.env = []string{"INPUT_CREATE-REPOSITORY=true", "INPUT_IMMUTABLE-TAGS=" + expression}
 			o := r.do(t, n, g)
 			check(t, o, expect{"pushed", "created the repository " + ecrHost + "/acme/new", "", "OIDC, AWS role"}, ecrHost)
-			want := map[string]standins.Repository{"acme/there": {}, "acme/new": {ScanOnPush: true, Immutable: immutable}}
+			want := map[string]standins.Repository{"acme/there": {}, "acme/new": {ScanOnPush: true, Immutable: immutable, Mutability: mutability[immutable]}}
 			if got := e.Repositories(); !maps.Equal(got, want) {
 				t.Errorf("there are %+v, want %+v", got, want)
 			}

@@ -143,7 +143,9 @@ func TestCreateRepository(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	want := map[string]standins.Repository{"acme/app": {ScanOnPush: true}, "acme/release": {ScanOnPush: true, Immutable: true}}
+	want := map[string]standins.Repository{
+		"acme/app": {ScanOnPush: true, Mutability: "MUTABLE"}, "acme/release": {ScanOnPush: true, Immutable: true, Mutability: "IMMUTABLE"},
+	}
 	if got := e.Repositories(); !maps.Equal(got, want) {
 		t.Errorf("there are %+v, want %+v", got, want)
 	}
@@ -414,5 +416,53 @@ func TestECRUnderAnotherName(t *testing.T) {
 	}
 	if err := j.push(authn.Anonymous, host, "acme/app"); err == nil {
 		t.Error("the registry takes images from anybody")
+	}
+}
+
+// What an item says of the tags of new repositories goes to ECR; one that is there is left as it is.
+func TestCreateRepositoryWithExclusions(t *testing.T) {
+	j, _, e, item := account(t, standins.Everything()...)
+	item.ECRTagMutability, item.ECRTagExclusions = "IMMUTABLE_WITH_EXCLUSION", []string{"latest", "dev-*"}
+	plain := item
+	plain.Path, plain.Line = "acme/plain", 2
+	plain.ECRTagMutability, plain.ECRTagExclusions = "MUTABLE", nil
+	e.Add("acme/there", standins.Repository{})
+	r := j.resolver(item, plain)
+	for path, created := range map[string]bool{"acme/app": true, "acme/plain": true, "acme/there": false} {
+		c := j.choose(r, ecrHost, path)
+		if got, err := c.CreateRepository(t.Context(), path, true); err != nil || got != created {
+			t.Errorf("%s: %v, %v", path, got, err)
+		}
+	}
+	want := map[string]standins.Repository{
+		"acme/there": {}, "acme/plain": {ScanOnPush: true, Mutability: "MUTABLE"},
+		"acme/app": {ScanOnPush: true, Mutability: "IMMUTABLE_WITH_EXCLUSION", Exclusions: "latest,dev-*"},
+	}
+	if got := e.Repositories(); !maps.Equal(got, want) {
+		t.Errorf("there are %+v, want %+v", got, want)
+	}
+}
+
+func TestSessionNames(t *testing.T) {
+	for _, tt := range []struct{ repository, run, session, want string }{
+		{"acme/app", "4711", "", "acme-app-4711"},
+		{"acme/app", "4711", "release@acme", "release@acme"},
+		{"acme/app", "", "", "acme-app"},
+		{"", "", "", "multi-registry-push"},
+		{"acme/" + strings.Repeat("x", 80), "12345678901", "", "acme-" + strings.Repeat("x", 47) + "-12345678901"},
+		{"ac me/äpp", "47 11", "", "ac-me--pp"},
+	} {
+		j := newJob(t)
+		j.set("GITHUB_REPOSITORY="+tt.repository, "GITHUB_RUN_ID="+tt.run)
+		a := standins.NewAWS(t, j.net, j.github)
+		a.STS(stsHost, "sts.amazonaws.com")
+		a.Registry(ecrHost, ecrAPI, "123456789012", "eu-west-1").Add("acme/app", standins.Repository{})
+		item := credentials.Item{Line: 1, Registry: ecrHost, ECR: "auto", AWSRole: value(a.Role), AWSSession: value(tt.session)}
+		if _, err := j.choose(j.resolver(item), ecrHost, "acme/app").Auth.Authorization(); err != nil {
+			t.Fatal(err)
+		}
+		if got := a.Sessions(); len(got) != 1 || got[0] != tt.want {
+			t.Errorf("the session of %q, %q is %q, want %q", tt.repository, tt.run, got, tt.want)
+		}
 	}
 }

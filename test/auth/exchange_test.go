@@ -89,6 +89,39 @@ func providers() []provider {
 			return s
 		}
 	}
+	quay := func(audience string) func(*job) setUp {
+		return func(j *job) setUp {
+			host := "quay.io"
+			if audience != "" {
+				host = "quay.acme.example"
+			}
+			q := standins.NewQuay(j.t, j.net, j.github, host)
+			q.Now = j.clock.Now
+			s := setUp{
+				item:    credentials.Item{Line: 1, Registry: host, QuayRobot: value(q.Robot), QuayAudience: value(audience)},
+				secrets: q.Sold, distrust: func() { q.Subjects = []string{"repo:other/app"} }, refusal: "Token does not match robot", code: usererror.OIDCRefused,
+			}
+			if audience != "" {
+				q.Audiences = []string{audience}
+			}
+			return s
+		}
+	}
+	jfrog := func(registry string) func(*job) setUp {
+		return func(j *job) setUp {
+			p := standins.NewJFrog(j.t, j.net, j.github, "acme.jfrog.io", registry)
+			p.Now, p.NamesUser = j.clock.Now, registry == "acme.jfrog.io"
+			s := setUp{
+				item:    credentials.Item{Line: 1, Registry: registry, JFrogProvider: value(p.Provider)},
+				secrets: p.Sold, distrust: func() { p.Subject = "repo:other/app" }, refusal: "no identity mapping matches", code: usererror.OIDCRefused,
+			}
+			if registry != p.Platform {
+				p.Audience = "acme-builds"
+				s.item.JFrogAudience, s.item.JFrogURL = value(p.Audience), value("https://"+p.Platform+"/")
+			}
+			return s
+		}
+	}
 	return []provider{
 		{"Docker Hub", imageref.DockerHub, "acme/app", []string{standins.DockerHubIdentity}, time.Hour, func(j *job) setUp {
 			d := standins.NewDockerHub(j.t, j.net, j.github)
@@ -98,6 +131,18 @@ func providers() []provider {
 				secrets: d.Sold, distrust: func() { d.Subject = "repo:other/app" }, refusal: "access_denied", code: usererror.OIDCRefused,
 			}
 		}},
+		{"Docker Hub for hardened images", standins.HardenedImages, "acme/app", []string{standins.DockerHubIdentity}, time.Hour, func(j *job) setUp {
+			d := standins.NewDockerHub(j.t, j.net, j.github)
+			d.Now = j.clock.Now
+			return setUp{
+				item:    credentials.Item{Line: 1, Registry: standins.HardenedImages, Username: value(d.Organization), DockerHubConnection: value(d.Connection)},
+				secrets: d.Sold, distrust: func() { d.Subject = "repo:other/app" }, refusal: "access_denied", code: usererror.OIDCRefused,
+			}
+		}},
+		{"Quay", "quay.io", "acme/app", []string{"quay.io"}, time.Hour, quay("")},
+		{"Quay with an audience", "quay.acme.example", "acme/app", []string{"quay.acme.example"}, time.Hour, quay("https://acme.example")},
+		{"JFrog", "acme.jfrog.io", "docker/app", []string{"acme.jfrog.io"}, time.Hour, jfrog("acme.jfrog.io")},
+		{"JFrog behind a host of its own", "docker.acme.example", "docker/app", []string{"acme.jfrog.io"}, time.Hour, jfrog("docker.acme.example")},
 		{"Google", standins.GoogleRegistry, "acme/images/app", []string{standins.GoogleSTS}, time.Hour, google(false)},
 		{"Google with a service account", standins.GoogleRegistry, "acme/images/app", []string{standins.GoogleSTS, standins.GoogleIAM}, time.Hour, google(true)},
 		{"Azure", standins.AzureRegistry, "acme/app", []string{standins.Entra, standins.AzureRegistry}, 3 * time.Hour, azure},

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -34,6 +35,7 @@ type AWS struct {
 	github *GitHub
 
 	mu         sync.Mutex
+	sessions   []string             // names of the assumed role's sessions
 	principals map[string]principal // by access key id
 	passwords  map[string]password
 	registries map[string]*ECR // by host
@@ -86,6 +88,16 @@ func (a *AWS) Assumed() int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.assumed
+}
+
+// sessionName is what STS takes as the name of a role's session.
+var sessionName = regexp.MustCompile(`^[\w+=,.@-]{2,64}$`)
+
+// Sessions returns the names of the sessions of the assumed role, in order.
+func (a *AWS) Sessions() []string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Clone(a.sessions)
 }
 
 // TokensAsked returns how often passwords were asked for at an API host.
@@ -166,6 +178,8 @@ func (a *AWS) assumeRole(r *http.Request, audience string) (*stsAnswer, error) {
 		return nil, fault{http.StatusBadRequest, "InvalidAction", f["Action"]}
 	case r.Header.Get("Authorization") != "":
 		return nil, fault{http.StatusForbidden, "AccessDenied", "this call is not signed"}
+	case !sessionName.MatchString(f["RoleSessionName"]):
+		return nil, fault{http.StatusBadRequest, "ValidationError", "1 validation error detected: Value at 'roleSessionName' failed to satisfy constraint"}
 	case f["RoleArn"] != a.Role:
 		return nil, fault{http.StatusForbidden, "AccessDenied", "Not authorized to perform sts:AssumeRoleWithWebIdentity"}
 	}
@@ -183,6 +197,7 @@ func (a *AWS) assumeRole(r *http.Request, audience string) (*stsAnswer, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.assumed++
+	a.sessions = append(a.sessions, f["RoleSessionName"])
 	a.principals[out.Key] = principal{secret: out.Secret, session: out.Session, ends: out.Expiration, may: a.RoleMay}
 	return out, nil
 }

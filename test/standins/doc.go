@@ -1,6 +1,6 @@
 // Package standins starts stand-ins of the services that logins need: GitHub's
 // endpoint for OIDC tokens, AWS (STS, ECR, ECR Public), Google (STS, IAM), Microsoft
-// (Entra, ACR) and Docker Hub. Each checks what the real one checks and refuses what
+// (Entra, ACR), Docker Hub, Quay and JFrog. Each checks what the real one checks and refuses what
 // the real one refuses.
 //
 // They live in an [Internet] of their own on loopback, which programs reach under the

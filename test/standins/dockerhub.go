@@ -31,6 +31,7 @@ type DockerHub struct {
 const (
 	DockerHubIdentity = "identity.docker.com"
 	DockerHubRegistry = "index.docker.io"
+	HardenedImages    = "dhi.io"
 )
 
 // NewDockerHub puts Docker Hub on the internet.
@@ -42,6 +43,7 @@ func NewDockerHub(t testing.TB, n *Internet, g *GitHub) *DockerHub {
 	}
 	n.Handle(DockerHubIdentity, http.HandlerFunc(d.exchange))
 	newTokenFront(t, n, DockerHubRegistry, d.now, d.accepts).answers = d.limits
+	newTokenFront(t, n, HardenedImages, d.now, d.accepts)
 	return d
 }
 

@@ -38,6 +38,8 @@ type ECR struct {
 type Repository struct {
 	Immutable  bool
 	ScanOnPush bool
+	Mutability string // as it was asked for when the repository was created
+	Exclusions string // wildcard filters, comma-separated
 }
 
 // Registry puts the private registry of an account in a region on the internet, with the
@@ -162,11 +164,18 @@ func (e *ECR) token(who principal, api string) (any, error) {
 
 var repositoryName = regexp.MustCompile(`^(?:[a-z0-9]+(?:[._-][a-z0-9]+)*/)*[a-z0-9]+(?:[._-][a-z0-9]+)*$`)
 
+// tagFilter is what ECR takes as a filter of tags.
+var tagFilter = regexp.MustCompile(`^[0-9a-zA-Z._*-]{1,128}$`)
+
 func (e *ECR) create(body []byte) (any, error) {
 	var in struct {
-		RepositoryName             string `json:"repositoryName"`
-		RegistryID                 string `json:"registryId"`
-		ImageTagMutability         string `json:"imageTagMutability"`
+		RepositoryName     string `json:"repositoryName"`
+		RegistryID         string `json:"registryId"`
+		ImageTagMutability string `json:"imageTagMutability"`
+		Exclusions         []struct {
+			Filter     string `json:"filter"`
+			FilterType string `json:"filterType"`
+		} `json:"imageTagMutabilityExclusionFilters"`
 		ImageScanningConfiguration struct {
 			ScanOnPush bool `json:"scanOnPush"`
 		} `json:"imageScanningConfiguration"`
@@ -178,6 +187,16 @@ func (e *ECR) create(body []byte) (any, error) {
 	}
 	if len(in.RepositoryName) < 2 || !repositoryName.MatchString(in.RepositoryName) || !e.public() && in.RegistryID != "" && in.RegistryID != e.Account {
 		return nil, fault{http.StatusBadRequest, "InvalidParameterException", "Invalid parameter at 'repositoryName' failed to satisfy constraint"}
+	}
+	var filters []string
+	for _, x := range in.Exclusions {
+		if x.FilterType != "WILDCARD" || !tagFilter.MatchString(x.Filter) {
+			return nil, fault{http.StatusBadRequest, "InvalidParameterException", "Invalid parameter at 'imageTagMutabilityExclusionFilters'"}
+		}
+		filters = append(filters, x.Filter)
+	}
+	if len(filters) > 5 || (len(filters) > 0) != strings.HasSuffix(in.ImageTagMutability, "_WITH_EXCLUSION") || e.public() && in.ImageTagMutability != "" {
+		return nil, fault{http.StatusBadRequest, "InvalidParameterException", "Invalid parameter at 'imageTagMutability'"}
 	}
 	e.mu.Lock()
 	do := e.race[in.RepositoryName]
@@ -192,7 +211,10 @@ func (e *ECR) create(body []byte) (any, error) {
 		return nil, fault{http.StatusBadRequest, "RepositoryAlreadyExistsException",
 			"The repository with name '" + in.RepositoryName + "' already exists in the registry with id '" + e.Account + "'"}
 	}
-	e.repositories[in.RepositoryName] = &Repository{Immutable: in.ImageTagMutability == "IMMUTABLE", ScanOnPush: in.ImageScanningConfiguration.ScanOnPush}
+	e.repositories[in.RepositoryName] = &Repository{
+		Immutable: in.ImageTagMutability == "IMMUTABLE", ScanOnPush: in.ImageScanningConfiguration.ScanOnPush,
+		Mutability: in.ImageTagMutability, Exclusions: strings.Join(filters, ","),
+	}
 	uri := e.Host + "/" + in.RepositoryName
 	if e.public() {
 		uri = e.Host + "/" + e.Alias + "/" + in.RepositoryName

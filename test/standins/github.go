@@ -5,6 +5,7 @@ import (
 	"crypto/rsa"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"sync"
@@ -20,6 +21,8 @@ import (
 type GitHub struct {
 	// Subject is the claim sub of the tokens.
 	Subject string
+	// Claims are further claims of the tokens, or others in place of the usual ones.
+	Claims map[string]any
 	// Now is the issuer's clock; nil means [time.Now].
 	Now func() time.Time
 
@@ -99,10 +102,13 @@ func (g *GitHub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		audience = "https://github.com/acme"
 	}
 	now := g.now()
-	token, err := jwt.Signed(g.signer).Claims(map[string]any{
-		"iss": issuer, "sub": g.Subject, "aud": audience, "jti": rand.Text(), "repository": "acme/app",
+	claims := map[string]any{
+		"iss": issuer, "sub": g.Subject, "aud": audience, "jti": rand.Text(), "repository": "acme/app", "ref": "refs/heads/main",
+		"job_workflow_ref": "acme/app/.github/workflows/publish.yml@refs/heads/main", "actor": "octocat", "run_id": "4711",
 		"iat": now.Unix(), "nbf": now.Add(-5 * time.Minute).Unix(), "exp": now.Add(tokenLife).Unix(),
-	}).Serialize()
+	}
+	maps.Copy(claims, g.Claims)
+	token, err := jwt.Signed(g.signer).Claims(claims).Serialize()
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
@@ -117,6 +123,11 @@ func (g *GitHub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // Verify checks what every provider checks of a token: who signed and issued it,
 // for whom, for how long; and that it is for the subject that is trusted.
 func (g *GitHub) Verify(raw, audience, subject string) error {
+	return g.VerifyAny(raw, []string{audience}, []string{subject})
+}
+
+// VerifyAny is [GitHub.Verify] for several audiences, none of which means any, and subjects.
+func (g *GitHub) VerifyAny(raw string, audiences, subjects []string) error {
 	token, err := jwt.ParseSigned(raw, []jose.SignatureAlgorithm{signatureAlg})
 	if err != nil {
 		return fmt.Errorf("the token is not a JWT")
@@ -125,10 +136,10 @@ func (g *GitHub) Verify(raw, audience, subject string) error {
 	if err := token.Claims(g.key.Public(), &claims); err != nil {
 		return fmt.Errorf("the token's signature is not valid")
 	}
-	if err := claims.ValidateWithLeeway(jwt.Expected{Issuer: issuer, AnyAudience: jwt.Audience{audience}, Time: g.now()}, 0); err != nil {
-		return fmt.Errorf("the token is not for %s now: %w", audience, err)
+	if err := claims.ValidateWithLeeway(jwt.Expected{Issuer: issuer, AnyAudience: audiences, Time: g.now()}, 0); err != nil {
+		return fmt.Errorf("the token is not for %v now: %w", audiences, err)
 	}
-	if claims.Subject != subject {
+	if !slices.Contains(subjects, claims.Subject) {
 		return fmt.Errorf("the subject %q is not trusted", claims.Subject)
 	}
 	return nil

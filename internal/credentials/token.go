@@ -1,0 +1,85 @@
+package credentials
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/redact"
+)
+
+// Token exchange (RFC 8693), 2.1 and 3.
+const (
+	tokenExchangeGrant = "urn:ietf:params:oauth:grant-type:token-exchange"
+	idTokenType        = "urn:ietf:params:oauth:token-type:id_token" // #nosec G101 -- the name of a type
+)
+
+// token is what a token endpoint gives out.
+type token struct {
+	token   redact.Text
+	user    string // the name it is for, where the endpoint says it
+	at      time.Time
+	expires time.Time // zero: not known
+}
+
+// postForm sends a form to a token endpoint; see [Resolver.askToken].
+func (r *Resolver) postForm(ctx context.Context, address string, form url.Values, field string, life time.Duration) (token, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, address, strings.NewReader(form.Encode()))
+	if err != nil {
+		return token{}, err
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	return r.askToken(req, field, life)
+}
+
+// postJSON sends a JSON object to a token endpoint; see [Resolver.askToken].
+func (r *Resolver) postJSON(ctx context.Context, address string, body map[string]string, field string, life time.Duration) (token, error) {
+	text, err := json.Marshal(body)
+	if err != nil {
+		return token{}, err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, address, bytes.NewReader(text))
+	if err != nil {
+		return token{}, err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	return r.askToken(req, field, life)
+}
+
+// askToken sends a request to a token endpoint and reads the token from the answer's field.
+// life is how long it holds if the answer does not say; 0 means it is not known. The redactor
+// knows the token when it is returned.
+func (r *Resolver) askToken(req *http.Request, field string, life time.Duration) (token, error) {
+	req.Header.Set("Accept", "application/json")
+	at := r.o.Clock.Now()
+	var answer map[string]any
+	if err := r.exchangeJSON(req, &answer); err != nil {
+		return token{}, err
+	}
+	value, _ := answer[field].(string)
+	if value == "" {
+		return token{}, errors.New("the answer of " + req.URL.Host + " holds no " + field)
+	}
+	t := token{token: redact.New(value), at: at}
+	r.o.Redactor.Learn("", t.token)
+	t.user, _ = answer["username"].(string)
+	// Microsoft has written the seconds as text.
+	switch seconds := answer["expires_in"].(type) {
+	case float64:
+		life = time.Duration(seconds) * time.Second
+	case string:
+		if n, err := strconv.Atoi(seconds); err == nil {
+			life = time.Duration(n) * time.Second
+		}
+	}
+	if life > 0 {
+		t.expires = at.Add(life)
+	}
+	return t, nil
+}

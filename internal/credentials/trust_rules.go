@@ -1,0 +1,192 @@
+package credentials
+
+import (
+	"bytes"
+	"encoding/json"
+	"strconv"
+	"strings"
+)
+
+// trustProvider is how one provider is told to trust a job.
+type trustProvider struct {
+	name  string
+	where string // where its rule goes, a sentence without its end
+	hint  string
+	// rule returns the rule that trusts these exact subjects, never a pattern.
+	rule func(c Claims, subjects []string) string
+}
+
+// awsTrust is a condition of the role's trust policy.
+// https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_providers_create_oidc.html
+func awsTrust() trustProvider {
+	return trustProvider{
+		name:  "AWS",
+		where: "This condition in the role's trust policy lets this job in",
+		hint:  "The policy has to allow sts:AssumeRoleWithWebIdentity to the account's identity provider for that issuer.",
+		rule: func(c Claims, subjects []string) string {
+			issuer := strings.TrimPrefix(c.Issuer, "https://")
+			return indented(member{"Condition", []member{{"StringEquals", []member{
+				{issuer + ":aud", c.Audience}, {issuer + ":sub", oneOrList(subjects)},
+			}}}})
+		},
+	}
+}
+
+// googleTrust is the attribute condition of the workload identity provider.
+// https://cloud.google.com/iam/docs/workload-identity-federation-with-deployment-pipelines
+func googleTrust() trustProvider {
+	return trustProvider{
+		name:  "Google",
+		where: "This attribute condition of the workload identity provider lets this job in",
+		hint:  "The provider maps google.subject=assertion.sub, and has that issuer.",
+		rule: func(_ Claims, subjects []string) string {
+			if len(subjects) == 1 {
+				return "assertion.sub == " + strconv.Quote(subjects[0])
+			}
+			var quoted []string
+			for _, s := range subjects {
+				quoted = append(quoted, strconv.Quote(s))
+			}
+			return "assertion.sub in [" + strings.Join(quoted, ", ") + "]"
+		},
+	}
+}
+
+// googleAccountTrust is who may act as a service account.
+// https://cloud.google.com/iam/docs/principal-identifiers
+func googleAccountTrust(provider, account string) trustProvider {
+	pool, _, _ := strings.Cut(strings.TrimPrefix(googleProvider(provider), googleResource), "/providers/")
+	return trustProvider{
+		name:  "Google",
+		where: "These principals need the role roles/iam.workloadIdentityUser on " + account,
+		rule: func(_ Claims, subjects []string) string {
+			var lines []string
+			for _, s := range subjects {
+				lines = append(lines, "principal://iam.googleapis.com/"+pool+"/subject/"+s)
+			}
+			return strings.Join(lines, "\n")
+		},
+	}
+}
+
+// azureTrust is the application's federated credentials, each of which holds one subject.
+// https://learn.microsoft.com/entra/workload-id/workload-identity-federation-create-trust
+func azureTrust() trustProvider {
+	return trustProvider{
+		name:  "Microsoft Entra",
+		where: "A federated credential of the application lets this job in, one for each subject",
+		hint:  "Compare azure-client and azure-tenant with the application, too.",
+		rule: func(c Claims, subjects []string) string {
+			lines := []string{"Issuer: " + c.Issuer}
+			for _, s := range subjects {
+				lines = append(lines, "Subject: "+s)
+			}
+			return strings.Join(append(lines, "Audience: "+c.Audience), "\n")
+		},
+	}
+}
+
+// dockerHubTrust is the ruleset of the OIDC connection.
+// https://docs.docker.com/enterprise/security/oidc-connections/
+func dockerHubTrust() trustProvider {
+	return trustProvider{
+		name:  "Docker Hub",
+		where: "A ruleset of the OIDC connection, in the organization's settings, lets this job in with these subjects",
+		hint:  "Compare the connection's id with `dockerhub-connection`, and what the ruleset may push to.",
+		rule:  func(_ Claims, subjects []string) string { return "Subject: " + strings.Join(subjects, "\nSubject: ") },
+	}
+}
+
+// quayTrust is the robot account's federation: pairs of issuer and subject.
+// https://docs.redhat.com/en/documentation/red_hat_quay/3.16/html/manage_red_hat_quay/keyless-authentication-robot-accounts
+func quayTrust(robot string) trustProvider {
+	return trustProvider{
+		name:  "Quay",
+		where: "Robot federation of " + robot + " lets this job in with these issuers and subjects",
+		hint:  "Where the federation lists audiences, the one above has to be among them; see that the robot account exists.",
+		rule: func(c Claims, subjects []string) string {
+			var lines []string
+			for _, s := range subjects {
+				lines = append(lines, "Issuer: "+c.Issuer, "Subject: "+s)
+			}
+			return strings.Join(lines, "\n")
+		},
+	}
+}
+
+// jfrogTrust is the claims of an identity mapping.
+// https://jfrog.com/help/r/jfrog-platform-administration-documentation/identity-mappings
+func jfrogTrust(provider string) trustProvider {
+	return trustProvider{
+		name:  "JFrog",
+		where: "Claims JSON of an identity mapping of the OIDC integration " + strconv.Quote(provider) + " lets this job in, a mapping for each subject",
+		hint:  "The integration's provider URL is that issuer, and its audience the one above (`jfrog-audience`).",
+		rule: func(c Claims, subjects []string) string {
+			var mappings []string
+			for _, s := range subjects {
+				mappings = append(mappings, compact([]member{{"iss", c.Issuer}, {"sub", s}}))
+			}
+			return strings.Join(mappings, "\n")
+		},
+	}
+}
+
+// member is a name and a value of a JSON object, whose order is kept.
+type member struct {
+	name  string
+	value any // string, []string or []member
+}
+
+func oneOrList(values []string) any {
+	if len(values) == 1 {
+		return values[0]
+	}
+	return values
+}
+
+// indented writes one member of an object as it would stand in a document.
+func indented(m member) string {
+	var out bytes.Buffer
+	if err := json.Indent(&out, []byte(compact([]member{m})), "", "  "); err != nil {
+		return ""
+	}
+	lines := strings.Split(out.String(), "\n")
+	lines = lines[1 : len(lines)-1] // without the braces around it
+	for i, line := range lines {
+		lines[i] = strings.TrimPrefix(line, "  ")
+	}
+	return strings.Join(lines, "\n")
+}
+
+// compact writes an object on one line.
+func compact(object []member) string {
+	var parts []string
+	for _, m := range object {
+		value := ""
+		switch v := m.value.(type) {
+		case []member:
+			value = compact(v)
+		case []string:
+			var quoted []string
+			for _, s := range v {
+				quoted = append(quoted, jsonText(s))
+			}
+			value = "[" + strings.Join(quoted, ", ") + "]"
+		case string:
+			value = jsonText(v)
+		}
+		parts = append(parts, jsonText(m.name)+": "+value)
+	}
+	return "{" + strings.Join(parts, ", ") + "}"
+}
+
+// jsonText quotes s without the escapes that are for HTML only.
+func jsonText(s string) string {
+	var out bytes.Buffer
+	e := json.NewEncoder(&out)
+	e.SetEscapeHTML(false)
+	if e.Encode(s) != nil {
+		return `""`
+	}
+	return strings.TrimSuffix(out.String(), "\n")
+}
