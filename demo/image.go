@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -18,19 +17,17 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-// writeArchive makes an index of one image a platform and writes it as an OCI archive,
-// the way `docker buildx build --output type=oci,dest=image.tar` does. It returns the
-// index's digest.
-func writeArchive(path string, binaries map[string]string) (digest string, err error) {
-	index := mutate.IndexMediaType(empty.Index, types.OCIImageIndex)
-	for _, platform := range []string{"linux/amd64", "linux/arm64"} {
-		image, err := imageOf(binaries[platform], platform)
-		if err != nil {
-			return "", err
-		}
-		system, architecture, _ := strings.Cut(platform, "/")
-		index = mutate.AppendManifests(index, mutate.IndexAddendum{Add: image, Descriptor: v1.Descriptor{Platform: &v1.Platform{OS: system, Architecture: architecture}}})
+// writeArchive makes an index of one image, with the program in one layer and the project's
+// pages in another, and writes it as an OCI archive, the way
+// `docker buildx build --output type=oci,dest=image.tar` does. It returns the index's digest.
+func writeArchive(path, binary, system, architecture string) (digest string, err error) {
+	image, err := imageOf(binary, system, architecture)
+	if err != nil {
+		return "", err
 	}
+	index := mutate.AppendManifests(mutate.IndexMediaType(empty.Index, types.OCIImageIndex), mutate.IndexAddendum{
+		Add: image, Descriptor: v1.Descriptor{Platform: &v1.Platform{OS: system, Architecture: architecture}},
+	})
 	sum, err := index.Digest()
 	if err != nil {
 		return "", err
@@ -49,29 +46,21 @@ func writeArchive(path string, binaries map[string]string) (digest string, err e
 	return sum.String(), os.RemoveAll(folder)
 }
 
-// imageOf puts a static binary into an image of one layer.
-func imageOf(binary, platform string) (v1.Image, error) {
-	program, err := os.ReadFile(binary) // #nosec G304 -- just built
+// imageOf puts a static binary and the project's pages into an image.
+func imageOf(binary, system, architecture string) (v1.Image, error) {
+	program, err := layerOf(binary)
 	if err != nil {
 		return nil, err
 	}
-	var files bytes.Buffer
-	w := tar.NewWriter(&files)
-	if err := w.WriteHeader(&tar.Header{Name: "multi-registry-push", Mode: 0o755, Size: int64(len(program))}); err != nil {
-		return nil, err
-	}
-	if _, err := w.Write(program); err != nil {
-		return nil, err
-	}
-	if err := w.Close(); err != nil {
-		return nil, err
-	}
-	layer, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(files.Bytes())), nil },
-		tarball.WithMediaType(types.OCILayer))
+	pages, err := filepath.Glob("docs/*.md")
 	if err != nil {
 		return nil, err
 	}
-	image, err := mutate.AppendLayers(mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.OCIConfigJSON), layer)
+	docs, err := layerOf(append(pages, "README.md", "LICENSE")...)
+	if err != nil {
+		return nil, err
+	}
+	image, err := mutate.AppendLayers(mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.OCIConfigJSON), docs, program)
 	if err != nil {
 		return nil, err
 	}
@@ -80,10 +69,34 @@ func imageOf(binary, platform string) (v1.Image, error) {
 		return nil, err
 	}
 	config = config.DeepCopy()
-	config.OS, config.Architecture, _ = strings.Cut(platform, "/")
+	config.OS, config.Architecture = system, architecture
 	config.Created = v1.Time{Time: time.Unix(0, 0).UTC()}
 	config.Config.Entrypoint = []string{"/multi-registry-push"}
 	return mutate.ConfigFile(image, config)
+}
+
+// layerOf returns a layer of files, under their names without folders.
+func layerOf(names ...string) (v1.Layer, error) {
+	var files bytes.Buffer
+	w := tar.NewWriter(&files)
+	for _, name := range names {
+		content, err := os.ReadFile(name) // #nosec G304 -- named by this program
+		if err != nil {
+			return nil, err
+		}
+		if err := w.WriteHeader(&tar.Header{Name: filepath.Base(name), Mode: 0o755, Size: int64(len(content))}); err != nil {
+			return nil, err
+		}
+		if _, err := w.Write(content); err != nil {
+			return nil, err
+		}
+	}
+	if err := w.Close(); err != nil {
+		return nil, err
+	}
+	return tarball.LayerFromOpener(func() (io.ReadCloser, error) {
+		return io.NopCloser(bytes.NewReader(files.Bytes())), nil
+	}, tarball.WithMediaType(types.OCILayer))
 }
 
 func writeTar(path, folder string) error {

@@ -1,7 +1,8 @@
-// Command demo shows the main job on one machine, with Go alone: it builds a real
-// two-platform image (of this program), starts three registries behind passwords, runs
-// the program against them and a fourth whose credentials are unset, pulls the image back
-// from each and compares digests.
+// Command demo shows the main job on one machine, with Go alone: it makes an image of this
+// program, starts three registries behind passwords and slow links, runs the program against
+// them and a fourth whose credentials are unset, pulls the image back from each and compares
+// digests. It is run in the root of the repository, with the built program's name as argument:
+// `make demo` does.
 package main
 
 import (
@@ -15,13 +16,15 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
-	"sync"
 	"time"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	err := run(ctx, os.Stdout)
+	err := errors.New("usage: demo PROGRAM")
+	if len(os.Args) == 2 {
+		err = run(ctx, os.Stdout, os.Args[1])
+	}
 	stop()
 	if err != nil {
 		_, _ = fmt.Fprintln(os.Stderr, "demo:", err)
@@ -29,7 +32,7 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, out io.Writer) (err error) {
+func run(ctx context.Context, out io.Writer, program string) (err error) {
 	say := func(format string, args ...any) { _, _ = fmt.Fprintf(out, "\n### "+format+"\n", args...) }
 	dir, err := os.MkdirTemp("", "multi-registry-push-demo-")
 	if err != nil {
@@ -37,13 +40,16 @@ func run(ctx context.Context, out io.Writer) (err error) {
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 
-	say("1. Build this program for linux/amd64 and linux/arm64, and put both into one OCI archive")
-	binaries, err := build(ctx, dir)
+	say("1. Put this program into an image, in an OCI archive, as BuildKit writes one")
+	if program, err = filepath.Abs(program); err != nil {
+		return err
+	}
+	binary, err := forLinux(ctx, dir, program)
 	if err != nil {
 		return err
 	}
 	archive := filepath.Join(dir, "image.tar")
-	digest, err := writeArchive(archive, binaries)
+	digest, err := writeArchive(archive, binary, "linux", runtime.GOARCH)
 	if err != nil {
 		return err
 	}
@@ -53,7 +59,7 @@ func run(ctx context.Context, out io.Writer) (err error) {
 	}
 	_, _ = fmt.Fprintf(out, "image.tar: %.1f MB, %s\n", float64(info.Size())/1e6, digest)
 
-	say("2. Start three registries, each behind a password of its own")
+	say("2. Start three registries, each behind a password of its own and a link of 16 Mbit/s")
 	var registries []*server
 	for _, name := range []string{"one", "two", "three"} {
 		s, err := startRegistry(name)
@@ -70,14 +76,13 @@ func run(ctx context.Context, out io.Writer) (err error) {
 	inputs := map[string]string{"source": "./image.tar", "tags": tags(registries, unset), "registry-auth": items(registries, unset)}
 	showStep(out, registries, unset)
 	say("   and this is its log")
-	summary, err := publish(ctx, out, dir, binaries[runtime.GOOS+"/"+runtime.GOARCH], inputs)
+	summary, err := publish(ctx, out, dir, program, inputs)
 	if err != nil {
 		return err
 	}
-	say("4. What the step adds to the job's summary")
-	_, _ = io.WriteString(out, summary)
+	_, _ = fmt.Fprintf(out, "\nThe summary, as the job's page would show it: %s\n", summary)
 
-	say("5. Pull the image back from each registry, every blob, and compare")
+	say("4. Pull the image back from each registry, every blob, and compare")
 	for _, s := range registries {
 		for _, tag := range []string{"1.0.0", "latest"} {
 			got, blobs, bytes, err := s.pull(ctx, tag)
@@ -94,40 +99,40 @@ func run(ctx context.Context, out io.Writer) (err error) {
 	return nil
 }
 
-// build compiles the program for the image's platforms, and for this machine if it is
-// neither of them, all at once. It returns where the binaries are, by platform.
-func build(ctx context.Context, dir string) (map[string]string, error) {
-	binaries := map[string]string{}
-	for _, platform := range []string{"linux/amd64", "linux/arm64", runtime.GOOS + "/" + runtime.GOARCH} {
-		binaries[platform] = filepath.Join(dir, strings.ReplaceAll(platform, "/", "-"))
+// forLinux returns the program built for Linux on this machine's processor: as it is there,
+// or, on another system, built for the image.
+func forLinux(ctx context.Context, dir, program string) (string, error) {
+	if runtime.GOOS == "linux" {
+		return program, nil
 	}
-	var wg sync.WaitGroup
-	failures := make(chan error, len(binaries))
-	for platform, binary := range binaries {
-		wg.Go(func() {
-			system, architecture, _ := strings.Cut(platform, "/")
-			// #nosec G204 -- the arguments are this program's own
-			c := exec.CommandContext(ctx, "go", "build", "-ldflags", "-s -w", "-o", binary, "github.com/multi-registry-push/multi-registry-push")
-			c.Env = append(os.Environ(), "GOOS="+system, "GOARCH="+architecture, "CGO_ENABLED=0")
-			if text, err := c.CombinedOutput(); err != nil {
-				failures <- fmt.Errorf("building for %s: %w\n%s", platform, err, text)
-			}
-		})
+	binary := filepath.Join(dir, "linux")
+	// #nosec G204 -- the arguments are this program's own
+	c := exec.CommandContext(ctx, "go", "build", "-gcflags", "all=-N -l", "-ldflags", "-s -w", "-o", binary, ".")
+	c.Env = append(os.Environ(), "GOOS=linux", "CGO_ENABLED=0")
+	if text, err := c.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("building for linux: %w\n%s", err, text)
 	}
-	wg.Wait()
-	close(failures)
-	return binaries, <-failures
+	return binary, nil
 }
 
 // publish runs the built program as a process of its own, as a workflow would: inputs and
-// files come in the environment. Workflow commands are off, since no runner reads along.
+// files come in the environment. Workflow commands are off, since no runner reads along. It
+// returns the path of the summary.
 func publish(ctx context.Context, out io.Writer, dir, binary string, inputs map[string]string) (summary string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
-	summaryFile := filepath.Join(dir, "summary.md")
+	if summary, err = filepath.Abs(filepath.Join("out", "demo-summary.md")); err != nil {
+		return "", err
+	}
+	if err := os.MkdirAll(filepath.Dir(summary), 0o750); err != nil {
+		return "", err
+	}
+	if err := os.RemoveAll(summary); err != nil {
+		return "", err
+	}
 	c := exec.CommandContext(ctx, binary)
 	c.Dir = dir
-	c.Env = []string{"HOME=" + dir, "TMPDIR=" + dir, "GITHUB_STEP_SUMMARY=" + summaryFile}
+	c.Env = []string{"HOME=" + dir, "TMPDIR=" + dir, "GITHUB_STEP_SUMMARY=" + summary}
 	for name, value := range inputs {
 		c.Env = append(c.Env, "INPUT_"+strings.ToUpper(name)+"="+value)
 	}
@@ -135,6 +140,5 @@ func publish(ctx context.Context, out io.Writer, dir, binary string, inputs map[
 	if err := c.Run(); err != nil {
 		return "", fmt.Errorf("publishing: %w", err)
 	}
-	text, err := os.ReadFile(summaryFile) // #nosec G304 -- in a folder of our own
-	return string(text), err
+	return summary, nil
 }

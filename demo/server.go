@@ -44,7 +44,7 @@ func startRegistry(name string) (*server, error) {
 	})}
 	go func() {
 		defer close(s.served)
-		_ = s.http.Serve(listener)
+		_ = s.http.Serve(slowListener{listener})
 	}()
 	return s, nil
 }
