@@ -28,6 +28,8 @@ import (
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/retry"
 )
 
 const (
@@ -49,7 +51,7 @@ type Options struct {
 	Fetches     int                  // blobs being read from the source at a time; 0 means 8
 	RetryBudget time.Duration        // how long a broken source is tried again without progress; 0 means 3 minutes
 	Retryable   func(err error) bool // whether an error of the source is worth another attempt; nil means Retryable
-	Clock       Clock                // nil means the real one
+	Clock       retry.Clock          // nil means the real one
 	Notify      func(Notice)         // nil means nobody wants to know; must not call the spool
 }
 
@@ -81,7 +83,7 @@ type Spool struct {
 	memoryBelow int64
 	memoryLimit int64
 	fetches     int
-	retry       retry
+	resume      resume
 
 	ctx     context.Context // of everything that the spool runs
 	cancel  context.CancelFunc
@@ -124,22 +126,22 @@ func New(o Options) (*Spool, error) {
 		memoryBelow: cmp.Or(o.MemoryBelow, 1*mib),
 		memoryLimit: cmp.Or(o.MemoryLimit, 16*mib),
 		fetches:     cmp.Or(o.Fetches, 8),
-		retry: retry{
-			budget:    cmp.Or(o.RetryBudget, 3*time.Minute),
+		resume: resume{
+			policy:    retry.Policy{Backoff: backoff, Budget: cmp.Or(o.RetryBudget, 3*time.Minute)},
 			retryable: o.Retryable,
 			clock:     o.Clock,
 			notify:    o.Notify,
 		},
 		blobs: make(map[*Blob]struct{}),
 	}
-	if s.retry.retryable == nil {
-		s.retry.retryable = Retryable
+	if s.resume.retryable == nil {
+		s.resume.retryable = Retryable
 	}
-	if s.retry.clock == nil {
-		s.retry.clock = realClock{}
+	if s.resume.clock == nil {
+		s.resume.clock = retry.SystemClock{}
 	}
-	if s.retry.notify == nil {
-		s.retry.notify = func(Notice) {}
+	if s.resume.notify == nil {
+		s.resume.notify = func(Notice) {}
 	}
 	s.create = newSegment
 	s.large.free, s.small.free = s.fetches, s.fetches

@@ -11,6 +11,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/multi-registry-push/multi-registry-push/internal/retry"
 	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
@@ -20,16 +21,15 @@ import (
 type stream struct {
 	ctx     context.Context
 	blob    *Blob
-	retry   *retry
+	resume  *resume
 	resumed func() // called before every attempt but the first
 
-	sum      hash.Hash // of all bytes before pos
-	pos      int64
-	body     io.ReadCloser
-	failures int       // in a row, without a byte between them
-	ends     int       // of these, attempts that ended cleanly, but too early
-	since    time.Time // of the first of them
-	err      error     // sticky
+	sum    hash.Hash // of all bytes before pos
+	pos    int64
+	body   io.ReadCloser
+	failed retry.Tries // in a row, without a byte between them
+	ends   int         // of these, attempts that ended cleanly, but too early
+	err    error       // sticky
 }
 
 // mark is the state of a blob's hash at a position, so that the bytes from there on can be read
@@ -41,7 +41,7 @@ type mark struct {
 
 // newStream reads blob from m on; the zero mark is the blob's beginning.
 func newStream(ctx context.Context, b *Blob, m mark, resumed func()) (*stream, error) {
-	st := &stream{ctx: ctx, blob: b, retry: &b.spool.retry, resumed: resumed, sum: newHash(b.digest), pos: m.pos}
+	st := &stream{ctx: ctx, blob: b, resume: &b.spool.resume, resumed: resumed, sum: newHash(b.digest), pos: m.pos}
 	if st.sum == nil {
 		return nil, usererror.New(usererror.SourceUnsupported, "",
 			fmt.Sprintf("%s: digests of the kind %q cannot be checked", st.name(), b.digest.Algorithm), "", nil)
@@ -103,7 +103,7 @@ func (st *stream) read(p []byte) (int, error) {
 		}
 		n, err := st.body.Read(p)
 		if n > 0 {
-			st.failures, st.ends = 0, 0
+			st.failed, st.ends = retry.Tries{}, 0
 			st.sum.Write(p[:n])
 			st.pos += int64(n)
 			if st.pos == st.blob.size {
@@ -159,21 +159,21 @@ func (st *stream) again(cause error) error {
 	if err := st.ctx.Err(); err != nil {
 		return context.Cause(st.ctx)
 	}
-	if !st.retry.retryable(cause) {
+	if !st.resume.retryable(cause) {
 		return fmt.Errorf("%s: %w", st.name(), cause)
 	}
-	now := st.retry.clock.Now()
-	if st.failures == 0 {
-		st.since = now
+	now := st.resume.clock.Now()
+	if st.failed.Count == 0 {
+		st.failed.Since = now
 	}
-	st.failures++
-	if now.Sub(st.since) >= st.retry.budget {
+	pause, again := st.failed.Next(st.resume.policy, now, 0)
+	if !again {
 		return usererror.New(usererror.RegistryGaveUp, "",
-			fmt.Sprintf("%s: the source kept failing at byte %d for %s", st.name(), st.pos, now.Sub(st.since).Round(time.Second)), "", cause)
+			fmt.Sprintf("%s: the source kept failing at byte %d for %s", st.name(), st.pos, now.Sub(st.failed.Since).Round(time.Second)), "", cause)
 	}
-	st.retry.notify(Notice{fmt.Sprintf("%s broke off after %d of %d bytes, asking for the rest: %v", st.name(), st.pos, st.blob.size, cause)})
+	st.resume.notify(Notice{fmt.Sprintf("%s broke off after %d of %d bytes, asking for the rest: %v", st.name(), st.pos, st.blob.size, cause)})
 	st.resumed()
-	if err := st.retry.clock.Sleep(st.ctx, pause(st.failures)); err != nil {
+	if err := st.resume.clock.Sleep(st.ctx, pause); err != nil {
 		return err
 	}
 	return nil

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/authn"
 
+	"github.com/multi-registry-push/multi-registry-push/internal/retry"
 	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
@@ -35,7 +36,7 @@ type issueFunc func(context.Context) (issued, error)
 // time, and again when it runs out. A refusal is remembered: a provider that said no is not
 // asked again for every repository.
 type account struct {
-	clock Clock
+	clock retry.Clock
 	issue issueFunc
 
 	mu      sync.Mutex

@@ -16,6 +16,7 @@ import (
 
 	"github.com/multi-registry-push/multi-registry-push/internal/imageref"
 	"github.com/multi-registry-push/multi-registry-push/internal/redact"
+	"github.com/multi-registry-push/multi-registry-push/internal/retry"
 )
 
 // Options is everything that decides which credential a registry gets.
@@ -50,7 +51,7 @@ type Options struct {
 	// [http.DefaultTransport].
 	Transport http.RoundTripper
 	// Clock tells the time and waits between attempts; nil means the real one.
-	Clock Clock
+	Clock retry.Clock
 	// Timeout bounds one attempt of one exchange; 0 means 30 s.
 	Timeout time.Duration
 }
@@ -92,7 +93,7 @@ func NewResolver(o Options) (*Resolver, []Warning) {
 		o.Transport = http.DefaultTransport.(*http.Transport).Clone()
 	}
 	if o.Clock == nil {
-		o.Clock = realClock{}
+		o.Clock = retry.SystemClock{}
 	}
 	o.Timeout = cmp.Or(o.Timeout, 30*time.Second)
 	job := JobFromEnv(o.Getenv)

@@ -2,35 +2,40 @@ package credentials
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net/http"
 	"net/url"
-	"strconv"
 	"time"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/imageref"
+	"github.com/multi-registry-push/multi-registry-push/internal/retry"
 )
 
 const (
-	attempts   = 4
-	firstPause = 500 * time.Millisecond
-	longPause  = 30 * time.Second // a longer Retry-After is not waited for
-	patience   = time.Minute      // after which nothing is tried again
-	largest    = 1 << 20          // bytes of an answer; tokens are a few KiB
+	longestPause = 30 * time.Second // a longer Retry-After is not waited for
+	largest      = 1 << 20          // bytes of an answer; tokens are a few KiB
 )
+
+// tries says how often a provider is asked.
+func tries() retry.Policy {
+	return retry.Policy{
+		Backoff:     retry.Backoff{First: 500 * time.Millisecond, Longest: longestPause},
+		Budget:      time.Minute,
+		Most:        4,
+		LongestWait: longestPause,
+	}
+}
 
 // exchange carries the requests of one exchange with a provider: each attempt is
 // bounded in time, the whole answer is read, and what may pass is tried again.
 // Requests must be repeatable, as token requests are.
 type exchange struct {
 	base    http.RoundTripper
-	clock   Clock
+	clock   retry.Clock
 	timeout time.Duration
 
 	// For libraries that swallow them: the last failure, and each answer as it comes.
@@ -93,8 +98,8 @@ func (e *exchange) roundTrip(req *http.Request) (*http.Response, error) {
 		}
 	}
 	ctx := req.Context()
-	start, pause := e.clock.Now(), firstPause
-	for attempt := 1; ; attempt++ {
+	failed := retry.Tries{Since: e.clock.Now()}
+	for {
 		resp, later, err := e.once(req, body)
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
@@ -102,21 +107,21 @@ func (e *exchange) roundTrip(req *http.Request) (*http.Response, error) {
 		if err == nil && !later {
 			return resp, nil
 		}
-		wait := pause/2 + rand.N(pause/2) // #nosec G404 -- jitter
+		var asked time.Duration
 		if err == nil {
-			wait = cmp.Or(retryAfter(resp, e.clock.Now()), wait)
+			asked = retry.After(resp.Header, e.clock.Now())
 		}
-		if attempt == attempts || untrusted(err) || wait > longPause || e.clock.Now().Sub(start) > patience {
-			u := &unanswered{host: req.URL.Host, times: attempt, err: err}
+		pause, again := failed.Next(tries(), e.clock.Now(), asked)
+		if !again || untrusted(err) {
+			u := &unanswered{host: req.URL.Host, times: failed.Count, err: err}
 			if err == nil {
 				u.status = resp.StatusCode
 			}
 			return nil, u
 		}
-		if err := e.clock.Sleep(ctx, wait); err != nil {
+		if err := e.clock.Sleep(ctx, pause); err != nil {
 			return nil, err
 		}
-		pause *= 2
 	}
 }
 
@@ -170,16 +175,4 @@ func bare(err error) error {
 		return u.Err
 	}
 	return err
-}
-
-// retryAfter returns how long the server asks to wait, 0 if it does not say.
-func retryAfter(resp *http.Response, now time.Time) time.Duration {
-	value := resp.Header.Get("Retry-After")
-	if seconds, err := strconv.Atoi(value); err == nil && seconds > 0 {
-		return time.Duration(seconds) * time.Second
-	}
-	if at, err := http.ParseTime(value); err == nil {
-		return max(at.Sub(now), 0)
-	}
-	return 0
 }
