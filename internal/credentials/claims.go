@@ -88,10 +88,12 @@ func (c Claims) lines() []string {
 	return out
 }
 
-// pullRequest reports whether the subject is one that every pull request of the repository
-// has, whoever opened it.
+// pullRequest reports whether the job runs for a pull request and its subject is one that
+// every pull request of the repository has, whoever opened it. An environment has rules of its
+// own for who may use it.
 func (c Claims) pullRequest() bool {
-	return strings.HasSuffix(c.Subject, ":pull_request") || strings.Contains(c.Subject, ":ref:refs/pull/")
+	return strings.HasSuffix(c.Subject, ":pull_request") || strings.Contains(c.Subject, ":ref:refs/pull/") ||
+		strings.HasPrefix(c.Ref, "refs/pull/") && !strings.Contains(c.Subject, ":environment:")
 }
 
 // https://docs.github.com/en/actions/reference/security/oidc
