@@ -20,6 +20,9 @@ const (
 	imageName  = "io.containerd.image.name"          // containerd, images/annotations.go
 	cosignKind = "kind"                              // cosign, pkg/oci/layout: what `cosign save` marks its manifests with
 	cosignBase = "dev.cosignproject.cosign/"
+	// containerdSubject is what containerd notes in the index.json of an export for what it
+	// found to refer to the image (containerd, core/images/archive/exporter.go).
+	containerdSubject = "io.containerd.manifest.subject"
 )
 
 // candidate is an image in a layout or archive, under all its names.
@@ -28,7 +31,12 @@ type candidate struct {
 	names      []string // some perhaps more than once
 	refersTo   string   // digest or tag of what it is about, if it is no image of its own
 	tag        string   // cosign's, if it refers by that
+	noted      bool     // only an annotation in index.json says what it refers to
+	inside     bool     // the index of another candidate reaches it
 }
+
+// alone reports whether c counts as an image when none is picked.
+func (c *candidate) alone() bool { return c.refersTo == "" && !c.inside }
 
 // contents returns what index.json lists, counted by digest.
 func contents(index document) []*candidate {
@@ -80,9 +88,46 @@ func markReferrers(ctx context.Context, g *graph, l layout, all []*candidate) er
 		}
 		if doc.Subject != nil {
 			c.refersTo = doc.Subject.Digest.String()
+		} else if subject := c.descriptor.Annotations[containerdSubject]; subject != "" {
+			c.refersTo, c.noted = subject, true
 		}
 	}
 	markCosign(all)
+	return markInside(ctx, g, l, all)
+}
+
+// markInside marks the candidates that another one's index reaches, as tools that copy
+// every manifest of an image on its own list them.
+func markInside(ctx context.Context, g *graph, l layout, all []*candidate) error {
+	byDigest := map[v1.Hash]*candidate{}
+	var level []v1.Descriptor
+	for _, c := range all {
+		byDigest[c.descriptor.Digest] = c
+		if c.refersTo == "" {
+			level = append(level, c.descriptor)
+		}
+	}
+	walked := map[v1.Hash]bool{}
+	for len(level) > 0 {
+		d := level[0]
+		level = level[1:]
+		if walked[d.Digest] || !isManifest(d) || !l.has(d) {
+			continue
+		}
+		walked[d.Digest] = true
+		_, doc, err := g.one(ctx, d)
+		if err != nil {
+			return err
+		}
+		for _, child := range doc.Manifests {
+			if c := byDigest[child.Digest]; c != nil {
+				c.inside = true
+			}
+			if child.MediaType.IsIndex() {
+				level = append(level, child)
+			}
+		}
+	}
 	return nil
 }
 
@@ -112,8 +157,8 @@ func markCosign(all []*candidate) {
 // choose returns the image that pick names; without a pick there must be one only.
 func choose(all []*candidate, pick string) (v1.Descriptor, error) {
 	images := all
-	if pick == "" || !slices.ContainsFunc(all, func(c *candidate) bool { return c.refersTo != "" && c.named(pick) }) {
-		images = slices.DeleteFunc(slices.Clone(all), func(c *candidate) bool { return c.refersTo != "" })
+	if pick == "" || !slices.ContainsFunc(all, func(c *candidate) bool { return !c.alone() && c.named(pick) }) {
+		images = slices.DeleteFunc(slices.Clone(all), func(c *candidate) bool { return !c.alone() })
 	}
 	if len(images) == 0 {
 		images = all // nothing but artifacts that refer to what is elsewhere
@@ -188,6 +233,17 @@ func list(all []*candidate) string {
 	return b.String()
 }
 
+// withoutSubject counts candidates that refer to an image by an annotation only: in a
+// registry nothing would tell that they do.
+func withoutSubject(all []*candidate) (n int) {
+	for _, c := range all {
+		if c.noted && !c.inside {
+			n++
+		}
+	}
+	return n
+}
+
 // layoutReferrers returns what refers to a manifest among what the layout lists.
 func layoutReferrers(g *graph, l layout, all []*candidate) func(context.Context, *Manifest) ([]Referrer, error) {
 	return func(ctx context.Context, m *Manifest) ([]Referrer, error) {
@@ -209,7 +265,7 @@ func layoutReferrers(g *graph, l layout, all []*candidate) func(context.Context,
 			return nil
 		}
 		for _, c := range all {
-			if c.refersTo != digest || c.descriptor.Annotations[attestationType] != "" {
+			if c.refersTo != digest || c.noted || c.descriptor.Annotations[attestationType] != "" {
 				continue
 			}
 			loaded, doc, err := g.one(ctx, c.descriptor)

@@ -104,6 +104,14 @@ func (p *picked) open(ctx context.Context, o Options, inPart bool) (*Image, erro
 		return nil, err
 	}
 	i.referrers = layoutReferrers(p.graph, p.layout, p.all)
+	unpublished := i.passedOver
+	i.passedOver = func(ctx context.Context) (sum PassedOver, err error) {
+		if unpublished != nil {
+			sum, err = unpublished(ctx)
+		}
+		sum.WithoutSubject = withoutSubject(p.all)
+		return sum, err
+	}
 	return i, nil
 }
 
