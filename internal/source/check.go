@@ -13,6 +13,7 @@ import (
 // form, the image that was picked, its manifests, the platforms. It asks no registry
 // and no engine, and does not unpack a compressed archive.
 func Check(ctx context.Context, spec Spec, o Options) error {
+	o.Budget = nil // what is looked at now is closed again
 	if err := CheckPlatforms(o.Platforms); err != nil {
 		return err
 	}
@@ -36,6 +37,7 @@ func Check(ctx context.Context, spec Spec, o Options) error {
 // CheckMerged does for the parts of a merged image what Check does for one, and, where all
 // parts can be looked at, for the index that they make.
 func CheckMerged(ctx context.Context, specs []Spec, o Options) error {
+	o.Budget = nil
 	if err := CheckPlatforms(o.Platforms); err != nil {
 		return err
 	}

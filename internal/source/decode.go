@@ -1,21 +1,23 @@
 package source
 
 import (
-	"bytes"
-	"encoding/json"
+	"errors"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/jsondoc"
+	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
-// maxObjects bounds how many objects a document may hold. The shortest descriptor takes
-// some hundred bytes, so 4 MiB of real ones are 40,000; but 4 MiB of {} would become
-// 300 MiB of empty descriptors.
-const maxObjects = 100_000
-
-// decode reads a JSON document that came from outside.
+// decode reads a JSON document of the source. One that can be read in two ways is refused:
+// another program would publish, or run, something else.
 func decode(raw []byte, into any, what string) error {
-	if bytes.Count(raw, []byte{'{'}) > maxObjects {
-		return broken(nil, "%s holds more than %d objects", what, maxObjects)
-	}
-	if err := json.Unmarshal(raw, into); err != nil {
+	err := jsondoc.UnmarshalStrict(raw, into)
+	switch {
+	case errors.Is(err, jsondoc.ErrAmbiguous):
+		return usererror.New(usererror.SourceBroken, "", what+" means one thing to one program and another to the next",
+			"Build the image again with a current tool, and look at who wrote it: builders do not write such documents.", err)
+	case errors.Is(err, jsondoc.ErrTooMany):
+		return broken(err, "%s holds more than a real one does", what)
+	case err != nil:
 		return broken(err, "%s cannot be understood", what)
 	}
 	return nil

@@ -64,7 +64,7 @@ func openSavedLayout(ctx context.Context, t tree, pick string, o Options) (*Imag
 	if there, err := holds(t, "index.json"); err != nil || !there {
 		return nil, err
 	}
-	p, err := pickFrom(ctx, t, pick)
+	p, err := pickFrom(ctx, t, pick, o)
 	if err != nil {
 		return nil, err
 	}

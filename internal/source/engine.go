@@ -20,6 +20,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/imageref"
+	"github.com/multi-registry-push/multi-registry-push/internal/jsondoc"
 	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
@@ -170,8 +171,15 @@ func (e *engine) ask(ctx context.Context, path string, into any) error {
 		return err
 	}
 	defer func() { _ = response.Body.Close() }()
-	const most = 32 << 20
-	if err := json.NewDecoder(io.LimitReader(response.Body, most)).Decode(into); err != nil {
+	const most = 8 << 20
+	raw, err := io.ReadAll(io.LimitReader(response.Body, most+1))
+	if err == nil && len(raw) > most {
+		err = fmt.Errorf("its answer takes more than %d MiB", most>>20)
+	}
+	if err == nil {
+		err = jsondoc.Unmarshal(raw, into)
+	}
+	if err != nil {
 		return usererror.New(usererror.EngineUnreachable, "", fmt.Sprintf("what answers at %s is not a Docker engine", e.where), "Check DOCKER_HOST.", err)
 	}
 	return nil

@@ -19,9 +19,8 @@ const (
 	// maxManifest is the size of a manifest, in bytes, that registries are asked to
 	// accept (distribution-spec 1.1, "Pushing Manifests").
 	maxManifest = 4 << 20
-	// maxManifests and maxManifestBytes bound the memory that a graph takes.
-	maxManifests     = 10_000
-	maxManifestBytes = 32 << 20
+	// maxManifests bounds how many manifests an image has.
+	maxManifests = 10_000
 	// maxDepth bounds how deep indexes nest.
 	maxDepth = 16
 	// manifestsInFlight is how many manifests are asked for at a time.
@@ -133,12 +132,16 @@ type graph struct {
 	documents map[v1.Hash]document
 	blobs     map[v1.Hash]Blob
 	configs   map[v1.Hash][]byte // those that were read for their platform
-	bytes     int64
+	budget    *Budget
 }
 
-func newGraph(s store) *graph {
+// newGraph returns a graph of what s holds. budget may be nil.
+func newGraph(s store, budget *Budget) *graph {
+	if budget == nil {
+		budget = &Budget{}
+	}
 	return &graph{
-		store: s, made: map[v1.Hash][]byte{},
+		store: s, budget: budget, made: map[v1.Hash][]byte{},
 		manifests: map[v1.Hash]*Manifest{}, documents: map[v1.Hash]document{}, blobs: map[v1.Hash]Blob{}, configs: map[v1.Hash][]byte{},
 	}
 }
@@ -202,7 +205,7 @@ func (g *graph) fetch(ctx context.Context, ds []v1.Descriptor) error {
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.SetLimit(manifestsInFlight)
 	for i, d := range want {
-		if err := g.hold(d.Size); err != nil {
+		if err := g.budget.hold(d.Size); err != nil {
 			_ = group.Wait()
 			return err
 		}
@@ -215,6 +218,9 @@ func (g *graph) fetch(ctx context.Context, ds []v1.Descriptor) error {
 		return err
 	}
 	for i, d := range want {
+		if err := g.budget.parse(raws[i]); err != nil {
+			return err
+		}
 		doc, mediaType, err := parseManifest(d.Digest, d.MediaType, raws[i])
 		if err != nil {
 			return err
@@ -241,14 +247,6 @@ func (g *graph) add(d v1.Descriptor, raw []byte, doc document) {
 	}
 	doc.Annotations = nil
 	g.manifests[d.Digest], g.documents[d.Digest] = m, doc
-}
-
-// hold counts n bytes that stay in memory.
-func (g *graph) hold(n int64) error {
-	if g.bytes += n; g.bytes > maxManifestBytes {
-		return broken(nil, "the image's manifests and configs take more than %d MiB together", maxManifestBytes>>20)
-	}
-	return nil
 }
 
 func (g *graph) read(ctx context.Context, d v1.Descriptor) ([]byte, error) {

@@ -37,8 +37,12 @@ func (p press) fromFile(ctx context.Context, f file) (layer, error) {
 	if how == plain {
 		return p.compress(ctx, r)
 	}
+	before, err := stateOf(c)
+	if err != nil {
+		return layer{}, broken(err, "the layer cannot be read")
+	}
 	l, err := p.inspect(ctx, r, how, io.Discard)
-	l.file = f
+	l.file, l.state = f, before
 	return l, err
 }
 
@@ -117,7 +121,7 @@ func readError(ctx context.Context, err error) error {
 // in puts the layer's bytes into a temporary file that is its own.
 func (l layer) in(f *os.File) layer {
 	l.file = file{size: l.descriptor.Size, open: func() (content, error) {
-		return section{io.NewSectionReader(f, 0, l.descriptor.Size)}, nil
+		return section{io.NewSectionReader(f, 0, l.descriptor.Size), nil}, nil // nobody else has it
 	}}
 	l.release = f.Close
 	return l

@@ -64,7 +64,7 @@ func openTreeAs(ctx context.Context, spec Spec, t tree, pick string, o Options) 
 
 // openLayout opens an image in an OCI layout or archive.
 func openLayout(ctx context.Context, t tree, pick string, o Options) (*Image, error) {
-	p, err := pickFrom(ctx, t, pick)
+	p, err := pickFrom(ctx, t, pick, o)
 	if err != nil {
 		return nil, err
 	}
@@ -79,13 +79,13 @@ type picked struct {
 	image  v1.Descriptor
 }
 
-func pickFrom(ctx context.Context, t tree, pick string) (*picked, error) {
+func pickFrom(ctx context.Context, t tree, pick string, o Options) (*picked, error) {
 	index, err := openIndex(t)
 	if err != nil {
 		return nil, err
 	}
 	p := &picked{layout: layout{t}, all: contents(index)}
-	p.graph = newGraph(p.layout)
+	p.graph = newGraph(p.layout, o.Budget)
 	if err := markReferrers(ctx, p.graph, p.layout, p.all); err != nil {
 		return nil, err
 	}

@@ -58,6 +58,8 @@ func (m *making) finished(l layer) (*slot, error) {
 	}
 	s := m.slots[m.next]
 	s.layer = l
+	s.blob = &localBlob{descriptor: l.descriptor, file: l.file, state: l.state}
+	s.blob.verified.Store(true)
 	m.next++
 	close(s.known)
 	return s, nil
@@ -102,6 +104,7 @@ type layer struct {
 	descriptor v1.Descriptor
 	diffID     v1.Hash
 	file       file
+	state      fileState    // of the file when it was hashed
 	release    func() error // may be nil
 }
 
@@ -110,6 +113,7 @@ type slot struct {
 	making *making
 	known  chan struct{}
 	layer  layer
+	blob   *localBlob // reads the layer
 	err    error
 }
 
@@ -124,32 +128,8 @@ func (s *slot) Descriptor(ctx context.Context) (v1.Descriptor, error) {
 }
 
 func (s *slot) Open(ctx context.Context, offset int64) (io.ReadCloser, error) {
-	d, err := s.Descriptor(ctx)
-	if err != nil {
+	if _, err := s.Descriptor(ctx); err != nil {
 		return nil, err
 	}
-	if offset < 0 || offset > d.Size {
-		return nil, broken(nil, "blob %s has no byte %d", d.Digest, offset)
-	}
-	c, err := s.layer.file.open()
-	if err != nil {
-		return nil, broken(err, "blob %s cannot be read", d.Digest)
-	}
-	return &plainReader{ctx, io.NewSectionReader(c, offset, d.Size-offset), c}, nil
+	return s.blob.Open(ctx, offset)
 }
-
-// plainReader reads what needs no check any more.
-type plainReader struct {
-	ctx context.Context
-	*io.SectionReader
-	content content
-}
-
-func (r *plainReader) Read(p []byte) (int, error) {
-	if r.ctx.Err() != nil {
-		return 0, context.Cause(r.ctx)
-	}
-	return r.SectionReader.Read(p)
-}
-
-func (r *plainReader) Close() error { return r.content.Close() }

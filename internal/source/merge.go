@@ -39,6 +39,9 @@ func OpenMerged(ctx context.Context, specs []Spec, o Options) (*Image, error) {
 	if err := CheckPlatforms(o.Platforms); err != nil {
 		return nil, err
 	}
+	if o.Budget == nil {
+		o.Budget = &Budget{}
+	}
 	m := &merge{options: o, turn: make(chan struct{}, 1)}
 	for _, spec := range specs {
 		m.parts = append(m.parts, part{spec: spec})

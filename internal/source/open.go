@@ -46,6 +46,8 @@ type Options struct {
 	Paths Paths
 	// TempDir is where temporary files go; "" is os.TempDir.
 	TempDir string
+	// Budget is shared by all images of a run; nil is one of its own for each.
+	Budget *Budget
 	// Annotations are those of a merged index.
 	Annotations map[string]string
 	// Workers is how many cores compression uses; 0 is all.

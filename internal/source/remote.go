@@ -82,7 +82,7 @@ func openRemote(ctx context.Context, spec Spec, o Options) (*Image, error) {
 		return nil, err
 	}
 	d.Size = int64(len(raw))
-	g := newGraph(remote{repository, spec.Reference.Repository})
+	g := newGraph(remote{repository, spec.Reference.Repository}, o.Budget)
 	g.made[d.Digest] = raw // read already
 	origin := spec.Reference.Repository
 	i := &Image{Reference: spec.Reference.String(), Origin: &origin}

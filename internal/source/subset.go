@@ -293,7 +293,7 @@ func (g *graph) config(ctx context.Context, d v1.Descriptor) ([]byte, error) {
 	if d.Size > maxManifest {
 		return nil, unsupported("", "config %s takes %d bytes, more than 4 MiB", d.Digest, d.Size)
 	}
-	if err := g.hold(d.Size); err != nil {
+	if err := g.budget.hold(d.Size); err != nil {
 		return nil, err
 	}
 	b, err := g.blob(d)

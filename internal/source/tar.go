@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"os"
 	"path"
 	"strings"
 )
@@ -14,7 +15,7 @@ const (
 	// layer, and layers are at most some hundred.
 	maxEntries = 200_000
 	// maxNames bounds the memory that names take, in bytes.
-	maxNames = 32 << 20
+	maxNames = 16 << 20
 	// maxLinks bounds how many links lead to a file.
 	maxLinks = 8
 )
@@ -25,6 +26,7 @@ type archive struct {
 	at      io.ReaderAt
 	entries map[string]entry
 	twice   map[string]bool // names that come more than once
+	names   int             // bytes that names take
 	closer  io.Closer
 }
 
@@ -41,7 +43,6 @@ func indexTar(at io.ReaderAt, size int64, closer io.Closer) (*archive, error) {
 	a := &archive{at: at, entries: map[string]entry{}, twice: map[string]bool{}, closer: closer}
 	section := io.NewSectionReader(at, 0, size)
 	r := tar.NewReader(section)
-	names := 0
 	for n := 0; ; n++ {
 		h, err := r.Next()
 		switch {
@@ -59,9 +60,6 @@ func indexTar(at io.ReaderAt, size int64, closer io.Closer) (*archive, error) {
 		case n == maxEntries:
 			return nil, broken(nil, "the archive has more than %d entries", maxEntries)
 		}
-		if names += len(h.Name) + len(h.Linkname); names > maxNames {
-			return nil, broken(nil, "the names in the archive take more than %d MiB", maxNames>>20)
-		}
 		offset, err := section.Seek(0, io.SeekCurrent)
 		if err != nil {
 			return nil, err
@@ -72,7 +70,11 @@ func indexTar(at io.ReaderAt, size int64, closer io.Closer) (*archive, error) {
 	}
 }
 
+// add takes an entry into the index.
 func (a *archive) add(h *tar.Header, offset, size int64) error {
+	if a.names += len(h.Name) + len(h.Linkname); a.names > maxNames {
+		return broken(nil, "the names in the archive take more than %d MiB", maxNames>>20)
+	}
 	if sparse(h) {
 		return broken(nil, "the archive holds %q as a sparse file", short(h.Name))
 	}
@@ -130,7 +132,7 @@ func (a *archive) lookup(name string) (file, error) {
 		return file{}, err
 	}
 	return file{size: e.size, open: func() (content, error) {
-		return section{io.NewSectionReader(a.at, e.offset, e.size)}, nil
+		return section{io.NewSectionReader(a.at, e.offset, e.size), a.at}, nil
 	}}, nil
 }
 
@@ -165,6 +167,16 @@ func (a *archive) close() error {
 }
 
 // section is an open file in an archive; there is nothing to close.
-type section struct{ *io.SectionReader }
+type section struct {
+	*io.SectionReader
+	of io.ReaderAt
+}
+
+func (s section) state() (fileState, error) {
+	if f, ok := s.of.(*os.File); ok {
+		return statFile(f)
+	}
+	return fileState{}, nil
+}
 
 func (section) Close() error { return nil }

@@ -61,7 +61,7 @@ func (f folder) lookup(name string) (file, error) {
 		if err != nil {
 			return nil, err
 		}
-		return opened, nil
+		return diskFile{opened}, nil
 	}}, nil
 }
 

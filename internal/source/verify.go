@@ -22,17 +22,17 @@ type localBlob struct {
 	verified   atomic.Bool
 
 	mu     sync.Mutex // guards what follows
-	hash   hash.Hash
+	hash   hash.Hash  // nil before the first byte, and when all is hashed
 	hashed int64
-	err    error
+	state  fileState // of the file when hashing began
+	err    error     // what was wrong when all had been hashed
 }
 
 func newLocalBlob(d v1.Descriptor, f file) (*localBlob, error) {
-	h, err := v1.Hasher(d.Digest.Algorithm)
-	if err != nil {
+	if _, err := v1.Hasher(d.Digest.Algorithm); err != nil {
 		return nil, unsupported("", "blob %s: %v", d.Digest, err)
 	}
-	return &localBlob{descriptor: d, file: f, hash: h}, nil
+	return &localBlob{descriptor: d, file: f}, nil
 }
 
 func (b *localBlob) Descriptor(context.Context) (v1.Descriptor, error) { return b.descriptor, nil }
@@ -45,9 +45,14 @@ func (b *localBlob) Open(ctx context.Context, offset int64) (io.ReadCloser, erro
 	if err != nil {
 		return nil, broken(err, "blob %s cannot be read", b.descriptor.Digest)
 	}
-	r := &verifiedReader{ctx: ctx, blob: b, content: c, offset: offset}
+	state, err := stateOf(c)
+	if err != nil {
+		_ = c.Close()
+		return nil, broken(err, "blob %s cannot be read", b.descriptor.Digest)
+	}
+	r := &verifiedReader{ctx: ctx, blob: b, content: c, state: state, offset: offset}
 	if offset == b.file.size { // there is no last byte to withhold
-		if err := b.finish(ctx, c, nil, offset); err != nil {
+		if _, err := b.finish(ctx, c, nil, offset); err != nil {
 			_ = c.Close()
 			return nil, err
 		}
@@ -55,19 +60,33 @@ func (b *localBlob) Open(ctx context.Context, offset int64) (io.ReadCloser, erro
 	return r, nil
 }
 
-// see takes bytes that were read at offset into the hash, if they continue it and
-// no other reader is doing just that.
-func (b *localBlob) see(p []byte, offset int64) {
+// see takes bytes that were read at offset into the hash, if they continue it and no other
+// reader is doing just that. state is the file's from before they were read.
+func (b *localBlob) see(state fileState, p []byte, offset int64) {
 	if b.verified.Load() || !b.mu.TryLock() {
 		return
 	}
 	defer b.mu.Unlock()
-	b.take(p, offset)
+	if b.err == nil && b.begin(state) == nil {
+		b.take(p, offset)
+	}
+}
+
+// begin starts hashing, if nobody has. state is the file's from before the first byte was
+// read: finish compares it with the state at the end.
+func (b *localBlob) begin(state fileState) (err error) {
+	if b.hash != nil {
+		return nil
+	}
+	b.state = state
+	b.hash, err = v1.Hasher(b.descriptor.Digest.Algorithm)
+	b.hashed = 0
+	return err
 }
 
 func (b *localBlob) take(p []byte, offset int64) {
 	end := offset + int64(len(p))
-	if b.hash == nil || offset > b.hashed || end <= b.hashed {
+	if offset > b.hashed || end <= b.hashed {
 		return
 	}
 	_, _ = b.hash.Write(p[b.hashed-offset:])
@@ -75,26 +94,35 @@ func (b *localBlob) take(p []byte, offset int64) {
 }
 
 // finish hashes what is left, of which p at offset is the end, and says whether the
-// digest is right.
-func (b *localBlob) finish(ctx context.Context, c io.ReaderAt, p []byte, offset int64) error {
-	if b.verified.Load() {
-		return nil
-	}
+// digest is right. Where the file is not what it was when it was hashed, all of it is hashed
+// again; again is then true, and p may not be what stands there now.
+func (b *localBlob) finish(ctx context.Context, c content, p []byte, offset int64) (again bool, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.hash == nil {
-		return b.err
+	now, err := stateOf(c)
+	if err != nil {
+		return false, broken(err, "blob %s cannot be read", b.descriptor.Digest)
 	}
-	if b.hashed < offset {
-		if _, err := io.Copy(hashWriter{ctx, b}, io.NewSectionReader(c, b.hashed, offset-b.hashed)); err != nil {
-			if ctx.Err() != nil {
-				return context.Cause(ctx)
-			}
-			return broken(err, "blob %s cannot be read", b.descriptor.Digest)
+	if b.verified.Load() || b.err != nil {
+		if now == b.state {
+			return false, b.err
 		}
-		if b.hashed != offset {
-			return broken(io.ErrUnexpectedEOF, "blob %s became shorter while it was read", b.descriptor.Digest)
-		}
+		again = true
+		b.verified.Store(false)
+		b.hash, b.err = nil, nil
+	}
+	if b.hash != nil && now != b.state {
+		again = true
+		b.hash = nil
+	}
+	if err := b.begin(now); err != nil {
+		return again, broken(err, "blob %s cannot be read", b.descriptor.Digest)
+	}
+	if again { // p was read before
+		p, offset = nil, b.file.size
+	}
+	if err := b.rest(ctx, c, offset); err != nil {
+		return again, err
 	}
 	b.take(p, offset)
 	if got := hex.EncodeToString(b.hash.Sum(nil)); got != b.descriptor.Digest.Hex {
@@ -102,7 +130,24 @@ func (b *localBlob) finish(ctx context.Context, c io.ReaderAt, p []byte, offset 
 	}
 	b.hash = nil
 	b.verified.Store(b.err == nil)
-	return b.err
+	return again, b.err
+}
+
+// rest hashes what was not hashed before end.
+func (b *localBlob) rest(ctx context.Context, c content, end int64) error {
+	if b.hashed >= end {
+		return nil
+	}
+	if _, err := io.Copy(hashWriter{ctx, b}, io.NewSectionReader(c, b.hashed, end-b.hashed)); err != nil {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		return broken(err, "blob %s cannot be read", b.descriptor.Digest)
+	}
+	if b.hashed != end {
+		return broken(io.ErrUnexpectedEOF, "blob %s became shorter while it was read", b.descriptor.Digest)
+	}
+	return nil
 }
 
 // hashWriter goes on with the hash; the blob's lock is held.
@@ -125,6 +170,7 @@ type verifiedReader struct {
 	ctx     context.Context
 	blob    *localBlob
 	content content
+	state   fileState // of the file when it was opened
 	offset  int64
 	closed  atomic.Bool
 }
@@ -148,13 +194,14 @@ func (r *verifiedReader) Read(p []byte) (int, error) {
 		}
 		return 0, broken(err, "blob %s cannot be read at byte %d", r.blob.descriptor.Digest, r.offset+int64(n))
 	}
-	if int64(n) == left {
-		err = r.blob.finish(r.ctx, r.content, p, r.offset)
-		if err != nil {
-			return 0, err
+	if int64(n) < left {
+		r.blob.see(r.state, p, r.offset)
+	} else if again, err := r.blob.finish(r.ctx, r.content, p, r.offset); err != nil {
+		return 0, err
+	} else if again {
+		if _, err := r.content.ReadAt(p, r.offset); err != nil && err != io.EOF {
+			return 0, broken(err, "blob %s cannot be read at byte %d", r.blob.descriptor.Digest, r.offset)
 		}
-	} else {
-		r.blob.see(p, r.offset)
 	}
 	r.offset += int64(n)
 	return n, nil

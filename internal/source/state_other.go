@@ -1,0 +1,13 @@
+//go:build !unix
+
+package source
+
+import "os"
+
+func statFile(f *os.File) (fileState, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return fileState{}, err
+	}
+	return fileState{size: info.Size(), modified: info.ModTime().UnixNano()}, nil
+}
