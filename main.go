@@ -42,6 +42,8 @@ func main() {
 		GoVersion:  runtime.Version(),
 		Terminal:   width > 0,
 		Width:      width,
+
+		StdinTerminal: columns(os.Stdin) > 0,
 	})
 	stop()
 	os.Exit(status)

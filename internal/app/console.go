@@ -8,6 +8,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/multi-registry-push/multi-registry-push/internal/config"
 	"github.com/multi-registry-push/multi-registry-push/internal/redact"
 	"github.com/multi-registry-push/multi-registry-push/internal/report"
 )
@@ -23,18 +24,38 @@ const longestText = 32 << 10
 type console struct {
 	redactor *redact.Redactor
 	workflow bool // a runner reads along and understands commands
-	debug    bool // RUNNER_DEBUG=1
+	debug    bool // RUNNER_DEBUG=1, or --verbose
+	quiet    bool // --quiet: errors and warnings only
 	colours  bool // standard output is a terminal that understands them
 
 	mu     sync.Mutex
 	out    io.Writer // standard output, or live bars above which lines are written
 	errors io.Writer
+	json   io.Writer // standard output, where results alone go there
 }
 
 func newConsole(out, errors io.Writer, vars variables) *console {
 	c := &console{out: out, errors: errors, workflow: vars.workflow(), debug: vars.get("RUNNER_DEBUG") == "1"}
 	c.redactor = redact.NewRedactor(c.mask)
 	return c
+}
+
+// level takes what a command line says of the output. With --output json everything goes to
+// standard error, and standard output is left to results.
+func (c *console) level(args config.Arguments) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.debug, c.quiet = c.debug || args.Verbose, args.Quiet
+	if args.JSON {
+		c.json, c.out = c.out, c.errors
+	}
+}
+
+// results writes the results of --output json.
+func (c *console) results(text string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_, _ = io.WriteString(c.json, text+"\n")
 }
 
 // redirect sends what follows to other writers and returns those before.
@@ -57,7 +78,7 @@ const (
 // print shows one line of the report. In a workflow its kind becomes a command;
 // elsewhere errors and warnings go to standard error.
 func (c *console) print(l report.Line) {
-	if l.Kind == report.DebugLine && !c.debug {
+	if l.Kind == report.DebugLine && !c.debug || c.quiet && l.Kind != report.ErrorLine && l.Kind != report.WarningLine {
 		return
 	}
 	if c.workflow {

@@ -10,12 +10,12 @@ import (
 
 const helpWidth = 96
 
-// helpText is what --help prints: the inputs as action.yml describes them.
+// helpText is what --help prints: usage, an example of credentials, and the inputs as
+// action.yml describes them.
 func helpText(def *config.Definition) string {
 	var b strings.Builder
 	b.WriteString(wrapped(def.Description, "", helpWidth))
-	b.WriteString("\nUsage:\n  multi-registry-push --source SOURCE --tags TAGS [--registry-auth @FILE] [FLAGS]\n\n" +
-		"In a workflow every flag is an input of the same name.\n\nFlags:\n")
+	b.WriteString(usage)
 	for _, in := range def.Inputs {
 		value := " VALUE"
 		switch {
@@ -25,19 +25,53 @@ func helpText(def *config.Definition) string {
 			value = " @FILE or -"
 		}
 		fmt.Fprintf(&b, "  --%s%s", in.Name, value)
-		switch {
-		case in.Required:
-			b.WriteString("  (required)")
-		case in.Default != "" && !strings.Contains(in.Default, "${{"):
+		if in.Default != "" && !strings.Contains(in.Default, "${{") {
 			fmt.Fprintf(&b, "  (default: %s)", in.Default)
 		}
 		b.WriteString("\n" + wrapped(in.Description, "      ", helpWidth))
 	}
-	b.WriteString("  --help\n      Print this.\n  --version\n      Print version, commit and Go version.\n\n" +
-		"Credentials that no registry-auth names come from Docker's configuration.\n" +
-		"Exit status: 0 all went well or was skipped, 1 a registry failed or an input was wrong,\n130 cancelled.\n")
+	b.WriteString(ownFlags)
 	return b.String()
 }
+
+const usage = `
+Usage:
+  multi-registry-push --source SOURCE --tags TAGS [--registry-auth @FILE] [FLAGS]
+  multi-registry-push help
+  multi-registry-push version
+
+Example:
+  multi-registry-push --source ./image.tar --tags ghcr.io/acme/app:1.2.0 --tags acme/app:1.2.0 \
+    --registry-auth @auth.yml --dry-run
+
+  auth.yml:
+    - registry: ghcr.io
+      username: octocat
+      password-env: GHCR_TOKEN
+    - registry: docker.io
+      username: acme
+      password-env: DOCKERHUB_TOKEN
+
+Every flag is also an input of a workflow, and a variable: INPUT_TAGS for --tags.
+
+Flags:
+`
+
+const ownFlags = `  --output json
+      Print results as one line of JSON on standard output, everything else on standard error.
+  --quiet
+      Print only what is wrong.
+  --verbose
+      Print every request with its start and duration.
+  --help
+      Print this.
+  --version
+      Print version, commit and Go version.
+
+Credentials that no registry-auth names come from Docker's configuration.
+Exit status: 0 all went well or was skipped, 1 a registry failed or an input was wrong,
+130 cancelled.
+`
 
 func versionText(env Env) string {
 	return fmt.Sprintf("multi-registry-push %s, commit %s, %s\n", cmp.Or(env.Version, "(devel)"), cmp.Or(env.Commit, "unknown"), cmp.Or(env.GoVersion, "unknown Go"))

@@ -3,6 +3,7 @@ package app
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"strings"
@@ -42,6 +43,7 @@ func Main(ctx context.Context, env Env) (status int) {
 		return exitFailed
 	}
 	args, bad := config.ParseArguments(def, env.Args)
+	out.level(args)
 	switch {
 	case args.Help:
 		out.text(standard, helpText(def))
@@ -51,7 +53,7 @@ func Main(ctx context.Context, env Env) (status int) {
 		return exitOK
 	}
 	learnEnvironment(vars, out.redactor)
-	set, wrong := config.Read(ctx, config.Sources{
+	from := config.Sources{
 		Definition: def,
 		Arguments:  args,
 		Variables:  vars.inputs(),
@@ -59,10 +61,21 @@ func Main(ctx context.Context, env Env) (status int) {
 		Stdin:      env.Stdin,
 		Learn:      out.redactor.Learn,
 		Actor:      vars.get("GITHUB_ACTOR"),
-	})
+	}
+	if env.StdinTerminal {
+		from.Waiting = func(input string) {
+			out.text(failures, "--"+input+": type or paste it here, then press Ctrl-D in a line of its own")
+		}
+	}
+	if from.Nothing() {
+		out.text(failures, helpText(def))
+		return exitFailed
+	}
+	set, wrong := config.Read(ctx, from)
 	bad = append(bad, wrong...)
 
 	s := newStep(env, vars, out, set)
+	s.json = args.JSON
 	request, plan, wrong := s.prepare(ctx)
 	bad = append(bad, wrong...)
 	s.emit(report.Started{At: s.at(), DryRun: set.DryRun})
@@ -102,6 +115,9 @@ func (s *step) prepare(ctx context.Context) (request publish.Request, plan publi
 		bad = append(bad, usererror.New(usererror.MissingCredentials, "",
 			s.set.Name("tags")+" is empty, and missing-credentials is fail", "Look at the step or variable that should have filled it.", nil))
 	}
+	if len(s.set.Images) != 1 {
+		return request, plan, append(bad, errors.New("several images are not published by this version"))
+	}
 	request = s.request()
 	plan = publish.NewPlan(ctx, request)
 	if !plan.Enabled() && !s.set.Undecided {
@@ -125,7 +141,7 @@ func (s *step) prepare(ctx context.Context) (request publish.Request, plan publi
 
 // run carries the request out.
 func (s *step) run(ctx context.Context, request publish.Request, plan publish.Plan) {
-	for _, w := range s.warnings {
+	for _, w := range append(s.warnings, s.set.Warnings...) {
 		s.emit(report.Notice{At: s.at(), Warning: true, Text: w})
 	}
 	if s.set.TagsEmpty {
@@ -161,6 +177,9 @@ func (s *step) finish(def *config.Definition) int {
 		if err := appendFile(s.paths.Map(path), strings.TrimRight(text, "\n")+"\n"); err != nil {
 			s.out.print(report.Line{Kind: report.WarningLine, Title: "The job summary is missing", Text: fmt.Sprintf("writing the job summary: %v", err)})
 		}
+	}
+	if s.json {
+		s.out.results(s.out.redactor.Redact(s.record.Outputs()["results"]))
 	}
 	return status
 }

@@ -281,7 +281,7 @@ func TestHelpAndVersion(t *testing.T) {
 			t.Errorf("help lacks %s", in.Name)
 		}
 	}
-	if status != 0 || strings.Contains(help, "c4nary") || !strings.Contains(help, "default: 4") {
+	if status != 0 || strings.Contains(help, "c4nary") || !strings.Contains(help, "default: auto") {
 		t.Errorf("exit status %d:\n%s", status, help)
 	}
 	for line := range strings.Lines(help) {
@@ -289,8 +289,79 @@ func TestHelpAndVersion(t *testing.T) {
 			t.Errorf("a line of %d columns: %s", len(line), line)
 		}
 	}
+	if status, text := run("help"); status != 0 || text != help {
+		t.Errorf("help: exit status %d:\n%s", status, text)
+	}
+	if status, version := run("version"); status != 0 || version != "multi-registry-push 1.2.3, commit abcdef, go1.26\n" {
+		t.Errorf("exit status %d: %q", status, version)
+	}
 	if status, version := run("--version"); status != 0 || version != "multi-registry-push 1.2.3, commit abcdef, go1.26\n" {
 		t.Errorf("exit status %d: %q", status, version)
+	}
+}
+
+// TestNothingGiven: the name alone prints the help, and is no success.
+func TestNothingGiven(t *testing.T) {
+	_, raw := definition(t)
+	for name, c := range map[string]struct {
+		environ []string
+		help    bool
+	}{
+		"the name alone":             {nil, true},
+		"variables that are empty":   {[]string{"INPUT_TAGS=", "INPUT_SOURCE=  "}, true},
+		"variables of other things":  {[]string{"INPUT_FILE=x"}, true},
+		"a variable":                 {[]string{"INPUT_TAGS=/a:1"}, false},
+		"a variable with underscore": {[]string{"INPUT_DRY_RUN=true"}, false},
+		"a workflow":                 {[]string{"GITHUB_ACTIONS=true"}, false},
+	} {
+		var out, errors bytes.Buffer
+		status := Main(t.Context(), Env{Environ: c.environ, Stdin: strings.NewReader(""), Stdout: &out, Stderr: &errors, Definition: raw})
+		if help := strings.Contains(errors.String(), "auth.yml:") && status == 1; help != c.help {
+			t.Errorf("%s: exit status %d\n%s%s", name, status, out.String(), errors.String())
+		}
+	}
+}
+
+// TestOutputJSON: standard output holds results and nothing else.
+func TestOutputJSON(t *testing.T) {
+	_, raw := definition(t)
+	run := func(args ...string) (int, string, string) {
+		var out, errors bytes.Buffer
+		status := Main(t.Context(), Env{Args: args, Stdin: strings.NewReader(""), Stdout: &out, Stderr: &errors, Definition: raw, Transport: &offline{}})
+		return status, out.String(), errors.String()
+	}
+	for _, args := range [][]string{
+		{"--source", "./image.tar", "--tags", "me/app:1"}, {"--tags", "me/App:1"}, {"--sorce", "x"},
+	} {
+		_, out, log := run(append(args, "--output", "json")...)
+		var results report.Results
+		if err := json.Unmarshal([]byte(out), &results); err != nil || strings.Count(out, "\n") != 1 || log == "" {
+			t.Errorf("%q: %v: %q\n%s", args, err, out, log)
+		}
+	}
+}
+
+// TestQuiet: nothing but what is wrong is written.
+func TestQuiet(t *testing.T) {
+	_, raw := definition(t)
+	var out, errors bytes.Buffer
+	Main(t.Context(), Env{Args: []string{"--quiet", "--tags", "me/app:1", "--source", "./x.tar", "--atomic", "maybe"}, Stdin: strings.NewReader(""),
+		Stdout: &out, Stderr: &errors, Definition: raw, Transport: &offline{}})
+	if out.Len() > 0 || !strings.Contains(errors.String(), "error: ") {
+		t.Errorf("%q\n%s", out.String(), errors.String())
+	}
+}
+
+// TestStandardInputOfATerminal: whoever sits there is told that it is waited for.
+func TestStandardInputOfATerminal(t *testing.T) {
+	_, raw := definition(t)
+	for _, terminal := range []bool{true, false} {
+		var out, errors bytes.Buffer
+		Main(t.Context(), Env{Args: []string{"--tags", "me/app:1", "--registry-auth", "-"}, Stdin: strings.NewReader(""), StdinTerminal: terminal,
+			Stdout: &out, Stderr: &errors, Definition: raw, Transport: &offline{}})
+		if told := strings.Contains(errors.String(), "--registry-auth: type or paste it here, then press Ctrl-D"); told != terminal {
+			t.Errorf("terminal %v:\n%s", terminal, errors.String())
+		}
 	}
 }
 
@@ -400,7 +471,7 @@ func TestOutputsThatCannotBeWrittenAreAnError(t *testing.T) {
 	_, raw := definition(t)
 	var out bytes.Buffer
 	gone := filepath.Join(t.TempDir(), "gone", "file")
-	status := Main(t.Context(), Env{Environ: []string{"GITHUB_OUTPUT=" + gone, "GITHUB_STEP_SUMMARY=" + gone}, Stdin: strings.NewReader(""), Stdout: &out, Stderr: &out, Definition: raw})
+	status := Main(t.Context(), Env{Environ: []string{"INPUT_SUMMARY=true", "GITHUB_OUTPUT=" + gone, "GITHUB_STEP_SUMMARY=" + gone}, Stdin: strings.NewReader(""), Stdout: &out, Stderr: &out, Definition: raw})
 	if status != 1 || !strings.Contains(out.String(), "Outputs are missing") || !strings.Contains(out.String(), "summary is missing") {
 		t.Errorf("exit status %d:\n%s", status, out.String())
 	}

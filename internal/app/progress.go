@@ -18,7 +18,7 @@ type progress struct {
 func (p *progress) stop() { p.once.Do(p.end) }
 
 func (s *step) startProgress() *progress {
-	if !s.env.Terminal || s.out.workflow {
+	if !s.env.Terminal || s.out.workflow || s.out.quiet || s.json {
 		return every(time.Second, s.printer.Tick, func() {})
 	}
 	width := s.env.Width

@@ -35,6 +35,7 @@ type step struct {
 	out       *console
 	paths     source.Paths
 	untrusted bool
+	json      bool // results go to standard output
 	resolver  *credentials.Resolver
 	roots     *x509.CertPool // nil: the system's
 	warnings  []string       // to be said when the run starts
@@ -158,7 +159,7 @@ func (s *step) open(q *publish.Request, spec source.Spec) {
 
 func (s *step) sourceOptions(repository func(imageref.Repository) source.RemoteRepository) source.Options {
 	return source.Options{
-		Platforms:  s.set.Platforms,
+		Platforms:  s.set.Images[0].Platforms,
 		Repository: repository,
 		Paths:      s.paths,
 		TempDir:    s.temp(),

@@ -12,11 +12,19 @@ import (
 // Arguments are what a command line says.
 type Arguments struct {
 	Help, Version bool
-	flags         map[string][]string // by input
+	JSON          bool // --output json: results on standard output, all else on standard error
+	Quiet         bool // only what is wrong
+	Verbose       bool // every request, too
+
+	none  bool
+	flags map[string][]string // by input
 }
 
 // linesInputs take several lines: their flags may come more than once.
-var linesInputs = []string{"tags", "platforms"}
+var linesInputs = []string{"source", "tags", "annotations", "platforms"}
+
+// ownFlags are those that are no inputs.
+var ownFlags = []string{"help", "version", "output", "quiet", "verbose"}
 
 // argumentParser reads the arguments of one command line.
 type argumentParser struct {
@@ -28,12 +36,16 @@ type argumentParser struct {
 }
 
 // ParseArguments reads --NAME VALUE and --NAME=VALUE for every input; one whose default is
-// true or false needs no value. A flag may come twice only if its input takes lines. No
-// error repeats a value: it may be a secret that stands behind a misspelled flag.
+// true or false needs no value. A flag may come twice only if its input takes lines. The
+// words help and version stand for their flags. No error repeats a value: it may be a secret
+// that stands behind a misspelled flag.
 func ParseArguments(def *Definition, args []string) (Arguments, []error) {
-	p := &argumentParser{def: def, args: args, out: Arguments{flags: map[string][]string{}}}
+	p := &argumentParser{def: def, args: args, out: Arguments{none: len(args) == 0, flags: map[string][]string{}}}
 	for len(p.args) > 0 {
 		p.argument(p.next())
+	}
+	if p.out.Quiet && p.out.Verbose {
+		p.bad.add(usererror.InvalidInput, "--quiet and --verbose exclude each other", "Write one of them.")
 	}
 	return p.out, p.bad
 }
@@ -46,12 +58,7 @@ func (p *argumentParser) next() string {
 
 func (p *argumentParser) argument(arg string) {
 	name, value, joined := strings.Cut(arg, "=")
-	switch name {
-	case "--help", "-help", "-h":
-		p.out.Help = true
-		return
-	case "--version", "-version":
-		p.out.Version = true
+	if p.own(name, value, joined) {
 		return
 	}
 	bare, flag := strings.CutPrefix(name, "--")
@@ -77,6 +84,35 @@ func (p *argumentParser) argument(arg string) {
 	p.out.flags[bare] = append(p.out.flags[bare], value)
 }
 
+// own reads what is no input.
+func (p *argumentParser) own(name, value string, joined bool) bool {
+	switch name {
+	case "--help", "-help", "-h":
+		p.out.Help = true
+	case "--version", "-version":
+		p.out.Version = true
+	case "--quiet", "-q":
+		p.out.Quiet = !joined || strings.EqualFold(value, "true")
+	case "--verbose", "-v":
+		p.out.Verbose = !joined || strings.EqualFold(value, "true")
+	case "--output", "-o":
+		if !joined && len(p.args) > 0 {
+			value = p.next()
+		}
+		if p.out.JSON = value == "json"; !p.out.JSON {
+			p.bad.add(usererror.InvalidInput, "--output takes json", "Write --output json, or leave it out for text.")
+		}
+	case "help", "version":
+		if p.read != 1 {
+			return false
+		}
+		p.out.Help, p.out.Version = name == "help", name == "version"
+	default:
+		return false
+	}
+	return true
+}
+
 // value returns what stands behind a flag.
 func (p *argumentParser) value(input *InputDefinition) (value string, ok bool) {
 	there := len(p.args) > 0 && !strings.HasPrefix(p.args[0], "--")
@@ -98,7 +134,7 @@ func (p *argumentParser) unknown(name string, flag bool) {
 	}
 	remedy := "Every value belongs to a flag: --source, --tags and so on; see --help."
 	if bare := strings.TrimLeft(name, "-"); bare != name {
-		remedy = suggest.DidYouMean(bare, "--", append(p.def.inputNames(), "help", "version"))
+		remedy = suggest.DidYouMean(bare, "--", append(p.def.inputNames(), ownFlags...))
 	}
 	p.bad.add(usererror.UnknownInput, what, remedy)
 }

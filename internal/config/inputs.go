@@ -21,8 +21,10 @@ type Sources struct {
 	Variables map[string]string
 	// Workflow says that a runner set the variables: an unknown one is a typo there.
 	Workflow bool
-	// Stdin is read where a flag is "-", until ctx is done.
-	Stdin io.Reader
+	// Stdin is read where a flag is "-", until ctx is done. Waiting, if it is not nil, is
+	// called before that with the input's name.
+	Stdin   io.Reader
+	Waiting func(input string)
 	// Learn is given every secret before an error could repeat it.
 	Learn func(user string, s redact.Text)
 	// Actor is the user of github-token.
@@ -62,12 +64,14 @@ func (in *inputs) where(name string) string {
 func readInputs(ctx context.Context, from Sources) *inputs {
 	in := &inputs{values: map[string]string{}, flags: map[string]bool{}, unread: map[string]bool{}, workflow: from.Workflow}
 	in.unknownVariables(from)
-	secrets := secretReader{stdin: from.Stdin}
+	secrets := secretReader{stdin: from.Stdin, waiting: from.Waiting}
 	for _, d := range from.Definition.Inputs {
 		value := ""
 		if values, ok := from.Arguments.flags[d.Name]; ok {
 			in.flags[d.Name] = true
-			value = strings.Join(values, "\n")
+			if value = strings.Join(values, "\n"); len(values) > 1 {
+				value += "\n" // so that an empty one at the end is a line, too
+			}
 			if d.Secret() {
 				var err error
 				if value, err = secrets.read(ctx, d.Name, values[0]); err != nil {
@@ -91,13 +95,35 @@ func readInputs(ctx context.Context, from Sources) *inputs {
 
 // variable returns the value of an input's variable. The runner makes its name of the
 // input's: upper case, spaces to underscores, hyphens stay. A shell cannot set names with
-// hyphens, so that outside of a workflow underscores do, too.
+// hyphens, so that underscores do, too. In a workflow they do only where the runner set no
+// variable with hyphens: beside that one, they are a typo.
 func (from *Sources) variable(input string) string {
 	upper := strings.ToUpper(input)
-	if value := from.Variables[upper]; value != "" || from.Workflow {
+	if value, ok := from.Variables[upper]; ok && (value != "" || from.Workflow) {
 		return value
 	}
 	return from.Variables[strings.ReplaceAll(upper, "-", "_")]
+}
+
+// underscored reports whether a variable is that of an input, with underscores for hyphens.
+func (from *Sources) underscored(variable string) bool {
+	upper := strings.ReplaceAll(variable, "_", "-")
+	_, hyphens := from.Variables[upper]
+	return !hyphens && upper == strings.ToUpper(upper) && from.Definition.input(strings.ToLower(upper)) != nil
+}
+
+// Nothing reports whether nothing was given at all: no argument, and no variable of an input
+// that holds something.
+func (from *Sources) Nothing() bool {
+	if from.Workflow || !from.Arguments.none {
+		return false
+	}
+	for _, d := range from.Definition.Inputs {
+		if strings.TrimSpace(from.variable(d.Name)) != "" {
+			return false
+		}
+	}
+	return true
 }
 
 // unknownVariables finds misspelled inputs: a typo of atomic must not publish. Outside of
@@ -112,6 +138,7 @@ func (in *inputs) unknownVariables(from Sources) {
 			continue // the runner's own, for a container action's args and entrypoint
 		}
 		switch lower := strings.ToLower(name); {
+		case from.underscored(name):
 		case from.Definition.input(lower) == nil:
 			unknown = append(unknown, lower)
 		case name != strings.ToUpper(name):

@@ -28,13 +28,13 @@ func actionDefinition(t testing.TB) *Definition {
 
 func TestDefinition(t *testing.T) {
 	def := actionDefinition(t)
-	want := []string{"source", "tags", "registry-auth", "github-token", "missing-credentials", "atomic", "immutable-tags", "platforms",
-		"referrers", "create-repository", "concurrency", "dry-run", "summary"}
+	want := []string{"source", "tags", "annotations", "images", "registry-auth", "github-token", "missing-credentials", "atomic", "immutable-tags",
+		"skip-existing", "push-by-digest", "platforms", "referrers", "create-repository", "concurrency", "thorough", "dry-run", "summary"}
 	if !slices.Equal(def.inputNames(), want) {
 		t.Errorf("inputs %q", def.inputNames())
 	}
 	for _, in := range def.Inputs {
-		if in.Description == "" || in.Required != (in.Name == "source" || in.Name == "tags") {
+		if in.Description == "" || in.Required {
 			t.Errorf("%+v", in)
 		}
 	}
@@ -78,22 +78,22 @@ func TestDefaults(t *testing.T) {
 		if len(bad) > 0 {
 			t.Errorf("%s: %v", name, bad)
 		}
-		if s.Concurrency != 4 || s.FailOnMissing || s.Atomic || !s.Summary || !s.GitHubToken.IsZero() || s.DryRun || s.ImmutableTags != nil ||
-			s.Platforms != nil || s.Referrers || s.CreateRepository || !s.TagsEmpty {
+		if s.Concurrency != 0 || s.FailOnMissing || s.Atomic || !s.Summary || !s.GitHubToken.IsZero() || s.DryRun || s.ImmutableTags != nil ||
+			len(s.Platforms) != 0 || s.Referrers || s.CreateRepository || !s.TagsEmpty {
 			t.Errorf("%s: %+v", name, s)
 		}
 	}
 }
 
 func TestWorkflowInputs(t *testing.T) {
-	s, bad := read(t, nil, []string{"GITHUB_ACTIONS=true", "INPUT_SOURCE= ./image.tar\n", "INPUT_TAGS=ghcr.io/me/app:1,me/app:1\n\n ghcr.io/me/app:1 \n/app:2\n",
+	s, bad := read(t, nil, []string{"GITHUB_ACTIONS=true", "INPUT_SOURCE= ./image.tar\n", "INPUT_TAGS=ghcr.io/me/app:1\nme/app:1\n\n ghcr.io/me/app:1 \n/app:2\n",
 		"INPUT_GITHUB-TOKEN=ghs_x\n", "INPUT_MISSING-CREDENTIALS=Fail", "INPUT_ATOMIC=TRUE", "INPUT_IMMUTABLE-TAGS=.*", "INPUT_PLATFORMS=linux/amd64, linux/arm/v7\nlinux/amd64",
 		"INPUT_REFERRERS=true", "INPUT_CREATE-REPOSITORY=True", "INPUT_CONCURRENCY= 8 ", "INPUT_DRY-RUN=true", "INPUT_SUMMARY=false",
 		"INPUT_REGISTRY-AUTH=- registry:\n  password: x\n  username: y", "INPUT_ARGS=x", "INPUT_ENTRYPOINT=y", "source=ignored", "atomic=ignored"}, "")
 	if len(bad) > 0 {
 		t.Fatal(bad)
 	}
-	if s.Images[0].Source != "./image.tar" || s.GitHubToken.Reveal() != "ghs_x" || !s.FailOnMissing || !s.Atomic || s.ImmutableTags == nil || !s.CreateImmutable ||
+	if s.Images[0].Source != " ./image.tar\n" || s.GitHubToken.Reveal() != "ghs_x" || !s.FailOnMissing || !s.Atomic || s.ImmutableTags == nil || !s.CreateImmutable ||
 		!slices.Equal(s.Platforms, []string{"linux/amd64", "linux/arm/v7"}) || !s.Referrers || !s.CreateRepository || s.Concurrency != 8 || !s.DryRun || s.Summary || s.TagsEmpty {
 		t.Errorf("%+v", s)
 	}
@@ -104,7 +104,7 @@ func TestWorkflowInputs(t *testing.T) {
 	if strings.Join(got, " ") != "ghcr.io/me/app:1 docker.io/me/app:1" {
 		t.Errorf("destinations %q", got)
 	}
-	if len(s.Skipped) != 2 || s.Skipped[0].Input != "registry-auth" || s.Skipped[0].Text != "registry:" || s.Skipped[1].Text != "/app:2" || s.Skipped[1].Line != 4 {
+	if len(s.Skipped) != 2 || s.Skipped[0].Input != "registry-auth" || s.Skipped[0].Text != "registry:" || s.Skipped[1].Text != "/app:2" || s.Skipped[1].Line != 5 {
 		t.Errorf("unconfigured %+v", s.Skipped)
 	}
 }
@@ -121,7 +121,7 @@ func TestFlags(t *testing.T) {
 		t.Fatal(bad)
 	}
 	if s.Images[0].Source != "oci:./x:1" || len(s.Images[0].Destinations) != 2 || len(s.Items) != 1 || s.Items[0].Password.Reveal() != "from-file" || s.GitHubToken.Reveal() != "ghp_stdin" ||
-		!s.Atomic || s.DryRun || !s.Referrers || s.Concurrency != 2 || !s.FailOnMissing || s.Platforms != nil {
+		!s.Atomic || s.DryRun || !s.Referrers || s.Concurrency != 2 || !s.FailOnMissing || len(s.Platforms) != 0 {
 		t.Errorf("%+v", s)
 	}
 	if s.Name("source") != "--source" || s.Name("platforms") != "--platforms" || s.Name("immutable-tags") != "immutable-tags" {
@@ -139,7 +139,7 @@ func TestWrongInputs(t *testing.T) {
 		code          usererror.Code
 	}{
 		"typo of an input":      {environ: workflow("INPUT_ATOMC=true"), says: `"atomc"`, advises: "atomic", code: usererror.UnknownInput},
-		"underscore":            {environ: workflow("INPUT_DRY_RUN=true"), says: `"dry_run"`, advises: "dry-run", code: usererror.UnknownInput},
+		"underscore, beside":    {environ: workflow("INPUT_DRY_RUN=true", "INPUT_DRY-RUN="), says: `"dry_run"`, advises: "dry-run", code: usererror.UnknownInput},
 		"lower case":            {environ: workflow("INPUT_atomic=true"), says: "INPUT_atomic", advises: "INPUT_ATOMIC", code: usererror.UnknownInput},
 		"mixed case":            {environ: workflow("INPUT_Dry-Run=true", "INPUT_DRY-RUN=false"), says: "INPUT_Dry-Run", advises: "with:", code: usererror.UnknownInput},
 		"unknown and empty":     {environ: workflow("INPUT_SORCE="), says: `"sorce"`, advises: "source", code: usererror.UnknownInput},
@@ -151,7 +151,7 @@ func TestWrongInputs(t *testing.T) {
 		"one dash":              {args: []string{"-source", "x"}, says: "argument 1", advises: "--source", code: usererror.UnknownInput},
 		"value missing":         {args: []string{"--source"}, says: "--source: the value is missing", code: usererror.InvalidInput},
 		"value is a flag":       {args: []string{"--source", "--atomic"}, says: "--source: the value is missing", code: usererror.InvalidInput},
-		"twice":                 {args: []string{"--source", "a", "--source", "b"}, says: "--source comes twice", code: usererror.InvalidInput},
+		"twice":                 {args: []string{"--concurrency", "1", "--concurrency", "2"}, says: "--concurrency comes twice", code: usererror.InvalidInput},
 		"secret as argument":    {args: []string{"--github-token", "c4nary"}, says: "--github-token", advises: "@FILE", code: usererror.InvalidInput},
 		"secret list, too":      {args: []string{"--registry-auth=c4nary"}, says: "--registry-auth", advises: "@FILE", code: usererror.InvalidInput},
 		"file missing":          {args: []string{"--registry-auth", "@" + missing}, says: "no such file", advises: "@FILE", code: usererror.InvalidInput},
@@ -160,7 +160,7 @@ func TestWrongInputs(t *testing.T) {
 		"boolean":               {environ: workflow("INPUT_ATOMIC=yes"), says: `atomic: "yes" is not true or false`, code: usererror.InvalidInput},
 		"boolean flag":          {args: []string{"--atomic=1"}, says: `--atomic: "1"`, code: usererror.InvalidInput},
 		"choice":                {environ: workflow("INPUT_MISSING-CREDENTIALS=ignore"), says: `"ignore" is not skip or fail`, code: usererror.InvalidInput},
-		"number":                {environ: workflow("INPUT_CONCURRENCY=four"), says: `"four" is not a number from 1 to 64`, code: usererror.InvalidInput},
+		"number":                {environ: workflow("INPUT_CONCURRENCY=four"), says: `"four" is neither auto nor a number from 1 to 64`, code: usererror.InvalidInput},
 		"number, too low":       {environ: workflow("INPUT_CONCURRENCY=0"), says: `"0"`, code: usererror.InvalidInput},
 		"number, too high":      {environ: workflow("INPUT_CONCURRENCY=1000000"), says: `"1000000"`, code: usererror.InvalidInput},
 		"expression":            {environ: workflow("INPUT_IMMUTABLE-TAGS=v(1"), says: "immutable-tags: error parsing regexp: missing closing )", advises: "RE2", code: usererror.InvalidInput},
@@ -172,6 +172,26 @@ func TestWrongInputs(t *testing.T) {
 		"digest":                {environ: workflow("INPUT_TAGS=me/a:1,me/app@sha256:" + strings.Repeat("0", 64)), says: "line 1", advises: "digest", code: usererror.InvalidTag},
 		"digest and tag":        {environ: workflow("INPUT_TAGS=me/app:1@sha256:" + strings.Repeat("0", 64)), says: "line 1", advises: "Write me/app:1: the digest", code: usererror.InvalidTag},
 		"comment":               {environ: workflow("INPUT_TAGS=me/app:1\n# that is all"), says: "line 2, \"# that is all\": a list of destinations holds no comments", advises: "Leave", code: usererror.InvalidTag},
+		"comma in lines":        {environ: workflow("INPUT_TAGS=me/a:1,me/b:1\nme/c:1"), says: "tags, line 1", advises: "line of its own", code: usererror.InvalidTag},
+		"comma and no tag":      {environ: workflow("INPUT_TAGS=me/a:x,ghcr.io/me/b"), says: `"me/a:x" has a tag and "ghcr.io/me/b" has none`, advises: "comma", code: usererror.InvalidTag},
+		"annotation's level":    {environ: workflow("INPUT_SOURCE=a\nb", "INPUT_ANNOTATIONS=a=b\nmanifest:org.x=y"), says: "annotations, line 2", advises: "DOCKER_METADATA_ANNOTATIONS_LEVELS: index", code: usererror.InvalidInput},
+		"annotation, two":       {environ: workflow("INPUT_SOURCE=a\nb", "INPUT_ANNOTATIONS=manifest,index:org.x=y"), says: "annotations, line 1", advises: "DOCKER_METADATA_ANNOTATIONS_LEVELS: index", code: usererror.InvalidInput},
+		"annotation, no value":  {environ: workflow("INPUT_SOURCE=a\nb", "INPUT_ANNOTATIONS=org.x"), says: `annotations, line 1: "org.x" is not KEY=VALUE`, advises: "index:KEY=VALUE", code: usererror.InvalidInput},
+		"annotation, no key":    {environ: workflow("INPUT_SOURCE=a\nb", "INPUT_ANNOTATIONS=index:=x"), says: "annotations, line 1", advises: "key", code: usererror.InvalidInput},
+		"annotation, spaces":    {environ: workflow("INPUT_SOURCE=a\nb", "INPUT_ANNOTATIONS=a b=x"), says: `"a b" is not the key`, advises: "key", code: usererror.InvalidInput},
+		"annotation, twice":     {environ: workflow("INPUT_SOURCE=a\nb", "INPUT_ANNOTATIONS=a=x\nindex:a=y"), says: "annotations, line 2: a has another value", advises: "Leave one", code: usererror.InvalidInput},
+		"annotation, one image": {environ: workflow("INPUT_SOURCE=./a.tar\n", "INPUT_ANNOTATIONS=a=x"), says: "annotations: the source is one image", advises: "DOCKER_METADATA_ANNOTATIONS_LEVELS: index", code: usererror.InvalidInput},
+		"annotation, images":    {environ: workflow("INPUT_IMAGES=- {source: ./*.tar, tags: me/a:1}\n- {source: x, tags: me/b:1}", "INPUT_ANNOTATIONS=a=x"), says: `annotations: the source of image "b" is one image`, advises: "index", code: usererror.InvalidInput},
+		"skip-existing alone":   {environ: workflow("INPUT_SKIP-EXISTING=true"), says: "skip-existing needs immutable-tags", advises: "immutable-tags", code: usererror.InvalidInput},
+		"digest and immutable":  {environ: workflow("INPUT_PUSH-BY-DIGEST=true", "INPUT_IMMUTABLE-TAGS=.*"), says: "push-by-digest and immutable-tags exclude", advises: "No tag is written", code: usererror.InvalidInput},
+		"digest and skip":       {environ: workflow("INPUT_PUSH-BY-DIGEST=true", "INPUT_SKIP-EXISTING=true"), says: "push-by-digest and skip-existing exclude", advises: "No tag is written", code: usererror.InvalidInput},
+		"output":                {args: []string{"--output", "c4nary"}, says: "--output takes json", advises: "--output json", code: usererror.InvalidInput},
+		"output without format": {args: []string{"--output"}, says: "--output takes json", advises: "--output json", code: usererror.InvalidInput},
+		"quiet and verbose":     {args: []string{"--quiet", "--verbose"}, says: "exclude each other", advises: "one of them", code: usererror.InvalidInput},
+		"typo of an own flag":   {args: []string{"--verbos"}, says: "--verbos", advises: "--verbose?", code: usererror.UnknownInput},
+		"word in the middle":    {args: []string{"--atomic", "help"}, says: "argument 2", advises: "--help", code: usererror.UnknownInput},
+		"password-env":          {environ: workflow("INPUT_REGISTRY-AUTH=- username: me\n  password-env: c4nary"), says: "line 2, column 3: password-env is for command lines", advises: "toJSON", code: usererror.InvalidAuth},
+		"hostile password":      {args: []string{"--registry-auth", "-"}, stdin: "- username: me\n  password: @c4nary", says: "line 2, column 13", advises: "password-env: NAME", code: usererror.InvalidAuth},
 		"tag flag":              {args: []string{"--tags", "me/app:"}, says: `--tags, line 1, "me/app:"`, code: usererror.InvalidTag},
 		"item":                  {environ: workflow("INPUT_REGISTRY-AUTH=- usrname: c4nary"), says: `registry-auth, line 1, column 3: there is no key "usrname"`, advises: "username", code: usererror.UnknownInput},
 	} {
@@ -188,6 +208,63 @@ func TestWrongInputs(t *testing.T) {
 				t.Errorf("the value is repeated: %q, %q", text, advice)
 			}
 		})
+	}
+}
+
+// TestUnderscores: a step without Docker has no variables with hyphens. Where the runner set
+// one with hyphens, another with underscores is a typo.
+func TestUnderscores(t *testing.T) {
+	for name, c := range map[string]struct {
+		environ        []string
+		dry, fail, bad bool
+	}{
+		"in a step without Docker": {[]string{"GITHUB_ACTIONS=true", "INPUT_DRY_RUN=true", "INPUT_MISSING_CREDENTIALS=fail"}, true, true, false},
+		"empty":                    {[]string{"GITHUB_ACTIONS=true", "INPUT_DRY_RUN=", "INPUT_ATOMIC="}, false, false, false},
+		"beside its default":       {[]string{"GITHUB_ACTIONS=true", "INPUT_DRY_RUN=true", "INPUT_DRY-RUN=false"}, false, false, true},
+		"lower case":               {[]string{"GITHUB_ACTIONS=true", "INPUT_dry_run=true"}, false, false, true},
+		"on a command line":        {[]string{"INPUT_DRY_RUN=true", "INPUT_DRY-RUN="}, true, false, false},
+	} {
+		s, bad := read(t, nil, c.environ, "")
+		if s.DryRun != c.dry || s.FailOnMissing != c.fail || (len(bad) > 0) != c.bad {
+			t.Errorf("%s: %+v, %v", name, s, bad)
+		}
+	}
+}
+
+// TestNewInputs: what they become, and that an index of parts may have annotations.
+func TestNewInputs(t *testing.T) {
+	s, bad := read(t, nil, []string{"GITHUB_ACTIONS=true", "INPUT_SOURCE=a.tar\n\nb.tar\n", "INPUT_TAGS=me/a:1", "INPUT_CONCURRENCY=AUTO", "INPUT_SKIP-EXISTING=true",
+		"INPUT_IMMUTABLE-TAGS=v.*", "INPUT_THOROUGH=true", "INPUT_ANNOTATIONS=index:a.b=c=d\n\nx=\nindex:a.b=c=d"}, "")
+	if len(bad) > 0 || s.Concurrency != 0 || !s.SkipExisting || !s.Thorough || s.PushByDigest ||
+		!slices.Equal(s.Annotations, []Annotation{{"a.b", "c=d"}, {"x", ""}}) || s.Images[0].Source != "a.tar\n\nb.tar\n" {
+		t.Errorf("%v: %+v", bad, s)
+	}
+	s, bad = read(t, []string{"--source", "a.tar", "--source", "", "--tags", "me/a", "--push-by-digest", "--annotations", "a=b", "--annotations", "c=d", "--verbose"}, nil, "")
+	if len(bad) > 0 || !s.PushByDigest || s.Images[0].Source != "a.tar\n\n" || len(s.Annotations) != 2 {
+		t.Errorf("%v: %+v", bad, s)
+	}
+}
+
+// TestSecretFiles: a file that was meant is offered, and no value is repeated.
+func TestSecretFiles(t *testing.T) {
+	def := actionDefinition(t)
+	t.Chdir(t.TempDir())
+	if err := os.WriteFile("auth.yml", []byte("[]"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir("folder", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for value, advises := range map[string]string{
+		"@auth.yaml": "Did you mean @auth.yml?", "@./auht.yml": "Did you mean @./auth.yml?", "./auth.yml": "write --registry-auth @./auth.yml",
+		"auth.yml": "write --registry-auth @auth.yml", "auth.yaml": "did you mean @auth.yml?", "folder": "Write @FILE", "@nothing-like-it": "Write @FILE",
+		"hunter22": "Write @FILE", strings.Repeat("x", 5000): "Write @FILE", "@": "Write @FILE",
+	} {
+		a, _ := ParseArguments(def, []string{"--registry-auth", value})
+		_, bad := Read(t.Context(), Sources{Definition: def, Arguments: a, Learn: func(string, redact.Text) {}})
+		if len(bad) != 1 || !strings.Contains(usererror.Advice(bad[0]), advises) || strings.Contains(bad[0].Error(), "hunter22") {
+			t.Errorf("%.40q: %v: %s", value, bad, usererror.Advice(bad[0]))
+		}
 	}
 }
 

@@ -3,11 +3,9 @@ package config
 import (
 	"errors"
 	"fmt"
-	"io"
-	"regexp"
 	"slices"
 	"strings"
-	"unicode/utf8"
+	"unicode"
 
 	"go.yaml.in/yaml/v3"
 
@@ -18,45 +16,25 @@ import (
 	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
-// asJSON is the remedy for whatever YAML makes of a secret: a JSON string is a YAML
-// string, whatever is in it.
-const asJSON = "Write the secret as password: ${{ toJSON(secrets.KEY) }}, which carries any text whole."
-
 // itemKeys are the keys of an item of registry-auth, in the order of the documents.
 var itemKeys = []string{
 	"registry", "username", "password", "ecr", "aws-role", "dockerhub-connection", "gcp-provider", "gcp-service-account",
-	"azure-client", "azure-tenant", "anonymous", "insecure", "tags-matching", "required", "scope",
+	"azure-client", "azure-tenant", "quay-robot", "quay-audience", "jfrog-provider", "jfrog-audience", "jfrog-url", "aws-session",
+	"password-env", "public", "ecr-tag-mutability", "ecr-tag-exclusions", "anonymous", "insecure", "tags-matching", "required", "scope",
 }
 
-// credentialKeys are those whose text is taken exactly as written, and which leave their
-// item skipped when they are empty.
+// credentialKeys are those whose text is taken exactly as written.
 var credentialKeys = []string{
-	"username", "password", "aws-role", "dockerhub-connection", "gcp-provider", "gcp-service-account", "azure-client", "azure-tenant",
+	"username", "password", "password-env", "aws-role", "aws-session", "dockerhub-connection", "gcp-provider", "gcp-service-account",
+	"azure-client", "azure-tenant", "quay-robot", "quay-audience", "jfrog-provider", "jfrog-audience", "jfrog-url",
 }
 
 // parseItems reads registry-auth. Messages name line and column, never a value. Passwords
 // are learned by learn before anything is said, those of wrong items too.
-func parseItems(where, text string, learn func(user string, s redact.Text), bad *problems) []credentials.Item {
-	text = strings.TrimPrefix(text, "\ufeff")
-	list := &itemList{where: where, lines: splitLines(text), learn: learn, bad: bad}
-	if !utf8.ValidString(text) {
-		list.notText(text)
-		return nil
-	}
-	root, err := onlyDocument(text)
-	if err != nil {
-		list.unparsable(text, err)
-		return nil
-	}
-	if root == nil || isNull(root) {
-		return nil
-	}
-	if root.Kind != yaml.SequenceNode {
-		list.wrong(usererror.InvalidAuth, root, "this is not a list of registries", "Begin each with a dash: - registry: ghcr.io")
-		return nil
-	}
-	list.plain(root)
-	for _, n := range root.Content {
+func (in *inputs) parseItems(learn func(user string, s redact.Text)) []credentials.Item {
+	text := strings.TrimPrefix(in.get("registry-auth"), "\ufeff")
+	list := &itemList{yamlText: newYAMLText(in.where("registry-auth"), text, in.wholeSecret(), &in.bad), workflow: in.workflow, learn: learn}
+	for _, n := range list.list(usererror.InvalidAuth, text, "- registry: ghcr.io") {
 		if item, ok := list.item(n); ok {
 			list.items = append(list.items, item)
 		}
@@ -64,57 +42,21 @@ func parseItems(where, text string, learn func(user string, s redact.Text), bad 
 	return list.items
 }
 
-var errSeveralDocuments = errors.New("more than one YAML document")
-
-// onlyDocument returns the root of the one document in text, nil if there is none.
-func onlyDocument(text string) (*yaml.Node, error) {
-	d := yaml.NewDecoder(strings.NewReader(text))
-	var document, second yaml.Node
-	switch err := d.Decode(&document); {
-	case errors.Is(err, io.EOF):
-		return nil, nil
-	case err != nil:
-		return nil, err
+// wholeSecret is the remedy for whatever YAML makes of a secret. In a workflow a JSON
+// string is a YAML string, whatever is in it.
+func (in *inputs) wholeSecret() string {
+	if in.workflow {
+		return "Write the secret as password: ${{ toJSON(secrets.KEY) }}, which carries any text whole."
 	}
-	switch err := d.Decode(&second); {
-	case err == nil:
-		return nil, errSeveralDocuments
-	case !errors.Is(err, io.EOF):
-		return nil, err
-	}
-	if len(document.Content) == 0 {
-		return nil, nil
-	}
-	return document.Content[0], nil
+	return `Name a variable that holds the secret, password-env: NAME, or write it in double quotes, with \" for a quote and \\ for a backslash.`
 }
 
 type itemList struct {
-	where string
-	lines [][]rune
-	learn func(user string, s redact.Text)
-	bad   *problems
-	items []credentials.Item
-	seen  []credentials.Item // wrong ones, too
-}
-
-func (l *itemList) wrong(code usererror.Code, n *yaml.Node, what, remedy string) {
-	l.bad.add(code, fmt.Sprintf("%s, line %d, column %d: %s", l.where, n.Line, n.Column, what), remedy)
-}
-
-// plain refuses what YAML has to say things twice: none of it is ever meant in a list of
-// credentials, and a password can begin with any of its signs.
-func (l *itemList) plain(n *yaml.Node) bool {
-	switch {
-	case n.Kind == yaml.AliasNode:
-		l.wrong(usererror.InvalidAuth, n, "YAML takes what begins with * for an alias", asJSON)
-	case n.Anchor != "":
-		l.wrong(usererror.InvalidAuth, n, "YAML takes what begins with & for an anchor", asJSON)
-	case n.Style&yaml.TaggedStyle != 0:
-		l.wrong(usererror.InvalidAuth, n, "YAML takes what begins with ! for a tag", asJSON)
-	default:
-		return true
-	}
-	return false
+	yamlText
+	workflow bool
+	learn    func(user string, s redact.Text)
+	items    []credentials.Item
+	seen     []credentials.Item // wrong ones, too
 }
 
 // entry is the value of a key, with the key's node to tell where it stands.
@@ -125,7 +67,7 @@ type entry struct {
 
 func (l *itemList) item(n *yaml.Node) (credentials.Item, bool) {
 	before := len(*l.bad)
-	if !l.plain(n) {
+	if !l.plain(usererror.InvalidAuth, n) {
 		return credentials.Item{}, false
 	}
 	if n.Kind != yaml.MappingNode {
@@ -161,7 +103,7 @@ func (l *itemList) learnPasswords(n *yaml.Node) {
 	}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		if key, value := n.Content[i], n.Content[i+1]; key.Value == "password" && value.Kind == yaml.ScalarNode && !isNull(value) {
-			l.learn(user, redact.New(value.Value))
+			l.learn(user, redact.New(withoutLineEnds(value.Value)))
 		}
 	}
 }
@@ -174,39 +116,35 @@ func (l *itemList) entry(key, value *yaml.Node, entries map[string]entry) {
 		if near := suggest.Nearest(name, itemKeys); near != "" && key.Kind == yaml.ScalarNode {
 			l.wrong(usererror.UnknownInput, key, fmt.Sprintf("there is no key %q", name), "Did you mean "+near+"?")
 		} else {
-			l.wrong(usererror.UnknownInput, key, "there is no such key", "Known are "+strings.Join(itemKeys, ", ")+". If this is part of a secret: "+asJSON)
+			l.wrong(usererror.UnknownInput, key, "there is no such key", "Known are "+strings.Join(itemKeys, ", ")+". If this is part of a secret: "+l.whole)
 		}
 		return
 	}
-	if !l.plain(key) || !l.plain(value) {
+	if !l.plain(usererror.InvalidAuth, key) || !l.plain(usererror.InvalidAuth, value) {
 		entries[name] = entry{key: key, value: value} // it is there, so that nobody misses it
 		return
 	}
 	if first, ok := entries[name]; ok {
-		l.wrong(usererror.InvalidAuth, key, fmt.Sprintf("%s is there already, in line %d", name, first.key.Line), "Leave one of them. If the second is part of a secret: "+asJSON)
+		l.wrong(usererror.InvalidAuth, key, fmt.Sprintf("%s is there already, in line %d", name, first.key.Line), "Leave one of them. If the second is part of a secret: "+l.whole)
 		return
 	}
 	entries[name] = entry{key: key, value: value}
-	if value.Kind != yaml.ScalarNode {
-		l.wrong(usererror.InvalidAuth, value, "the value of "+name+" is not text", asJSON)
+	if value.Kind != yaml.ScalarNode && (name != "ecr-tag-exclusions" || !isTextList(value)) {
+		l.wrong(usererror.InvalidAuth, value, "the value of "+name+" is not text", l.whole)
 		return
 	}
 	if slices.Contains(credentialKeys, name) && !l.unchanged(key, value) {
-		l.wrong(usererror.InvalidAuth, value, "YAML would change the value of "+name+" without a word: part of it reads as a comment or goes on in the next line", asJSON)
+		l.wrong(usererror.InvalidAuth, value, "YAML would change the value of "+name+" without a word: part of it reads as a comment or goes on in the next line", l.whole)
 		return
 	}
 	if name == "password" && l.cutShort(key, value) {
-		l.wrong(usererror.InvalidAuth, value, "the comment in the line below could be the second line of the secret", "Put an empty line in front of the comment, or write the secret as password: ${{ toJSON(secrets.KEY) }}, which carries any text whole.")
+		l.wrong(usererror.InvalidAuth, value, "the comment in the line below could be the second line of the secret", "Put an empty line in front of the comment. If it is part of the secret: "+l.whole)
 		return
 	}
 	if !isNull(value) {
 		entries[name] = entry{key: key, value: value, text: value.Value}
 	}
 }
-
-// isNull reports whether a scalar is YAML's null, which is also what toJSON makes of an
-// unset secret. In quotes it is text.
-func isNull(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.Tag == "!!null" }
 
 // unchanged reports whether a value is, to its last character, what stands there: YAML
 // drops what follows " #" and joins lines. Quotes are taken for meant, but not with a
@@ -275,14 +213,6 @@ func (l *itemList) cutShort(key, value *yaml.Node) bool {
 	return indent+1 < key.Column && indent < len(below) && below[indent] == '#'
 }
 
-// rest returns a line from a column on; both count from 1.
-func (l *itemList) rest(line, column int) string {
-	if line < 1 || line > len(l.lines) || column < 1 || column > len(l.lines[line-1])+1 {
-		return ""
-	}
-	return string(l.lines[line-1][column-1:])
-}
-
 // scope reads which repositories the item is for. docker/login-action's scope is a path
 // with actions behind an @.
 func (l *itemList) scope(item *credentials.Item, entries map[string]entry) {
@@ -331,6 +261,9 @@ func (l *itemList) credentials(item *credentials.Item, entries map[string]entry)
 		"username": &item.Username, "aws-role": &item.AWSRole, "dockerhub-connection": &item.DockerHubConnection,
 		"gcp-provider": &item.GCPProvider, "gcp-service-account": &item.GCPServiceAccount,
 		"azure-client": &item.AzureClient, "azure-tenant": &item.AzureTenant,
+		"quay-robot": &item.QuayRobot, "quay-audience": &item.QuayAudience,
+		"jfrog-provider": &item.JFrogProvider, "jfrog-audience": &item.JFrogAudience, "jfrog-url": &item.JFrogURL,
+		"aws-session": &item.AWSSession, "password-env": &item.PasswordEnv,
 	} {
 		if e, ok := entries[name]; ok {
 			*to = credentials.Value{Set: true, Text: strings.TrimSpace(e.text)}
@@ -339,10 +272,16 @@ func (l *itemList) credentials(item *credentials.Item, entries map[string]entry)
 	if e, ok := entries["password"]; ok {
 		item.PasswordSet = true
 		if strings.TrimSpace(e.text) != "" {
-			item.Password = redact.New(e.text)
+			item.Password = redact.New(withoutLineEnds(e.text))
 		}
 	}
+	if e, ok := entries["password-env"]; ok && l.workflow {
+		l.wrong(usererror.InvalidAuth, e.key, "password-env is for command lines: a step's own environment is not one of its inputs", l.whole)
+	}
 }
+
+// withoutLineEnds drops the line ends behind a secret: files and password managers add them.
+func withoutLineEnds(secret string) string { return strings.TrimRight(secret, "\r\n") }
 
 func (l *itemList) options(item *credentials.Item, entries map[string]entry) {
 	if e, ok := entries["ecr"]; ok && e.text != "" {
@@ -358,15 +297,38 @@ func (l *itemList) options(item *credentials.Item, entries map[string]entry) {
 	if b, ok := l.boolean("insecure", entries); ok {
 		item.Insecure = b
 	}
+	if b, ok := l.boolean("public", entries); ok {
+		item.Public = b
+	}
 	if b, ok := l.boolean("required", entries); ok {
 		item.Required = &b
 	}
+	l.tagMutability(item, entries)
 	if e, ok := entries["tags-matching"]; ok && e.text != "" {
 		r, err := anchored(e.text)
 		if err != nil {
 			l.wrong(usererror.InvalidAuth, e.value, "tags-matching: "+err.Error(), writeRE2)
 		}
 		item.TagsMatching, item.TagsWritten = r, e.text
+	}
+}
+
+// tagMutability reads what a repository that is created gets. The filters are separated by
+// commas or spaces, or a list.
+func (l *itemList) tagMutability(item *credentials.Item, entries map[string]entry) {
+	if e, ok := entries["ecr-tag-mutability"]; ok {
+		item.ECRTagMutability = strings.ToUpper(strings.TrimSpace(e.text))
+	}
+	e, ok := entries["ecr-tag-exclusions"]
+	if !ok {
+		return
+	}
+	texts := []string{e.text}
+	for _, n := range e.value.Content {
+		texts = append(texts, n.Value)
+	}
+	for _, text := range texts {
+		item.ECRTagExclusions = append(item.ECRTagExclusions, strings.FieldsFunc(text, func(r rune) bool { return r == ',' || unicode.IsSpace(r) })...)
 	}
 }
 
@@ -396,12 +358,4 @@ func (l *itemList) once(item *credentials.Item, n *yaml.Node) {
 			return
 		}
 	}
-}
-
-// anchored compiles an expression that must match the whole of a text.
-func anchored(expression string) (*regexp.Regexp, error) {
-	if _, err := regexp.Compile(expression); err != nil {
-		return nil, err // says what is wrong with the expression as it was written
-	}
-	return regexp.Compile(`\A(?:` + expression + `)\z`)
 }

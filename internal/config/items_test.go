@@ -13,10 +13,10 @@ import (
 
 func items(t *testing.T, text string) ([]credentials.Item, problems, []string) {
 	t.Helper()
-	var bad problems
 	var learned []string
-	got := parseItems("registry-auth", text, func(user string, s redact.Text) { learned = append(learned, user+":"+s.Reveal()) }, &bad)
-	return got, bad, learned
+	in := &inputs{values: map[string]string{"registry-auth": text}, workflow: true}
+	got := in.parseItems(func(user string, s redact.Text) { learned = append(learned, user+":"+s.Reveal()) })
+	return got, in.bad, learned
 }
 
 func one(t *testing.T, text string) credentials.Item {
@@ -43,7 +43,7 @@ func TestPasswordsAreTakenAsWritten(t *testing.T) {
 		`"null"`: "null", `'null'`: "null", `"a # b"`: "a # b", `"a\nb"`: "a\nb", `'it''s'`: "it's", `"\u00e4"`: "ä",
 		"a b": "a b", "a, b]": "a, b]", "$2y$05$abc/def": "$2y$05$abc/def", "pass&word*": "pass&word*", "  spaced": "spaced", "p%40": "p%40",
 		`"a # b"  `: "a # b", `'it''s # x'`: "it's # x", `"a\" # b"`: `a" # b`, "abc  ": "abc", "-dash": "-dash", "?x": "?x", ":x": ":x", `a"b`: `a"b`, `a\nb`: `a\nb`,
-		"|\n    one\n    two\n": "one\ntwo\n", "|-\n    one": "one",
+		"|\n    one\n    two\n": "one\ntwo", "|-\n    one": "one",
 	} {
 		item := one(t, "- registry: ghcr.io\n  username: me\n  password: "+written+"\n")
 		if got := item.Password.Reveal(); got != want || !item.PasswordSet {
@@ -71,7 +71,7 @@ func TestToJSONCarriesAnySecret(t *testing.T) {
 			t.Fatal(err)
 		}
 		item := one(t, "- registry: ghcr.io\n  username: me\n  password: "+b.String())
-		want := value
+		want := strings.TrimRight(value, "\r\n") // files and password managers add line ends
 		if strings.TrimSpace(value) == "" {
 			want = "" // nothing but white space is no password
 		}
@@ -153,6 +153,62 @@ func TestItemKeys(t *testing.T) {
 	}
 	if strings.Join(learned, " ") != "me:p AWS:x" {
 		t.Errorf("learned %q", learned)
+	}
+}
+
+func TestNewItemKeys(t *testing.T) {
+	got, bad, _ := items(t, `
+- registry: quay.io
+  quay-robot: acme+publisher
+  quay-audience: aud
+  public: true
+- registry: acme.jfrog.io
+  jfrog-provider: github
+  jfrog-audience: aud
+  jfrog-url: https://acme.jfrog.io
+- registry: 123456789012.dkr.ecr.eu-west-1.amazonaws.com
+  aws-role: arn:aws:iam::123456789012:role/publish
+  aws-session: release
+  ecr-tag-mutability: immutable_with_exclusion
+  ecr-tag-exclusions: [latest, dev-*]
+- registry: 123456789012.dkr.ecr.eu-west-2.amazonaws.com
+  ecr-tag-mutability: IMMUTABLE_WITH_EXCLUSION
+  ecr-tag-exclusions: latest, dev-*
+`)
+	if len(bad) > 0 || len(got) != 4 {
+		t.Fatalf("%d items, %v", len(got), bad)
+	}
+	if got[0].QuayRobot.Text != "acme+publisher" || got[0].QuayAudience.Text != "aud" || !got[0].Public ||
+		got[1].JFrogProvider.Text != "github" || got[1].JFrogAudience.Text != "aud" || got[1].JFrogURL.Text != "https://acme.jfrog.io" || got[2].AWSSession.Text != "release" {
+		t.Errorf("%+v", got)
+	}
+	for _, item := range got[2:] {
+		if item.ECRTagMutability != "IMMUTABLE_WITH_EXCLUSION" || strings.Join(item.ECRTagExclusions, " ") != "latest dev-*" {
+			t.Errorf("%+v", item)
+		}
+	}
+	for text, says := range map[string]string{
+		"- registry: 123456789012.dkr.ecr.eu-west-1.amazonaws.com\n  ecr-tag-exclusions: {a: b}": "the value of ecr-tag-exclusions is not text",
+		"- registry: ghcr.io\n  public: maybe":                                                   "public is neither true nor false",
+		"- registry: ghcr.io\n  quay-robt: x":                                                    `there is no key "quay-robt"`,
+	} {
+		if _, bad, _ := items(t, text); len(bad) != 1 || !strings.Contains(bad[0].Error(), says) {
+			t.Errorf("%q: %v", text, bad)
+		}
+	}
+}
+
+// TestPasswordEnv: on a command line a variable holds the password; unset it is empty, which
+// is not what is written beside it.
+func TestPasswordEnv(t *testing.T) {
+	in := &inputs{values: map[string]string{"registry-auth": "- registry: ghcr.io\n  username: me\n  password-env: GHCR_TOKEN\n"}}
+	got := in.parseItems(func(string, redact.Text) {})
+	if len(in.bad) > 0 || len(got) != 1 || got[0].PasswordEnv.Text != "GHCR_TOKEN" || got[0].PasswordSet {
+		t.Errorf("%v, %+v", in.bad, got)
+	}
+	in.values["registry-auth"] += "  password: x\n"
+	if in.parseItems(func(string, redact.Text) {}); len(in.bad) != 1 || !strings.Contains(in.bad[0].Error(), "password-env") {
+		t.Errorf("%v", in.bad)
 	}
 }
 

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"regexp"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/credentials"
@@ -16,12 +17,14 @@ type Settings struct {
 	Skipped []Skip  // lines and items that name no destination
 
 	TagsEmpty bool // there is nothing to do: a warning
-	Undecided bool // which registries are enabled is unknown: tags or registry-auth is wrong
+	Undecided bool // which registries are enabled is unknown: tags, images or registry-auth is wrong
+
+	Warnings []string // what is not wrong but should be looked at
 
 	Items       []credentials.Item
 	GitHubToken redact.Text
 
-	Platforms   []string     // of every image; empty is all
+	Platforms   []string     // the input; what holds for an image is Image.Platforms
 	Annotations []Annotation // of merged indexes
 
 	FailOnMissing    bool // missing-credentials: fail
@@ -37,7 +40,8 @@ type Settings struct {
 	DryRun           bool
 	Summary          bool
 
-	names map[string]bool // inputs that came from a flag
+	names   map[string]bool // inputs that came from a flag
+	byComma []string        // hosts that only a comma makes destinations
 }
 
 // Name returns how a person wrote an input: "tags" or "--tags".
@@ -52,9 +56,9 @@ func (s *Settings) Name(input string) string {
 type Image struct {
 	Name         string // empty unless Several
 	Line         int    // in images, from 1
-	Source       string // as written: one source, or several lines that are merged
+	Source       string // as written, line ends included: one source, or several lines that are merged; empty if blank
 	Destinations []Destination
-	Platforms    []string // of this image, in place of Settings.Platforms
+	Platforms    []string // those to publish; empty is all
 }
 
 // Destination is one line of tags. With push-by-digest its tag only decides whether
@@ -71,7 +75,16 @@ type Skip struct {
 	Line   int    // from 1
 	Text   string // the line as written; of registry-auth never more than the registry
 	Host   string // the registry that the line still names, empty if it names none
-	Reason string
+	Reason string // "has an empty part; …", to be read behind Text; of registry-auth "registry is empty"
+}
+
+// String returns what people read of it: "tags, line 3, quay.io//app:main has an empty part;
+// a variable in it is probably unset".
+func (s Skip) String() string {
+	if s.Input == "registry-auth" {
+		return fmt.Sprintf("registry-auth, line %d: %s; a variable in it is probably unset", s.Line, s.Reason)
+	}
+	return fmt.Sprintf("%s, line %d, %s %s", s.Input, s.Line, s.Text, s.Reason)
 }
 
 // Annotation is one line of annotations: a key and a value of a merged index.

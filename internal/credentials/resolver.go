@@ -111,7 +111,7 @@ func NewResolver(o Options) (*Resolver, []Warning) {
 	o.GitHubToken = r.known(job.Actor, o.GitHubToken)
 	for _, item := range o.Items {
 		if item.PasswordEnv.Text != "" && !item.PasswordSet {
-			item.Password = redact.New(o.Getenv(item.PasswordEnv.Text))
+			item.Password = redact.New(strings.TrimRight(o.Getenv(item.PasswordEnv.Text), "\r\n"))
 		}
 		item.Password = r.known(item.Username.Text, item.Password)
 		if item.Registry != "" {
@@ -170,7 +170,7 @@ func (r *Resolver) For(ctx context.Context, repo imageref.Repository) Credential
 // options apply.
 func (r *Resolver) item(repo imageref.Repository) *Item {
 	for _, i := range r.items {
-		if i.matches(repo) {
+		if i.Matches(repo) {
 			return i
 		}
 	}
@@ -181,15 +181,15 @@ func (r *Resolver) item(repo imageref.Repository) *Item {
 // log in, nil if there is none. One that sets options only hides no other's credentials.
 func (r *Resolver) credentials(repo imageref.Repository) *Item {
 	for _, i := range r.items {
-		if i.matches(repo) && (i.HasCredentialKey() || i.Skip != "") {
+		if i.Matches(repo) && (i.HasCredentialKey() || i.Skip != "") {
 			return i
 		}
 	}
 	return nil
 }
 
-// matches reports whether the item is for repo.
-func (i *Item) matches(repo imageref.Repository) bool {
+// Matches reports whether the item is for repo.
+func (i *Item) Matches(repo imageref.Repository) bool {
 	return i.Registry == repo.Host && (i.Path == "" || repo.Path == i.Path || strings.HasPrefix(repo.Path, i.Path+"/"))
 }
 

@@ -29,6 +29,7 @@ const longestPath = 255
 // which is what an unset variable leaves of a line: it is skipped, not wrong.
 type NotConfigured struct {
 	Reason string // "the registry or owner in front of the first / is empty"
+	Host   string // canonical, of a destination that still names its registry; else empty
 }
 
 func (e *NotConfigured) Error() string { return e.Reason }
@@ -58,7 +59,7 @@ func ParseDestination(text string) (Reference, error) {
 	}
 	path, tag, tagged := cutTag(text)
 	if reason := emptyComponent(path); reason != "" {
-		return Reference{}, &NotConfigured{Reason: reason}
+		return Reference{}, &NotConfigured{Reason: reason, Host: hostOf(path)}
 	}
 	if !tagged && !strings.Contains(path, "/") {
 		return Reference{}, invalidTag(text, "one bare word is neither a repository nor a tag of one",
@@ -198,6 +199,16 @@ func namesHost(component string) bool {
 	return strings.ContainsAny(component, ".:") || strings.EqualFold(component, "localhost")
 }
 
+// hostOf returns the registry that a path with an empty component still names, "" if it
+// names none.
+func hostOf(path string) string {
+	host, _, ok := strings.Cut(path, "/")
+	if !ok || !namesHost(host) || checkHost(host) != nil {
+		return ""
+	}
+	return CanonicalHost(host)
+}
+
 func checkHost(host string) *badName {
 	if !hostName.MatchString(host) {
 		return &badName{fmt.Sprintf("%q is not a host", short(host)), "Write HOST or HOST:PORT."}
@@ -240,6 +251,13 @@ func checkTag(tag string) *badName {
 		return &badName{fmt.Sprintf("%q is not a tag", short(tag)), "Use at most 128 letters, digits, dots, dashes and underscores, not beginning with a dot or dash."}
 	}
 	return nil
+}
+
+// Tagged reports whether a destination, as it is written, has a :TAG.
+func Tagged(text string) bool {
+	text, _, _ = strings.Cut(text, "@")
+	_, _, ok := cutTag(strings.TrimSpace(text))
+	return ok
 }
 
 // cutTag takes the tag off the end. A colon in front of a slash belongs to a port.

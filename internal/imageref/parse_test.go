@@ -50,6 +50,21 @@ func TestDestinationsThatAreNotConfigured(t *testing.T) {
 	}
 }
 
+// A line with an empty component may still name its registry.
+func TestHostOfADestinationThatIsNotConfigured(t *testing.T) {
+	for text, want := range map[string]string{
+		"quay.io//app:main": "quay.io", "quay.io/:1": "quay.io", "quay.io/org/:1": "quay.io", "index.docker.io//app": "docker.io",
+		"LOCALHOST:5000//app:1": "localhost:5000", "docker.io/": "docker.io",
+		"/app:1": "", "//app": "", "me//app:1": "", ":5000/app:1": "", ":1": "", "https:///b:1": "", "gh_cr.io//app:1": "", "a b.io//app": "",
+	} {
+		_, err := ParseDestination(text)
+		var n *NotConfigured
+		if !errors.As(err, &n) || n.Host != want {
+			t.Errorf("%q: host %q, want %q (%v)", text, n.Host, want, err)
+		}
+	}
+}
+
 func TestParseDestinationRefuses(t *testing.T) {
 	for text, says := range map[string]string{
 		"1.0.0":   "bare word",
