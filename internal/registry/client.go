@@ -14,6 +14,7 @@ type Client struct {
 	auth *auth.Host
 
 	cancellations cancellations
+	ways          ways
 
 	mu       sync.Mutex
 	headLies bool // HEAD says that manifests are not there which GET returns
@@ -60,10 +61,9 @@ type Repository struct {
 	path   string
 	tokens *auth.Tokens
 
-	mu            sync.Mutex
-	cannotCancel  bool            // the registry refused to cancel an upload
-	cannotPutBody bool            // the registry refuses an upload in one PUT
-	written       map[string]bool // manifests, by tag or digest, that HEAD has not been asked for since
+	mu           sync.Mutex
+	cannotCancel bool            // the registry refused to cancel an upload
+	written      map[string]bool // manifests, by tag or digest, that HEAD has not been asked for since
 
 	proof proof
 }

@@ -29,6 +29,7 @@ const maxManifest = 4 << 20
 // Codes of the distribution specification's errors that decide something here.
 const (
 	codeNameUnknown     = "NAME_UNKNOWN"
+	codeNameInvalid     = "NAME_INVALID"
 	codeContentUnknown  = "MANIFEST_BLOB_UNKNOWN"
 	codeManifestUnknown = "MANIFEST_UNKNOWN"
 	codeBlobUnknown     = "BLOB_UNKNOWN"

@@ -69,6 +69,13 @@ type session struct {
 	url    *url.URL // moves with each answer
 	away   bool     // another host named url
 	offset int64    // what the registry is known to have
+	used   bool
+}
+
+// use reports whether this is the first use of the upload.
+func (s *session) use() (first bool) {
+	first, s.used = !s.used, true
+	return first
 }
 
 // errCreated says that the registry had the blob already.
