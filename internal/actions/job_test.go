@@ -1,6 +1,7 @@
 package actions
 
 import (
+	"cmp"
 	"os"
 	"path/filepath"
 	"strings"
@@ -53,34 +54,43 @@ func TestMalformedNumbersAreNoMatter(t *testing.T) {
 }
 
 func TestUntrustedJobs(t *testing.T) {
+	const own = `{"pull_request":{"head":{"repo":{"id":1,"full_name":"acme/app"}},"base":{"repo":{"id":1,"full_name":"acme/app"}}}}`
 	const fork = `{"pull_request":{"head":{"repo":{"id":2,"full_name":"me/app"}},"base":{"repo":{"id":1,"full_name":"acme/app"}}}}`
 	file := filepath.Join(t.TempDir(), "event.json")
 	for name, c := range map[string]struct {
 		name, event string
 		want        bool
+		actor       string // "me" if empty
 	}{
-		"fork":                 {"pull_request", fork, true},
-		"review of one":        {"pull_request_review", fork, true},
-		"with write access":    {"pull_request_target", fork, false},
-		"push":                 {"push", fork, false},
-		"branch":               {"pull_request", `{"pull_request":{"head":{"repo":{"id":1,"full_name":"acme/app"}},"base":{"repo":{"id":1,"full_name":"acme/app"}}}}`, false},
-		"fork that is gone":    {"pull_request", `{"pull_request":{"head":{"repo":null},"base":{"repo":{"id":1}}}}`, true},
-		"no base":              {"pull_request", `{"pull_request":{"head":{"repo":null},"base":{}}}`, false},
-		"no pull request":      {"pull_request", `{"pull_request":null}`, false},
-		"no JSON":              {"pull_request", `{"pull_request":`, false},
-		"a list":               {"pull_request", `[]`, false},
-		"nothing":              {"pull_request", ``, false},
-		"larger than an event": {"pull_request", fork + strings.Repeat(" ", largestEvent), false},
+		"Dependabot pushes":    {"push", `{}`, true, "dependabot[bot]"},
+		"Dependabot's pull":    {"pull_request", own, true, "dependabot[bot]"},
+		"Dependabot, target":   {"pull_request_target", own, false, "dependabot[bot]"},
+		"fork":                 {"pull_request", fork, true, ""},
+		"review of one":        {"pull_request_review", fork, true, ""},
+		"with write access":    {"pull_request_target", fork, false, ""},
+		"push":                 {"push", fork, false, ""},
+		"branch":               {"pull_request", own, false, ""},
+		"fork that is gone":    {"pull_request", `{"pull_request":{"head":{"repo":null},"base":{"repo":{"id":1}}}}`, true, ""},
+		"no base":              {"pull_request", `{"pull_request":{"head":{"repo":null},"base":{}}}`, false, ""},
+		"no pull request":      {"pull_request", `{"pull_request":null}`, false, ""},
+		"no JSON":              {"pull_request", `{"pull_request":`, false, ""},
+		"a list":               {"pull_request", `[]`, false, ""},
+		"nothing":              {"pull_request", ``, false, ""},
+		"larger than an event": {"pull_request", fork + strings.Repeat(" ", largestEvent), false, ""},
 	} {
 		if err := os.WriteFile(file, []byte(c.event), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		r, _ := testRunner("GITHUB_ACTIONS=true", "GITHUB_EVENT_NAME="+c.name, "GITHUB_EVENT_PATH="+file)
+		r, _ := testRunner("GITHUB_ACTIONS=true", "GITHUB_EVENT_NAME="+c.name, "GITHUB_EVENT_PATH="+file, "GITHUB_ACTOR="+cmp.Or(c.actor, "me"))
 		if got := r.Job(); got.Untrusted != c.want || got.EventName != c.name {
 			t.Errorf("%s: %+v", name, got)
 		}
 	}
-	r, _ := testRunner("GITHUB_EVENT_NAME=pull_request", "GITHUB_EVENT_PATH="+file)
+	r, _ := testRunner("GITHUB_EVENT_NAME=pull_request", "GITHUB_EVENT_PATH="+file+".missing", "GITHUB_ACTIONS=true")
+	if r.Job().Untrusted {
+		t.Error("a job without an event is untrusted")
+	}
+	r, _ = testRunner("GITHUB_EVENT_NAME=push", "GITHUB_ACTOR=dependabot[bot]")
 	if r.Job().Untrusted {
 		t.Error("a command line is untrusted")
 	}

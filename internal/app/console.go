@@ -8,6 +8,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/multi-registry-push/multi-registry-push/internal/actions"
 	"github.com/multi-registry-push/multi-registry-push/internal/config"
 	"github.com/multi-registry-push/multi-registry-push/internal/redact"
 	"github.com/multi-registry-push/multi-registry-push/internal/report"
@@ -23,8 +24,9 @@ const longestText = 32 << 10
 // safe for concurrent use.
 type console struct {
 	redactor *redact.Redactor
+	runner   *actions.Runner
 	workflow bool // a runner reads along and understands commands
-	debug    bool // RUNNER_DEBUG=1, or --verbose
+	debug    bool // the job was asked for its debug log, or --verbose
 	quiet    bool // --quiet: errors and warnings only
 	colours  bool // standard output is a terminal that understands them
 
@@ -34,9 +36,13 @@ type console struct {
 	json   io.Writer // standard output, where results alone go there
 }
 
-func newConsole(out, errors io.Writer, vars variables) *console {
-	c := &console{out: out, errors: errors, workflow: vars.workflow(), debug: vars.get("RUNNER_DEBUG") == "1"}
-	c.redactor = redact.NewRedactor(c.mask)
+// newConsole returns the console of a process. mapPath turns a path of the runner's host
+// into the one that is seen here.
+func newConsole(out, errors io.Writer, environ []string, mapPath func(string) string) *console {
+	c := &console{out: out, errors: errors}
+	c.redactor = redact.NewRedactor(func(form string) { _ = c.runner.AddMask(form) })
+	c.runner = actions.New(actions.Options{Environ: environ, Writer: commandWriter{c}, Clean: c.clean, Learn: c.redactor.Learn, MapPath: mapPath})
+	c.workflow, c.debug = c.runner.Workflow(), c.runner.Debug()
 	return c
 }
 
@@ -56,6 +62,15 @@ func (c *console) results(text string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	_, _ = io.WriteString(c.json, text+"\n")
+}
+
+// commandWriter writes to where standard output goes at the moment.
+type commandWriter struct{ c *console }
+
+func (w commandWriter) Write(b []byte) (int, error) {
+	w.c.mu.Lock()
+	defer w.c.mu.Unlock()
+	return w.c.out.Write(b)
 }
 
 // redirect sends what follows to other writers and returns those before.
@@ -108,20 +123,22 @@ func titled(l report.Line) string {
 	return l.Title + ": " + l.Text
 }
 
+// printCommand shows a line to the runner. There is nowhere left to say that the log
+// cannot be written.
 func (c *console) printCommand(l report.Line) {
 	switch l.Kind {
 	case report.GroupStart:
-		c.command("group", "", l.Text)
+		_ = c.runner.Group(l.Text)
 	case report.GroupEnd:
-		c.command("endgroup", "", "")
+		_ = c.runner.EndGroup()
 	case report.ErrorLine:
-		c.command("error", l.Title, l.Text)
+		_ = c.runner.Annotate(actions.Error, l.Title, l.Text)
 	case report.WarningLine:
-		c.command("warning", l.Title, l.Text)
+		_ = c.runner.Annotate(actions.Warning, l.Title, l.Text)
 	case report.NoticeLine:
-		c.command("notice", l.Title, l.Text)
+		_ = c.runner.Annotate(actions.Notice, l.Title, l.Text)
 	case report.DebugLine:
-		c.command("debug", "", l.Text)
+		_ = c.runner.Annotate(actions.Debug, "", l.Text)
 	default:
 		c.text(standard, l.Text)
 	}
@@ -134,35 +151,13 @@ func (c *console) text(to stream, text string) { c.styled(to, report.Plain, text
 func (c *console) styled(to stream, style report.Style, text string) {
 	var b strings.Builder
 	for line := range strings.SplitSeq(strings.TrimSuffix(c.clean(text), "\n"), "\n") {
-		if line = defused(line); c.colours {
+		if line = actions.Defuse(line); c.colours {
 			line = style.Paint(line)
 		}
 		b.WriteString(line)
 		b.WriteByte('\n')
 	}
 	c.write(to, b.String())
-}
-
-// command writes a workflow command (docs.github.com: "Workflow commands").
-func (c *console) command(name, title, text string) {
-	var b strings.Builder
-	b.WriteString("::" + name)
-	if title != "" {
-		b.WriteString(" title=" + propertyEscaper.Replace(defusedAnywhere(c.clean(title))))
-	}
-	b.WriteString("::" + dataEscaper.Replace(defusedAnywhere(c.clean(text))) + "\n")
-	c.write(standard, b.String())
-}
-
-// mask tells the runner to replace value by *** wherever it sees it from now on. It
-// writes nothing where no runner reads along: there the line would print the value. Of a
-// value of several lines the runner would mask each (actions/runner, ActionCommandManager),
-// also the "{" of a key file, and drop every output of the job that holds one; the redactor
-// gives the lines that are worth it one by one.
-func (c *console) mask(value string) {
-	if c.workflow && !strings.ContainsAny(value, "\r\n") {
-		c.write(standard, "::add-mask::"+dataEscaper.Replace(value)+"\n")
-	}
 }
 
 func (c *console) write(to stream, s string) {
@@ -211,21 +206,3 @@ func printable(s string) string {
 	}
 	return b.String()
 }
-
-// defused returns a line that the runner does not take for a command: those are :: at the
-// start, spaces before it allowed, and ##[ anywhere (actions/runner, ActionCommand).
-func defused(line string) string {
-	line = defusedAnywhere(line)
-	if rest := strings.TrimLeft(line, " "); strings.HasPrefix(rest, "::") {
-		return line[:len(line)-len(rest)] + ": :" + rest[2:]
-	}
-	return line
-}
-
-func defusedAnywhere(s string) string { return strings.ReplaceAll(s, "##[", "# #[") }
-
-// The runner's own escapes (actions/toolkit, command.ts).
-var (
-	dataEscaper     = strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A")
-	propertyEscaper = strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A", ":", "%3A", ",", "%2C")
-)

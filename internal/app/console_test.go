@@ -12,7 +12,7 @@ import (
 
 func testConsole(environ ...string) (*console, *bytes.Buffer, *bytes.Buffer) {
 	var out, errors bytes.Buffer
-	return newConsole(&out, &errors, newVariables(environ)), &out, &errors
+	return newConsole(&out, &errors, environ, func(path string) string { return path }), &out, &errors
 }
 
 // command reports whether the runner would act on a line: the rules of actions/runner's

@@ -1,12 +1,11 @@
 // Package app is the program as GitHub starts it and as a command line starts it:
 // inputs become a request, what happens becomes a log, annotations, outputs, a summary
-// and an exit status. It is the only package that knows GitHub.
+// and an exit status.
 package app
 
 import (
 	"io"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/registry"
@@ -43,35 +42,4 @@ type Env struct {
 	VerifyPauses []time.Duration
 	// Transport replaces the transport that requests are sent with; tests only.
 	Transport http.RoundTripper
-}
-
-// variables looks up environment variables. Of a name that is there twice the last wins,
-// as in a shell.
-type variables map[string]string
-
-func newVariables(environ []string) variables {
-	v := make(variables, len(environ))
-	for _, entry := range environ {
-		if name, value, ok := strings.Cut(entry, "="); ok && name != "" {
-			v[name] = value
-		}
-	}
-	return v
-}
-
-func (v variables) get(name string) string { return v[name] }
-
-// workflow reports whether the program runs as a step of a workflow: only then are
-// workflow commands understood, and only then would an unknown INPUT_ be a typo.
-func (v variables) workflow() bool { return v["GITHUB_ACTIONS"] == "true" }
-
-// inputs returns the variables that hold inputs, by what follows INPUT_.
-func (v variables) inputs() map[string]string {
-	inputs := map[string]string{}
-	for name, value := range v {
-		if input, ok := strings.CutPrefix(name, "INPUT_"); ok {
-			inputs[input] = value
-		}
-	}
-	return inputs
 }

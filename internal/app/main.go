@@ -5,10 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"runtime/debug"
-	"strings"
 	"time"
 
+	"github.com/multi-registry-push/multi-registry-push/internal/actions"
 	"github.com/multi-registry-push/multi-registry-push/internal/config"
 	"github.com/multi-registry-push/multi-registry-push/internal/publish"
 	"github.com/multi-registry-push/multi-registry-push/internal/redact"
@@ -27,10 +28,12 @@ const (
 // failed, 1 when one did or an input was wrong, 130 when ctx was cancelled. In each of
 // these cases it writes outputs and the summary.
 func Main(ctx context.Context, env Env) (status int) {
-	vars := newVariables(env.Environ)
-	out := newConsole(env.Stdout, env.Stderr, vars)
+	vars := actions.Variables(env.Environ)
+	var paths source.Paths
+	paths.Container, paths.Folders = actions.Folders(env.Environ, exists)
+	out := newConsole(env.Stdout, env.Stderr, env.Environ, paths.Map)
 	// no-color.org: any value but the empty one.
-	out.colours = env.Terminal && !out.workflow && vars.get("NO_COLOR") == "" && vars.get("TERM") != "dumb"
+	out.colours = env.Terminal && !out.workflow && vars["NO_COLOR"] == "" && vars["TERM"] != "dumb"
 	defer func() {
 		if p := recover(); p != nil {
 			out.text(failures, fmt.Sprintf("internal error, please report it: %v\n%s", p, debug.Stack()))
@@ -52,15 +55,16 @@ func Main(ctx context.Context, env Env) (status int) {
 		out.text(standard, versionText(env))
 		return exitOK
 	}
-	learnEnvironment(vars, out.redactor)
+	job := out.runner.Job()
+	learnSecrets(out.runner.Secrets(), vars, out.redactor)
 	from := config.Sources{
 		Definition: def,
 		Arguments:  args,
-		Variables:  vars.inputs(),
-		Workflow:   vars.workflow(),
+		Variables:  out.runner.Inputs(),
+		Workflow:   job.Workflow,
 		Stdin:      env.Stdin,
 		Learn:      out.redactor.Learn,
-		Actor:      vars.get("GITHUB_ACTOR"),
+		Actor:      job.Actor,
 	}
 	if env.StdinTerminal {
 		from.Waiting = func(input string) {
@@ -74,7 +78,7 @@ func Main(ctx context.Context, env Env) (status int) {
 	set, wrong := config.Read(ctx, from)
 	bad = append(bad, wrong...)
 
-	s := newStep(env, vars, out, set)
+	s := newStep(env, vars, job, paths, out, set)
 	s.json = args.JSON
 	request, plan, wrong := s.prepare(ctx)
 	bad = append(bad, wrong...)
@@ -94,14 +98,14 @@ func Main(ctx context.Context, env Env) (status int) {
 	return s.finish(def)
 }
 
-// learnEnvironment makes those secrets of the job's environment known that package auth
-// has no use for: an error of a proxy or a provider could still repeat them.
-func learnEnvironment(vars variables, redactor *redact.Redactor) {
-	for _, name := range []string{"GITHUB_TOKEN", "ACTIONS_RUNTIME_TOKEN"} {
-		redactor.Learn("", redact.New(vars.get(name)))
+// learnSecrets makes those secrets of the environment known that package credentials has
+// no use for: an error of a proxy or a provider could still repeat them.
+func learnSecrets(secrets []redact.Text, vars map[string]string, redactor *redact.Redactor) {
+	for _, secret := range secrets {
+		redactor.Learn("", secret)
 	}
 	for _, name := range []string{"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy", "DOCKER_HOST"} {
-		user, password, written := userInfo(vars.get(name))
+		user, password, written := userInfo(vars[name])
 		redactor.Learn(user, redact.New(password))
 		redactor.Learn("", redact.New(written))
 	}
@@ -160,26 +164,22 @@ func (s *step) run(ctx context.Context, request publish.Request, plan publish.Pl
 // finish writes outputs and summary and returns the exit status.
 func (s *step) finish(def *config.Definition) int {
 	status := s.record.ExitStatus()
-	if path := s.vars.get("GITHUB_OUTPUT"); path != "" {
-		values := s.record.Outputs()
-		var names []string
-		for _, o := range def.Outputs {
-			names = append(names, o.Name)
-			values[o.Name] = s.out.redactor.Redact(values[o.Name])
-		}
-		if err := appendOutputs(s.paths.Map(path), names, values); err != nil {
-			s.out.print(report.Line{Kind: report.ErrorLine, Title: "Outputs are missing", Text: fmt.Sprintf("writing the step's outputs: %v", err)})
-			status = cmp.Or(status, exitFailed)
-		}
+	values := s.record.Outputs()
+	outputs := make([]actions.Output, len(def.Outputs))
+	for i, o := range def.Outputs {
+		outputs[i] = actions.Output{Name: o.Name, Value: values[o.Name]}
 	}
-	if path := s.vars.get("GITHUB_STEP_SUMMARY"); path != "" && s.set.Summary {
-		text := s.out.redactor.Redact(s.record.Markdown(report.MaxSummary))
-		if err := appendFile(s.paths.Map(path), strings.TrimRight(text, "\n")+"\n"); err != nil {
+	if err := s.out.runner.SetOutputs(outputs); err != nil && (s.out.workflow || !errors.Is(err, actions.ErrNoFile)) {
+		s.out.print(report.Line{Kind: report.ErrorLine, Title: "Outputs are missing", Text: fmt.Sprintf("writing the step's outputs: %v", err)})
+		status = cmp.Or(status, exitFailed)
+	}
+	if s.set.Summary {
+		if err := s.out.runner.AddSummary(s.record.Markdown(report.MaxSummary)); err != nil && !errors.Is(err, actions.ErrNoFile) {
 			s.out.print(report.Line{Kind: report.WarningLine, Title: "The job summary is missing", Text: fmt.Sprintf("writing the job summary: %v", err)})
 		}
 	}
 	if s.json {
-		s.out.results(s.out.redactor.Redact(s.record.Outputs()["results"]))
+		s.out.results(values["results"])
 	}
 	return status
 }
@@ -191,4 +191,9 @@ func nowOr(now func() time.Time) func() time.Time {
 		return time.Now
 	}
 	return now
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }

@@ -449,24 +449,6 @@ func TestSourceIsLeftAloneWithoutAnEnabledRegistry(t *testing.T) {
 	}
 }
 
-func TestOutputsCannotEndThemselves(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "output")
-	values := map[string]string{"a": "x\nghadelimiter_\nb<<EOF\nevil\nEOF\n", "b": "", "c": "::set-output name=x::y"}
-	for range 2 {
-		if err := appendOutputs(path, []string{"a", "b", "c"}, values); err != nil {
-			t.Fatal(err)
-		}
-	}
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	got := parseOutputs(t, string(text))
-	if got["a"] != values["a"] || got["b"] != "" || got["c"] != values["c"] || len(got) != 3 {
-		t.Errorf("%q", got)
-	}
-}
-
 func TestOutputsThatCannotBeWrittenAreAnError(t *testing.T) {
 	_, raw := definition(t)
 	var out bytes.Buffer
@@ -474,41 +456,5 @@ func TestOutputsThatCannotBeWrittenAreAnError(t *testing.T) {
 	status := Main(t.Context(), Env{Environ: []string{"INPUT_SUMMARY=true", "GITHUB_OUTPUT=" + gone, "GITHUB_STEP_SUMMARY=" + gone}, Stdin: strings.NewReader(""), Stdout: &out, Stderr: &out, Definition: raw})
 	if status != 1 || !strings.Contains(out.String(), "Outputs are missing") || !strings.Contains(out.String(), "summary is missing") {
 		t.Errorf("exit status %d:\n%s", status, out.String())
-	}
-}
-
-func TestUntrusted(t *testing.T) {
-	pull := func(head, base string) string {
-		return `{"pull_request":{"head":{"repo":` + head + `},"base":{"repo":` + base + `}}}`
-	}
-	const ours, fork = `{"id":1,"full_name":"acme/app"}`, `{"id":2,"full_name":"me/app"}`
-	for name, c := range map[string]struct {
-		event, name, actor string
-		want               bool
-	}{
-		"fork":               {pull(fork, ours), "pull_request", "me", true},
-		"own branch":         {pull(ours, ours), "pull_request", "me", false},
-		"fork that is gone":  {pull("null", ours), "pull_request", "me", true},
-		"target":             {pull(fork, ours), "pull_request_target", "me", false},
-		"push":               {`{}`, "push", "me", false},
-		"Dependabot pushes":  {`{}`, "push", "dependabot[bot]", true},
-		"Dependabot's pull":  {pull(ours, ours), "pull_request", "dependabot[bot]", true},
-		"Dependabot, target": {pull(ours, ours), "pull_request_target", "dependabot[bot]", false},
-		"no JSON":            {`{`, "pull_request", "me", false},
-		"no file":            {"", "pull_request", "me", false},
-	} {
-		path := filepath.Join(t.TempDir(), "event.json")
-		if c.event != "" {
-			if err := os.WriteFile(path, []byte(c.event), 0o600); err != nil {
-				t.Fatal(err)
-			}
-		}
-		vars := newVariables([]string{"GITHUB_ACTIONS=true", "GITHUB_EVENT_NAME=" + c.name, "GITHUB_ACTOR=" + c.actor, "GITHUB_EVENT_PATH=" + path})
-		if got := untrusted(vars, func(p string) string { return p }); got != c.want {
-			t.Errorf("%s: %v", name, got)
-		}
-	}
-	if untrusted(newVariables([]string{"GITHUB_EVENT_NAME=push", "GITHUB_ACTOR=dependabot[bot]"}), nil) {
-		t.Error("outside of a workflow nobody is untrusted")
 	}
 }

@@ -36,14 +36,14 @@ func TestProxyPasswordsAreSecret(t *testing.T) {
 	} {
 		for _, name := range []string{"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"} {
 			redactor := redact.NewRedactor(nil)
-			learnEnvironment(newVariables([]string{name + "=" + address}), redactor)
+			learnSecrets(nil, map[string]string{name: address}, redactor)
 			if got := redactor.Redact("proxy " + address + " and pa@ss-word"); strings.Contains(got, "word") {
 				t.Errorf("%s=%s: %q", name, address, got)
 			}
 		}
 	}
 	redactor := redact.NewRedactor(nil)
-	learnEnvironment(newVariables([]string{"HTTPS_PROXY=http://proxy:8080", "ALL_PROXY=proxy:8080"}), redactor)
+	learnSecrets(nil, map[string]string{"HTTPS_PROXY": "http://proxy:8080", "ALL_PROXY": "proxy:8080"}, redactor)
 	if got := redactor.Redact("http://proxy:8080"); got != "http://proxy:8080" {
 		t.Errorf("%q", got)
 	}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/authn"
 
+	"github.com/multi-registry-push/multi-registry-push/internal/actions"
 	"github.com/multi-registry-push/multi-registry-push/internal/blobcache"
 	"github.com/multi-registry-push/multi-registry-push/internal/config"
 	"github.com/multi-registry-push/multi-registry-push/internal/credentials"
@@ -30,7 +31,7 @@ import (
 // from them and the environment.
 type step struct {
 	env       Env
-	vars      variables
+	vars      map[string]string
 	set       *config.Settings
 	out       *console
 	paths     source.Paths
@@ -46,10 +47,8 @@ type step struct {
 	saying  sync.Mutex // events come from several packages; each is told whole
 }
 
-func newStep(env Env, vars variables, out *console, set *config.Settings) *step {
-	s := &step{env: env, vars: vars, set: set, out: out, now: nowOr(env.Now)}
-	s.paths = source.NewPaths(vars.get, nil)
-	s.untrusted = untrusted(vars, s.paths.Map)
+func newStep(env Env, vars map[string]string, job actions.Job, paths source.Paths, out *console, set *config.Settings) *step {
+	s := &step{env: env, vars: vars, set: set, out: out, paths: paths, untrusted: job.Untrusted, now: nowOr(env.Now)}
 	s.record = report.NewRecord(s.now)
 	s.printer = report.NewPrinter(s.record, out.print, report.PrinterOptions{Width: env.Width, Progress: !env.Terminal, Fold: out.workflow})
 	s.loadRoots()
@@ -66,7 +65,7 @@ func newStep(env Env, vars variables, out *console, set *config.Settings) *step 
 		GitHubToken: set.GitHubToken,
 		Untrusted:   s.untrusted,
 		Redactor:    out.redactor,
-		Getenv:      vars.get,
+		Getenv:      s.getenv,
 		MapPath:     s.paths.Map,
 		Transport:   transport,
 		Clock:       env.Clock,
@@ -80,7 +79,7 @@ func newStep(env Env, vars variables, out *console, set *config.Settings) *step 
 
 // loadRoots adds the authorities in SSL_CERT_FILE to the system's.
 func (s *step) loadRoots() {
-	name := s.vars.get("SSL_CERT_FILE")
+	name := s.vars["SSL_CERT_FILE"]
 	if name == "" {
 		return
 	}
@@ -103,7 +102,7 @@ func (s *step) loadRoots() {
 // sign that has a meaning in addresses makes them so; the address is not repeated.
 func (s *step) checkProxies() {
 	for _, name := range []string{"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"} {
-		address := s.vars.get(name)
+		address := s.vars[name]
 		if !strings.Contains(address, "://") {
 			address = "http://" + address
 		}
@@ -163,12 +162,14 @@ func (s *step) sourceOptions(repository func(imageref.Repository) source.RemoteR
 		Repository: repository,
 		Paths:      s.paths,
 		TempDir:    s.temp(),
-		Docker:     source.NewDocker(s.vars.get, s.paths),
+		Docker:     source.NewDocker(s.getenv, s.paths),
 	}
 }
 
 // temp is the folder of temporary files: the only place that is written to.
-func (s *step) temp() string { return cmp.Or(s.vars.get("TMPDIR"), "/tmp") }
+func (s *step) temp() string { return cmp.Or(s.vars["TMPDIR"], "/tmp") }
+
+func (s *step) getenv(name string) string { return s.vars[name] }
 
 // connect makes the client of one host.
 func (s *step) connect(host string, insecure bool, account func(repository string) credentials.Credential) publish.Host {

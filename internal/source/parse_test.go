@@ -115,12 +115,10 @@ func TestBareValueThatIsAFile(t *testing.T) {
 
 func TestPaths(t *testing.T) {
 	work := "/home/runner/work"
-	env := map[string]string{
-		"GITHUB_ACTIONS": "true", "GITHUB_REPOSITORY": "me/app", "RUNNER_WORKSPACE": work + "/app",
-		"GITHUB_WORKSPACE": "/github/workspace", "RUNNER_TEMP": "/github/runner_temp",
-	}
 	there := map[string]bool{"/github/workspace": true, work + "/app/app/here": true}
-	p := NewPaths(func(k string) string { return env[k] }, func(s string) bool { return there[s] })
+	p := Paths{Container: true, Exists: func(s string) bool { return there[s] }, Folders: map[string]string{
+		work + "/app/app": "/github/workspace", "/__w/app/app": "/github/workspace", work + "/_temp": "/github/runner_temp", "/__w/_temp": "/github/runner_temp",
+	}}
 	for path, want := range map[string]string{
 		work + "/app/app/out/image.tar": "/github/workspace/out/image.tar",
 		work + "/app/app":               "/github/workspace",
@@ -144,20 +142,8 @@ func TestPaths(t *testing.T) {
 		}
 	}
 
-	// A runner of one's own has its folders elsewhere.
-	env["RUNNER_WORKSPACE"] = "/srv/actions/work1/app"
-	p = NewPaths(func(k string) string { return env[k] }, func(s string) bool { return there[s] })
-	if got := p.Map("/srv/actions/work1/app/app/x.tar"); got != "/github/workspace/x.tar" {
-		t.Error(got)
-	}
-	if got := p.Map("/srv/actions/work1/_temp/x.tar"); got != "/github/runner_temp/x.tar" {
-		t.Error(got)
-	}
-
 	// Outside of a container action nothing is mapped.
-	delete(there, "/github/workspace")
-	p = NewPaths(func(k string) string { return env[k] }, func(s string) bool { return there[s] })
-	if got := p.Map(work + "/app/app/image.tar"); p.Container || got != work+"/app/app/image.tar" {
+	if got := (Paths{}).Map(work + "/app/app/image.tar"); got != work+"/app/app/image.tar" {
 		t.Error(got)
 	}
 }

@@ -12,9 +12,6 @@ const (
 	containerTemp      = "/github/runner_temp"
 )
 
-// hostedWork is where GitHub's own machines keep workspaces.
-const hostedWork = "/home/runner/work"
-
 // Paths maps paths as the rest of a workflow writes them to where this process
 // sees them. In a container action those differ: the runner mounts the workspace
 // and its temporary folder elsewhere, and rewrites only environment values that
@@ -26,37 +23,6 @@ type Paths struct {
 	Folders map[string]string
 	// Exists reports whether a path is there. nil asks the file system.
 	Exists func(path string) bool
-}
-
-// NewPaths reads what the runner says of its folders. getenv and exists are
-// os.Getenv and nil outside of tests.
-func NewPaths(getenv func(string) string, exists func(path string) bool) Paths {
-	p := Paths{Exists: exists, Folders: map[string]string{}}
-	p.Container = getenv("GITHUB_ACTIONS") == "true" && p.exists(containerWorkspace)
-	if !p.Container {
-		return p
-	}
-	// A job container's view of the two folders (actions/runner, ContainerInfo).
-	p.Folders["/__w/_temp"] = containerTemp
-	if name := repositoryName(getenv("GITHUB_REPOSITORY")); name != "" {
-		p.Folders["/__w/"+name+"/"+name] = containerWorkspace
-		p.Folders[filepath.Join(hostedWork, name, name)] = containerWorkspace
-	}
-	p.Folders[filepath.Join(hostedWork, "_temp")] = containerTemp
-	// RUNNER_WORKSPACE is the parent of the workspace, in the host's view; the runner
-	// names the workspace like it, and puts its temporary folder beside it.
-	if parent := clean(getenv("RUNNER_WORKSPACE")); parent != "" {
-		name := filepath.Base(parent)
-		p.Folders[filepath.Join(parent, name)] = containerWorkspace
-		p.Folders["/__w/"+name+"/"+name] = containerWorkspace
-		p.Folders[filepath.Join(filepath.Dir(parent), "_temp")] = containerTemp
-	}
-	for name, ours := range map[string]string{"GITHUB_WORKSPACE": containerWorkspace, "RUNNER_TEMP": containerTemp} {
-		if host := clean(getenv(name)); host != "" && host != ours {
-			p.Folders[host] = ours
-		}
-	}
-	return p
 }
 
 // Map returns where this process sees path. A path that is there as written, or
@@ -90,19 +56,4 @@ func (p Paths) exists(path string) bool {
 func within(path, folder string) bool {
 	rest, ok := strings.CutPrefix(path, folder)
 	return ok && (rest == "" || rest[0] == '/' || rest[0] == ':')
-}
-
-func clean(path string) string {
-	if !filepath.IsAbs(path) {
-		return ""
-	}
-	return filepath.Clean(path)
-}
-
-func repositoryName(ownerAndName string) string {
-	_, name, ok := strings.Cut(ownerAndName, "/")
-	if !ok || strings.Contains(name, "/") {
-		return ""
-	}
-	return name
 }

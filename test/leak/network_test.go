@@ -128,7 +128,8 @@ func plainRegistry() http.Handler { return registry.New(registry.Logger(quiet)) 
 // what they sent, as some servers' debug pages do.
 func locked(c canary, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if user, pass, _ := r.BasicAuth(); user == c.user && pass == c.value {
+		// Line ends behind a secret are dropped: files and password managers add them.
+		if user, pass, _ := r.BasicAuth(); user == c.user && pass == strings.TrimRight(c.value, "\r\n") {
 			next.ServeHTTP(w, r)
 			return
 		}
