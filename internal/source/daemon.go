@@ -262,7 +262,7 @@ func (e *engine) save(ctx context.Context, name string, o Options) (*Image, erro
 	if err != nil {
 		return nil, err
 	}
-	size, err := io.Copy(writeOnly{out}, readUnder{ctx, response.Body})
+	size, err := io.Copy(guard(out, diskSpace), readUnder{ctx, response.Body})
 	if err != nil {
 		_ = out.Close()
 		return nil, readError(ctx, err)

@@ -61,7 +61,7 @@ func (p press) fromStream(ctx context.Context, r io.Reader) (layer, error) {
 	if err != nil {
 		return layer{}, err
 	}
-	l, err := p.inspect(ctx, buffered, how, writeOnly{out})
+	l, err := p.inspect(ctx, buffered, how, guard(out, diskSpace))
 	if err != nil {
 		_ = out.Close()
 		return layer{}, err
@@ -76,7 +76,7 @@ func (p press) compress(ctx context.Context, r io.Reader) (layer, error) {
 		return layer{}, err
 	}
 	diff, packed := sha256.New(), &digester{hash: sha256.New()}
-	err = pack(ctx, io.MultiWriter(writeOnly{out}, packed), io.TeeReader(readUnder{ctx, r}, diff), p.cores)
+	err = pack(ctx, io.MultiWriter(guard(out, diskSpace), packed), io.TeeReader(readUnder{ctx, r}, diff), p.cores)
 	if err != nil {
 		_ = out.Close()
 		return layer{}, readError(ctx, err)
@@ -115,7 +115,7 @@ func readError(ctx context.Context, err error) error {
 	case isTemporary(err):
 		return err
 	}
-	return broken(err, "a layer cannot be read to its end")
+	return unpackError(err, "a layer cannot be read to its end")
 }
 
 // in puts the layer's bytes into a temporary file that is its own.

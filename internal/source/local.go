@@ -174,7 +174,7 @@ func openTree(ctx context.Context, path string, info os.FileInfo, temp string) (
 	if err != nil {
 		return nil, usererror.New(usererror.SourceNotFound, "", "the file cannot be read", "", err)
 	}
-	plain, size, err := unpacked(ctx, f, temp)
+	plain, size, err := unpacked(ctx, f, temp, diskSpace)
 	if err != nil {
 		_ = f.Close()
 		return nil, err

@@ -34,6 +34,9 @@ func in(source string, err error) error {
 
 // temporary returns the problem of a temporary file that cannot be written.
 func temporary(err error) error {
+	if usererror.Is(err, usererror.DiskFull) {
+		return err
+	}
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
 		return usererror.New(usererror.DiskFull, "", "the temporary folder is full", "", err)
 	}

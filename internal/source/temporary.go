@@ -1,0 +1,80 @@
+package source
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
+)
+
+// unnamed returns a temporary file without a name: it is gone when it is closed,
+// however the process ends.
+func unnamed(folder string) (*os.File, error) {
+	f, err := os.CreateTemp(folder, "multi-registry-push-")
+	if err != nil {
+		return nil, temporary(err)
+	}
+	if err := os.Remove(f.Name()); err != nil {
+		_ = f.Close()
+		return nil, temporary(err)
+	}
+	return f, nil
+}
+
+// writeOnly marks errors of writing, which are the temporary folder's, not the
+// source's.
+type writeOnly struct{ w io.Writer }
+
+type temporaryError struct{ error }
+
+func (e temporaryError) Unwrap() error { return e.error }
+
+func (w writeOnly) Write(p []byte) (int, error) {
+	n, err := w.w.Write(p)
+	if err != nil {
+		err = temporaryError{temporary(err)}
+	}
+	return n, err
+}
+
+func isTemporary(err error) bool {
+	var t temporaryError
+	return errors.As(err, &t)
+}
+
+// freeSpace returns how many bytes are free where f is, and how many there are in all; ok
+// is false where that cannot be known.
+type freeSpace func(f *os.File) (free, total int64, ok bool)
+
+const (
+	// maxReserve bounds what is left free of the temporary folder, a tenth of it, in bytes.
+	maxReserve = 256 << 20
+	// guardEvery is how many bytes are written between two looks at what is free.
+	guardEvery = 16 << 20
+)
+
+// guardedWriter writes to a temporary file as long as enough is free behind it.
+type guardedWriter struct {
+	file *os.File
+	free freeSpace
+	left int64 // bytes to write before the next look
+}
+
+// guard returns a writer to f. Its errors are marked as those of the temporary folder.
+func guard(f *os.File, free freeSpace) io.Writer {
+	return writeOnly{&guardedWriter{file: f, free: free, left: guardEvery}}
+}
+
+func (w *guardedWriter) Write(p []byte) (int, error) {
+	if w.left -= int64(len(p)); w.left < 0 {
+		w.left = guardEvery
+		free, total, ok := w.free(w.file)
+		if reserve := min(total/10, maxReserve); ok && total > 0 && free < reserve {
+			return 0, usererror.New(usererror.DiskFull, "", fmt.Sprintf("less than %d MiB are left free in the temporary folder while the source is written there", reserve>>20),
+				"Free space, or point `TMPDIR` at a larger disk. An archive that is not compressed as a whole is read in place.", nil)
+		}
+	}
+	return w.file.Write(p)
+}
