@@ -2,6 +2,9 @@ package registry
 
 import (
 	"errors"
+	"slices"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/registry/transport"
 	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
@@ -26,24 +29,32 @@ var (
 // (distribution spec, "Pushing Manifests").
 const maxManifest = 4 << 20
 
-// Codes of the distribution specification's errors that decide something here.
-const (
-	codeNameUnknown     = "NAME_UNKNOWN"
-	codeNameInvalid     = "NAME_INVALID"
-	codeContentUnknown  = "MANIFEST_BLOB_UNKNOWN"
-	codeManifestUnknown = "MANIFEST_UNKNOWN"
-	codeBlobUnknown     = "BLOB_UNKNOWN"
-	codeUploadUnknown   = "BLOB_UPLOAD_UNKNOWN"
-	codeUploadInvalid   = "BLOB_UPLOAD_INVALID"
-	codeDigestInvalid   = "DIGEST_INVALID"
-	codeTagInvalid      = "TAG_INVALID"
-	codeUnsupported     = "UNSUPPORTED"
-	codeRangeInvalid    = "RANGE_INVALID"
-	codeSizeInvalid     = "SIZE_INVALID"
-)
-
 // Error is a registry's answer that says no.
 type Error = transport.Error
+
+// MissingContentError says that a registry refused a manifest because it lacks what the
+// manifest points at: a blob that it lost, or does not see yet.
+type MissingContentError struct {
+	Digests []v1.Hash // what it says that it lacks; none if it does not say
+	Err     error     // its answer
+}
+
+// Error returns the registry's answer.
+func (e *MissingContentError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the registry's answer.
+func (e *MissingContentError) Unwrap() error { return e.Err }
+
+// missingContent returns the error of an answer for which lacksContent is true.
+func missingContent(answer *Error) *MissingContentError {
+	e := &MissingContentError{Err: answer}
+	for _, text := range answer.Digests {
+		if digest, err := v1.NewHash(text); err == nil && !slices.Contains(e.Digests, digest) {
+			e.Digests = append(e.Digests, digest)
+		}
+	}
+	return e
+}
 
 // Retryable reports whether err is a transient failure: 408, 425, 429, 499, 5xx (501
 // and 505 aside), or a connection that could not be made or broke. What a Client

@@ -32,13 +32,14 @@ func (r *Repository) explain(ctx context.Context, doing string, write bool, err 
 	if errors.As(err, &content) {
 		return content.err
 	}
-	code, remedy := r.c.diagnose(err, write)
+	code, remedy := r.diagnose(err, write)
 	return usererror.New(code, r.c.o.Host, r.String()+": "+doing, remedy, err)
 }
 
 // diagnose finds the code for an error, and the remedy where that of the code is not
 // the best.
-func (c *Client) diagnose(err error, write bool) (code usererror.Code, remedy string) {
+func (r *Repository) diagnose(err error, write bool) (code usererror.Code, remedy string) {
+	c := r.c
 	var unsafe *transport.UnsafeError
 	var gaveUp *transport.GaveUpError
 	var answer *Error
@@ -55,7 +56,7 @@ func (c *Client) diagnose(err error, write bool) (code usererror.Code, remedy st
 	case errors.As(err, &account):
 		return usererror.WrongCredentials, ""
 	case errors.As(err, &answer):
-		return c.diagnoseAnswer(answer, write)
+		return r.diagnoseAnswer(answer, write)
 	case errors.As(err, &dns):
 		if dns.IsNotFound {
 			return usererror.UnknownHost, ""
@@ -83,7 +84,14 @@ func (c *Client) diagnose(err error, write bool) (code usererror.Code, remedy st
 	return usererror.RegistryRefused, ""
 }
 
-func (c *Client) diagnoseAnswer(e *Error, write bool) (usererror.Code, string) {
+// allowed reports whether a refusal of a write is no matter of rights: they were proved,
+// or the registry names another reason.
+func (r *Repository) allowed(e *Error) bool {
+	return !e.TokenService && (noMatterOfRights(e) || r.proof.is())
+}
+
+func (r *Repository) diagnoseAnswer(e *Error, write bool) (usererror.Code, string) {
+	host := r.c.o.Host
 	switch {
 	case e.Status == http.StatusTooManyRequests:
 		return usererror.RateLimited, ""
@@ -93,15 +101,17 @@ func (c *Client) diagnoseAnswer(e *Error, write bool) (usererror.Code, string) {
 		return usererror.WrongCredentials, ""
 	case e.Status == http.StatusUnauthorized && !write && !e.TokenService:
 		return usererror.NoPullPermission, ""
+	case write && !missing(e) && r.allowed(e):
+		return usererror.RegistryRefused, ""
 	case e.Status == http.StatusUnauthorized, e.Status == http.StatusForbidden:
 		if !write {
 			return usererror.NoPullPermission, ""
 		}
 		remedy := ""
 		switch {
-		case c.o.Host == "ghcr.io" || strings.HasPrefix(c.o.Host, "containers."):
+		case host == "ghcr.io" || strings.HasPrefix(host, "containers."):
 			remedy = "Give the job `permissions: packages: write`; a package that another repository created must also grant this repository write access in its settings."
-		case strings.Contains(c.o.Host, "amazonaws.") || strings.Contains(c.o.Host, ".on.aws"):
+		case strings.Contains(host, "amazonaws.") || strings.Contains(host, ".on.aws"):
 			remedy = "Allow ecr:InitiateLayerUpload, ecr:UploadLayerPart, ecr:CompleteLayerUpload, ecr:BatchCheckLayerAvailability, ecr:BatchGetImage and ecr:PutImage on this repository."
 		}
 		return usererror.NoPushPermission, remedy
@@ -109,12 +119,4 @@ func (c *Client) diagnoseAnswer(e *Error, write bool) (usererror.Code, string) {
 		return usererror.RepositoryMissing, ""
 	}
 	return usererror.RegistryRefused, ""
-}
-
-// missing reports whether an answer says that the repository is not there: NAME_UNKNOWN,
-// or what ECR says under other codes.
-func missing(e *Error) bool {
-	return e.Status == http.StatusNotFound && e.Code == codeNameUnknown ||
-		strings.Contains(e.Message, "RepositoryNotFoundException") || e.Code == "RepositoryNotFoundException" ||
-		e.Status == http.StatusNotFound && strings.Contains(strings.ToLower(e.Message), "repository") && strings.Contains(strings.ToLower(e.Message), "does not exist")
 }

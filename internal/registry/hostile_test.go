@@ -402,6 +402,16 @@ func TestPermissionAnswers(t *testing.T) {
 		"read only": {405, "UNSUPPORTED", "The operation is unsupported.", usererror.NoPushPermission},
 		"unknown":   {404, "NAME_UNKNOWN", "The repository with name 'a' does not exist in the registry with id '1'", usererror.RepositoryMissing},
 		"ECR":       {400, "", "RepositoryNotFoundException: nothing there", usererror.RepositoryMissing},
+		"AWS":       {403, "", "not authorized to perform: ecr:InitiateLayerUpload because no identity-based policy allows it", usererror.NoPushPermission},
+		// What more rights would not change.
+		"Harbor's quota":    {403, "DENIED", "adding 1 MiB of storage resource, which when updated to current usage of 10 MiB will exceed the configured upper limit of 10 MiB", usererror.RegistryRefused},
+		"Quay's quota":      {403, "DENIED", "Quota has been exceeded on namespace", usererror.RegistryRefused},
+		"a limit":           {403, "DENIED", "registry contains 1 repositories, limit is 1", usererror.RegistryRefused},
+		"Harbor, read only": {403, "DENIED", "The system is in read only mode. Any modification is prohibited.", usererror.RegistryRefused},
+		"Quay, read only":   {405, "DENIED", "System is currently read-only. Pulls will succeed but all write operations are currently suspended.", usererror.RegistryRefused},
+		"Azure":             {403, "UNAUTHORIZED", "The operation is disallowed.", usererror.RegistryRefused},
+		"no owner":          {404, "", "owner does not exist", usererror.RegistryRefused},
+		"no project":        {404, "NOT_FOUND", "project nothing not found", usererror.RegistryRefused},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFake(t)
@@ -416,6 +426,49 @@ func TestPermissionAnswers(t *testing.T) {
 			err := c.Repository("a").CheckPush(t.Context())
 			if !usererror.Is(err, test.want) || !strings.Contains(err.Error(), test.message) {
 				t.Errorf("CheckPush: %v, want %s", err, test.want)
+			}
+		})
+	}
+}
+
+// Once pushing is allowed, a refusal is no matter of rights: the registry's own words, no
+// advice to give write access.
+func TestRefusalsAfterThePermission(t *testing.T) {
+	const index = "application/vnd.oci.image.index.v1+json"
+	for name, test := range map[string]struct {
+		ref           string
+		status        int
+		code, message string
+		want          usererror.Code
+		also          string
+	}{
+		"a tag":             {"v1", 403, "DENIED", "not today", usererror.TagRefused, ""},
+		"a manifest":        {"", 403, "DENIED", "not today", usererror.RegistryRefused, ""},
+		"a kind":            {"", 415, "", "", usererror.MediaTypeRefused, index},
+		"a kind, in words":  {"v1", 400, "MANIFEST_INVALID", "media type is not allowed", usererror.MediaTypeRefused, index},
+		"a kind, by a code": {"", 400, "UNSUPPORTED", "no", usererror.MediaTypeRefused, index},
+		"a kind, forbidden": {"", 403, "DENIED", "mediaType not permitted", usererror.MediaTypeRefused, index},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFake(t)
+			f.hook = func(w http.ResponseWriter, r *http.Request) bool {
+				if r.Method == http.MethodPut {
+					refuse(w, test.status, test.code, test.message)
+				}
+				return r.Method == http.MethodPut
+			}
+			c, _ := f.client(nil)
+			r := c.Repository("a")
+			if err := r.CheckPush(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			ref := test.ref
+			if ref == "" {
+				ref = digestOf("sha256", []byte("{}"))
+			}
+			_, err := r.PutManifest(t.Context(), ref, []byte("{}"), index, Condition{})
+			if !usererror.Is(err, test.want) || !strings.Contains(err.Error(), test.message) || !strings.Contains(err.Error(), test.also) {
+				t.Errorf("%v, want %s", err, test.want)
 			}
 		})
 	}

@@ -3,13 +3,17 @@ package registry
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
 // trickle is a content that says when it has been read from first, and goes on only
@@ -212,5 +216,53 @@ func TestRegistryThatSeesLate(t *testing.T) {
 		if c.fails && !strings.Contains(err.Error(), c.code) {
 			t.Errorf("%+v: %v", c, err)
 		}
+	}
+}
+
+// What a registry lacks is named, and looked for among all errors of its answer.
+func TestMissingContent(t *testing.T) {
+	_, one := blobOf(1)
+	_, two := blobOf(2)
+	const unknown = `{"code":"MANIFEST_BLOB_UNKNOWN","message":"blob unknown to registry","detail":%s}`
+	for name, test := range map[string]struct {
+		errors  []string
+		digests []v1.Hash
+	}{
+		"Distribution": {[]string{fmt.Sprintf(unknown, `"`+one.Digest.String()+`"`), fmt.Sprintf(unknown, `"`+two.Digest.String()+`"`)}, []v1.Hash{one.Digest, two.Digest}},
+		"an object":    {[]string{fmt.Sprintf(unknown, `{"digest":"`+one.Digest.String()+`"}`)}, []v1.Hash{one.Digest}},
+		"in words":     {[]string{`{"code":"MANIFEST_BLOB_UNKNOWN","message":"blob ` + one.Digest.String() + ` is not here"}`}, []v1.Hash{one.Digest}},
+		"not said":     {[]string{fmt.Sprintf(unknown, "null")}, nil},
+		"not first":    {[]string{`{"code":"DIGEST_INVALID","message":"provided digest did not match"}`, fmt.Sprintf(unknown, `"`+two.Digest.String()+`"`)}, []v1.Hash{two.Digest}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, whole := range []bool{false, true} {
+				f := newFake(t)
+				puts := 0
+				f.hook = func(w http.ResponseWriter, r *http.Request) bool {
+					if r.Method != http.MethodPut {
+						return false
+					}
+					puts++
+					if whole && puts > 2 {
+						return false
+					}
+					w.WriteHeader(http.StatusBadRequest)
+					_, _ = io.WriteString(w, `{"errors":[`+strings.Join(test.errors, ",")+`]}`)
+					return true
+				}
+				c, _ := f.client(nil)
+				_, err := c.Repository("a").PutManifest(t.Context(), "v1", []byte("{}"), "x/y", Condition{Whole: whole})
+				if whole {
+					if err != nil || puts != 3 {
+						t.Errorf("%v after %d PUTs", err, puts)
+					}
+					continue
+				}
+				var lacks *MissingContentError
+				if !errors.As(err, &lacks) || !slices.Equal(lacks.Digests, test.digests) || puts != 1 {
+					t.Errorf("%v, lacking %v after %d PUTs", err, lacks, puts)
+				}
+			}
+		})
 	}
 }

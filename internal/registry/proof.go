@@ -31,6 +31,13 @@ func (p *proof) begin() (end func(proved bool)) {
 	}
 }
 
+// is reports whether the permission is proved, as far as is known.
+func (p *proof) is() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.proved
+}
+
 // wait reports whether the permission is proved. It waits for an attempt that is under
 // way, but starts none.
 func (p *proof) wait(ctx context.Context) bool {

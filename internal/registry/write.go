@@ -37,99 +37,116 @@ type PutResult struct {
 }
 
 // PutManifest writes a manifest under a tag or its digest. A condition that did not
-// hold is ErrPrecondition; a tag that the registry itself protects is ErrImmutable.
-func (r *Repository) PutManifest(ctx context.Context, ref string, raw []byte, mediaType string, cond Condition) (PutResult, error) {
-	doing := "writing manifest " + short(ref)
-	isTag := !strings.Contains(ref, ":")
-	if isTag {
-		doing = "writing tag " + ref
+// hold is ErrPrecondition; a tag that the registry itself protects is ErrImmutable; a
+// *MissingContentError says that the registry lacks what the manifest points at.
+func (r *Repository) PutManifest(
+	ctx context.Context, ref string, raw []byte, mediaType string, cond Condition,
+) (PutResult, error) {
+	w := manifestWrite{r: r, ref: ref, raw: raw, mediaType: mediaType, cond: cond, doing: "writing manifest " + short(ref)}
+	if w.isTag = !strings.Contains(ref, ":"); w.isTag {
+		w.doing = "writing tag " + ref
 	}
 	if len(raw) > maxManifest {
 		return PutResult{}, r.tooLarge(ref)
 	}
-	header := http.Header{"Content-Type": {mediaType}}
-	if cond.IfNoneMatch {
+	if err := r.reading(ctx, w.doing, w.try); err != nil {
+		if w.isThereAlready(ctx, err) {
+			return w.result, nil
+		}
+		return PutResult{}, w.explain(ctx, err)
+	}
+	r.wrote(ref)
+	return w.result, nil
+}
+
+// manifestWrite is one manifest on its way.
+type manifestWrite struct {
+	r         *Repository
+	doing     string
+	ref       string
+	isTag     bool
+	raw       []byte
+	mediaType string
+	cond      Condition
+
+	tries  int
+	unseen int // times that the registry did not see what it has
+	result PutResult
+}
+
+// try writes the manifest, once.
+func (w *manifestWrite) try(ctx context.Context) error {
+	w.tries++
+	header := http.Header{"Content-Type": {w.mediaType}}
+	if w.cond.IfNoneMatch {
 		header.Set("If-None-Match", "*")
 	}
-	if cond.IfMatch != "" {
-		header.Set("If-Match", `"`+cond.IfMatch+`"`)
+	if w.cond.IfMatch != "" {
+		header.Set("If-Match", `"`+w.cond.IfMatch+`"`)
 	}
-	tries, unseen := 0, 0
-	var result PutResult
-	err := r.reading(ctx, doing, func(ctx context.Context) error {
-		tries++
-		resp, err := r.once(ctx, call{
-			doing: doing, method: http.MethodPut, url: r.at("/manifests/"+ref, nil), header: header,
-			body: &outgoing{content: manifestBytes(raw), size: int64(len(raw))}, need: auth.Access{Write: true}, commit: true,
-		})
-		if cond.Whole && lacksContent(err) && unseen < mostUnseen {
-			unseen++
-			return &transport.RetryError{Err: err}
-		}
-		if err != nil {
-			return err
-		}
-		transport.Drain(resp)
-		result.Subject = transport.Cut(resp.Header.Get("OCI-Subject"))
-		if got, err := v1.NewHash(resp.Header.Get(digestHeader)); err == nil {
-			if want := digestOf(got.Algorithm, raw); want != "" && got.String() != want {
-				return usererror.New(usererror.DigestMismatch, r.c.o.Host, fmt.Sprintf("%s: %s: the registry took it as %s, its digest is %s", r, doing, got, want), "", nil)
-			}
-		}
-		return nil
+	resp, err := w.r.once(ctx, call{
+		doing: w.doing, method: http.MethodPut, url: w.r.at("/manifests/"+w.ref, nil), header: header,
+		body: &outgoing{content: manifestBytes(w.raw), size: int64(len(w.raw))}, need: auth.Access{Write: true}, commit: true,
 	})
-	if err == nil {
-		r.wrote(ref)
-		return result, nil
-	}
 	var answer *Error
-	if errors.As(err, &answer) && !transport.TransientStatus(answer.Status) {
-		conditional := cond.IfNoneMatch || cond.IfMatch != ""
-		protected := isTag && immutable(answer, conditional)
-		if tries > 1 && (protected || answer.Status == http.StatusPreconditionFailed) {
-			// What is in the way may be ours: the write whose answer was lost.
-			if d, err := r.Stat(ctx, ref); err == nil && d.Digest.String() == digestOf(d.Digest.Algorithm, raw) {
-				return result, nil
-			}
+	if errors.As(err, &answer) && lacksContent(answer) {
+		lacking := missingContent(answer)
+		if w.cond.Whole && w.unseen < mostUnseen {
+			w.unseen++
+			return &transport.RetryError{Err: lacking}
 		}
-		switch {
-		case protected:
-			return PutResult{}, usererror.New(usererror.ImmutableTag, r.c.o.Host, r.String()+": "+doing, "", fmt.Errorf("%w: %w", ErrImmutable, answer))
-		case answer.Status == http.StatusPreconditionFailed:
-			return PutResult{}, usererror.New(usererror.TagRefused, r.c.o.Host, r.String()+": "+doing, "", fmt.Errorf("%w: %w", ErrPrecondition, answer))
-		case isTag && answer.Status != http.StatusUnauthorized && answer.Status != http.StatusForbidden && !missing(answer):
-			return PutResult{}, usererror.New(usererror.TagRefused, r.c.o.Host, r.String()+": "+doing, "", err)
+		return lacking
+	}
+	if err != nil {
+		return err
+	}
+	transport.Drain(resp)
+	w.result.Subject = transport.Cut(resp.Header.Get("OCI-Subject"))
+	if got, err := v1.NewHash(resp.Header.Get(digestHeader)); err == nil {
+		if want := digestOf(got.Algorithm, w.raw); want != "" && got.String() != want {
+			return usererror.New(usererror.DigestMismatch, w.r.c.o.Host,
+				fmt.Sprintf("%s: %s: the registry took it as %s, its digest is %s", w.r, w.doing, got, want), "", nil)
 		}
 	}
-	return PutResult{}, r.explain(ctx, doing, true, err)
+	return nil
 }
 
-// lacksContent reports whether a registry says that it does not have what a manifest
-// points at.
-func lacksContent(err error) bool {
+// protected reports whether the registry says that the tag must not move.
+func (w *manifestWrite) protected(e *Error) bool {
+	return w.isTag && immutable(e, w.cond.IfNoneMatch || w.cond.IfMatch != "")
+}
+
+// isThereAlready reports whether what is in the way is ours: the write whose answer was
+// lost.
+func (w *manifestWrite) isThereAlready(ctx context.Context, err error) bool {
 	var answer *Error
-	if !errors.As(err, &answer) || answer.Status != http.StatusBadRequest && answer.Status != http.StatusNotFound {
+	if w.tries < 2 || !errors.As(err, &answer) || !w.protected(answer) && answer.Status != http.StatusPreconditionFailed {
 		return false
 	}
-	switch answer.Code {
-	case codeContentUnknown, codeBlobUnknown, codeManifestUnknown:
-		return true
-	}
-	return false
+	d, err := w.r.Stat(ctx, w.ref)
+	return err == nil && d.Digest.String() == digestOf(d.Digest.Algorithm, w.raw)
 }
 
-// immutable recognises a registry's own protection of tags: ECR says TAG_INVALID or
-// ImageTagAlreadyExistsException, Harbor 412 (to a PUT that had no condition) or
-// DENIED, others say it in words.
-func immutable(e *Error, conditional bool) bool {
-	words := strings.ToLower(e.Code + " " + e.Message)
-	switch {
-	case strings.Contains(words, "immutable"), strings.Contains(words, "imagetagalreadyexists"), strings.Contains(words, "cannot be overwritten"):
-		return true
-	case e.Code == codeTagInvalid && strings.Contains(words, "already exists"):
-		return true
+// explain gives a refusal its code.
+func (w *manifestWrite) explain(ctx context.Context, err error) error {
+	var answer *Error
+	if !errors.As(err, &answer) || transport.TransientStatus(answer.Status) {
+		return w.r.explain(ctx, w.doing, true, err)
 	}
-	return e.Status == http.StatusPreconditionFailed && !conditional
+	what := w.r.String() + ": " + w.doing
+	rights := (answer.Status == http.StatusUnauthorized || answer.Status == http.StatusForbidden) && !w.r.allowed(answer)
+	switch {
+	case w.protected(answer):
+		return usererror.New(usererror.ImmutableTag, w.r.c.o.Host, what, "", fmt.Errorf("%w: %w", ErrImmutable, answer))
+	case answer.Status == http.StatusPreconditionFailed:
+		return usererror.New(usererror.TagRefused, w.r.c.o.Host, what, "", fmt.Errorf("%w: %w", ErrPrecondition, answer))
+	case refusesMediaType(answer):
+		return usererror.New(usererror.MediaTypeRefused, w.r.c.o.Host,
+			fmt.Sprintf("%s: the registry does not take %s", what, w.mediaType), "", err)
+	case w.isTag && !rights && !missing(answer):
+		return usererror.New(usererror.TagRefused, w.r.c.o.Host, what, "", err)
+	}
+	return w.r.explain(ctx, w.doing, true, err)
 }
 
 func digestOf(algorithm string, raw []byte) string {

@@ -34,6 +34,7 @@ const (
 	UnsafeRedirect     Code = "unsafe-redirect"
 	ImmutableTag       Code = "immutable-tag"
 	TagRefused         Code = "tag-refused"
+	MediaTypeRefused   Code = "media-type-refused"
 	NotPutBack         Code = "tag-not-put-back"
 	VerifyMismatch     Code = "verify-mismatch"
 	AtomicHeldBack     Code = "atomic-held-back"
@@ -85,6 +86,7 @@ func Catalogue() []Entry {
 		{UnsafeRedirect, "A registry redirected to an address that it must not name.", "Look at the registry's configuration."},
 		{ImmutableTag, "A tag that must not move already points at another digest.", "Use a new version; an immutable tag is never moved."},
 		{TagRefused, "The registry refused to write the tag.", "Read the registry's answer in the message."},
+		{MediaTypeRefused, "The registry does not take manifests of that media type.", "An index or an attestation: build with `provenance: false` and `sbom: false`, or publish one of the `platforms`. Docker's media types: build with `oci-mediatypes=true`, or let the registry take them (zot: `http.compat: [docker2s2]`). OCI's: build with `oci-mediatypes=false`."},
 		{NotPutBack, "A tag that had moved could not be put back.", "Set the tag by hand to the digest that the message names."},
 		{VerifyMismatch, "A tag serves another digest than the one just written.", "Look for another job that writes the same tag; run again."},
 		{AtomicHeldBack, "`atomic` is on and another registry failed: this one's tags were not moved.", "Mend the registry that failed and run again."},

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"regexp"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -32,6 +34,10 @@ type Error struct {
 	Status int
 	// Code is the first error's, "" if the body had none.
 	Code string
+	// Codes are those of all errors of the answer.
+	Codes []string
+	// Digests are those that the answer names, such as what a manifest's registry lacks.
+	Digests []string
 	// Message is what the registry said, at most 300 characters. It is text from
 	// outside: escape it where it is printed.
 	Message string
@@ -86,14 +92,31 @@ func (h *Host) Answer(resp *http.Response) *Error {
 	// Half an answer is an answer too: the status says the most.
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
 	_ = resp.Body.Close()
-	e.Code, e.Message = parseErrorBody(body, h.o.Redactor.Redact)
+	said := parseErrorBody(body, h.o.Redactor.Redact)
+	e.Codes, e.Message, e.Digests = said.codes, said.message, said.digests
+	if len(e.Codes) > 0 {
+		e.Code = e.Codes[0]
+	}
 	return e
 }
+
+// Has reports whether one of the answer's errors has the code.
+func (e *Error) Has(code string) bool { return e.Code == code || slices.Contains(e.Codes, code) }
+
+// said is what an answer's body says.
+type said struct {
+	codes   []string
+	message string
+	digests []string
+}
+
+// digestPattern is a digest as registries name it in details and messages.
+const digestPattern = `\b(sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})\b`
 
 // parseErrorBody reads {"errors":[{"code","message"}]} (distribution spec, "Error
 // Codes"), Docker Hub's {"details":…} or {"message":…}, or else plain text. What it returns is
 // first redacted and then cut: half a secret matches none of its forms.
-func parseErrorBody(body []byte, redact func(string) string) (code, message string) {
+func parseErrorBody(body []byte, redact func(string) string) said {
 	cut := func(s string) string { return Cut(redact(s)) }
 	var spec struct {
 		Errors []struct {
@@ -106,10 +129,12 @@ func parseErrorBody(body []byte, redact func(string) string) (code, message stri
 	}
 	if err := json.Unmarshal(body, &spec); err == nil {
 		if len(spec.Errors) == 0 {
-			return "", cut(strings.TrimSpace(spec.Message + " " + spec.Details))
+			return said{message: cut(strings.TrimSpace(spec.Message + " " + spec.Details))}
 		}
+		found := said{digests: regexp.MustCompile(digestPattern).FindAllString(string(body), -1)}
 		var all []string
 		for i, e := range spec.Errors {
+			found.codes = append(found.codes, cut(e.Code))
 			text := e.Message
 			if i > 0 && e.Code != "" {
 				text = e.Code + ": " + text
@@ -123,14 +148,15 @@ func parseErrorBody(body []byte, redact func(string) string) (code, message stri
 				all = append(all, text)
 			}
 		}
-		return cut(spec.Errors[0].Code), cut(strings.Join(all, "; "))
+		found.message = cut(strings.Join(all, "; "))
+		return found
 	}
 	// Before its fields are joined: a secret may hold spaces.
 	text := redact(string(body))
 	if strings.HasPrefix(strings.TrimSpace(text), "<") { // a proxy's page: the status says as much
-		return "", ""
+		return said{}
 	}
-	return "", cut(strings.Join(strings.Fields(text), " "))
+	return said{message: cut(strings.Join(strings.Fields(text), " "))}
 }
 
 // Redact returns a text from outside as an error may hold it: secrets replaced, and

@@ -14,8 +14,8 @@ func FuzzErrorBody(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		code, message := parseErrorBody(body, func(s string) string { return s })
-		for _, s := range []string{code, message} {
+		answer := parseErrorBody(body, func(s string) string { return s })
+		for _, s := range append(answer.codes, answer.message) {
 			if utf8.RuneCountInString(s) > maxMessage || !utf8.ValidString(s) {
 				t.Errorf("%d characters: %q", utf8.RuneCountInString(s), s)
 			}
