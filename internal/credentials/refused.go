@@ -1,0 +1,28 @@
+package credentials
+
+import (
+	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
+)
+
+// Refused returns err, of a registry or of a provider, with the account that it is about:
+// whose credential it was and where it stands, since one host can have several. An error that
+// is no matter of the account is returned as it is.
+func (c Credential) Refused(registry string, err error) error {
+	if c.Account == "" {
+		return err
+	}
+	_, asWritten := c.Auth.(staticAuth)
+	switch {
+	case usererror.Is(err, usererror.WrongCredentials) && asWritten:
+		return usererror.New(usererror.WrongCredentials, registry, c.Account+", was refused: wrong password or expired token", usererror.Advice(err), err)
+	case usererror.Is(err, usererror.WrongCredentials):
+		return usererror.New(usererror.WrongCredentials, registry, c.Account+", was refused", usererror.Advice(err), err)
+	case usererror.Is(err, usererror.OIDCRefused):
+		return usererror.New(usererror.OIDCRefused, registry, c.Account+", was refused", usererror.Advice(err), err)
+	case usererror.Is(err, usererror.NoPushPermission):
+		return usererror.New(usererror.NoPushPermission, registry, c.Account+", may not push", usererror.Advice(err), err)
+	case usererror.Is(err, usererror.NoPullPermission):
+		return usererror.New(usererror.NoPullPermission, registry, c.Account+", may not pull", usererror.Advice(err), err)
+	}
+	return err
+}
