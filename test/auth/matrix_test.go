@@ -1,6 +1,8 @@
 package auth
 
 import (
+	"crypto/sha512"
+	"encoding/base64"
 	"fmt"
 	"strings"
 	"testing"
@@ -19,6 +21,21 @@ const (
 	wrong       = "wrong"
 	right       = "right"
 )
+
+// Tokens of a job in the shape that GitHub's have: some 520 characters, of which the first are
+// as before and the rest is a JWT.
+var (
+	jobToken    = gitHubToken("right")
+	readerToken = gitHubToken("reader")
+	wrongToken  = gitHubToken("wrong")
+)
+
+func gitHubToken(seed string) string {
+	encode := base64.RawURLEncoding.EncodeToString
+	sum := func(part string) []byte { h := sha512.Sum512([]byte(seed + part)); return h[:] }
+	payload := fmt.Sprintf(`{"sub":"%x","aud":"%x"}`, sum("a"), sum("b"))
+	return "ghs_" + encode([]byte(`{"alg":"EdDSA","typ":"JWT"}`)) + "." + encode([]byte(payload)) + "." + encode(sum("signature"))
+}
 
 // expect is what a run must come to.
 type expect struct {
@@ -51,14 +68,18 @@ func ways(t *testing.T, n *standins.Internet, g *standins.GitHub) []way {
 	static := standins.NewStatic(t, n, "quay.io")
 	static.Allow("acme", "right-password", false)
 	ghcr := standins.NewStatic(t, n, "ghcr.io")
-	ghcr.Allow("octocat", "ghs_right", false)
-	ghcr.Allow("octocat", "ghs_reader", true)
+	ghcr.Allow("octocat", jobToken, false)
+	ghcr.Allow("octocat", readerToken, true)
 	docker := standins.NewStatic(t, n, "registry.gitlab.com")
 	docker.Allow("deploy", "right-deploy-token", false)
 	hub := standins.NewDockerHub(t, n, g)
 	hub.Passwords["acme"] = "dckr_pat_right"
 	google := standins.NewGoogle(t, n, g)
 	azure := standins.NewMicrosoft(t, n, g)
+	robot := standins.NewQuay(t, n, g, "quay.acme.example")
+	platform := standins.NewJFrog(t, n, g, "acme.jfrog.io", "acme.jfrog.io")
+	split := standins.NewJFrog(t, n, g, "platform.acme.example", "docker.acme.example")
+	split.Audience = "acme-builds"
 	aws := standins.NewAWS(t, n, g)
 	aws.STS("sts.eu-west-1.amazonaws.com", "sts.amazonaws.com")
 	aws.STS("sts.us-east-1.amazonaws.com", "sts.amazonaws.com")
@@ -138,17 +159,17 @@ func ways(t *testing.T, n *standins.Internet, g *standins.GitHub) []way {
 			run: func(state string) run {
 				switch state {
 				case optionsOnly:
-					return run{items: items("registry: ghcr.io", "required: false"), token: "ghs_right"}
+					return run{items: items("registry: ghcr.io", "required: false"), token: jobToken}
 				case isEmpty:
-					return run{items: items("registry: ghcr.io", `username: ""`, "password: ghs_right"), token: "ghs_right"}
+					return run{items: items("registry: ghcr.io", `username: ""`, "password: "+jobToken), token: jobToken}
 				case isNull:
-					return run{items: items("registry: ghcr.io", "username: octocat", "password: null"), token: "ghs_right"}
+					return run{items: items("registry: ghcr.io", "username: octocat", "password: null"), token: jobToken}
 				case partial:
-					return run{items: items("registry: ghcr.io", "password: ghs_right"), token: "ghs_right"}
+					return run{items: items("registry: ghcr.io", "password: "+jobToken), token: jobToken}
 				case wrong:
-					return run{token: "ghs_wrong"}
+					return run{token: wrongToken}
 				case right:
-					return run{token: "ghs_right"}
+					return run{token: jobToken}
 				}
 				return run{}
 			},
@@ -160,7 +181,7 @@ func ways(t *testing.T, n *standins.Internet, g *standins.GitHub) []way {
 				wrong:   {"failed", "incorrect username or password", usererror.WrongCredentials, ""},
 				right:   {"pushed", "", "", "github-token"},
 			},
-			secrets: func() []string { return []string{"ghs_right", "ghs_wrong"} },
+			secrets: func() []string { return []string{jobToken, wrongToken} },
 		},
 		{
 			name: "github-token that may only read", host: "ghcr.io",
@@ -168,13 +189,13 @@ func ways(t *testing.T, n *standins.Internet, g *standins.GitHub) []way {
 				if state == noItem {
 					return run{}
 				}
-				return run{token: "ghs_reader"}
+				return run{token: readerToken}
 			},
 			want: map[string]expect{
 				noItem: {"skipped", "github-token is empty", "", ""},
 				right:  {"failed", "packages: write", usererror.NoPushPermission, ""},
 			},
-			secrets: func() []string { return []string{"ghs_reader"} },
+			secrets: func() []string { return []string{readerToken} },
 		},
 		{
 			name: "AWS access key", host: ecrHost, run: pair(ecrHost, id, key), add: addECR,
@@ -220,6 +241,16 @@ func ways(t *testing.T, n *standins.Internet, g *standins.GitHub) []way {
 			func(path string) { public.Add(strings.TrimPrefix(path, "acme/"), standins.Repository{}) }, aws.Secrets),
 		keyless("Docker Hub connection", "docker.io", map[string]string{"username": "acme", "dockerhub-connection": hub.Connection}, "dockerhub-connection", "8d1b9c3e-0000-4d0e-9f6e-2f3b1c0d4e5f",
 			"no such connection", `OIDC, Docker Hub connection (user "acme")`, unset, "dockerhub-connection needs username", nil, hub.Sold),
+		keyless("Docker Hub connection for hardened images", "dhi.io", map[string]string{"username": "acme", "dockerhub-connection": hub.Connection}, "dockerhub-connection", "8d1b9c3e-0000-4d0e-9f6e-2f3b1c0d4e5f",
+			"no such connection", `OIDC, Docker Hub connection (user "acme")`, unset, "dockerhub-connection needs username", nil, hub.Sold),
+		keyless("Quay robot account", "quay.acme.example", map[string]string{"quay-robot": robot.Robot}, "quay-robot", "acme+stranger",
+			"Could not find robot", "OIDC, Quay robot account "+robot.Robot, unset, "", nil, robot.Sold),
+		keyless("Quay robot account with an audience", "quay.acme.example", map[string]string{"quay-robot": robot.Robot, "quay-audience": "quay.acme.example"}, "quay-audience", "another.example",
+			"is not for", "OIDC, Quay robot account "+robot.Robot, unset, "quay-audience needs quay-robot", nil, robot.Sold),
+		keyless("JFrog integration", "acme.jfrog.io", map[string]string{"jfrog-provider": platform.Provider}, "jfrog-provider", "another",
+			"OIDC configuration for provider another not found", "OIDC, JFrog integration "+platform.Provider, unset, "", nil, platform.Sold),
+		keyless("JFrog integration of a platform elsewhere", "docker.acme.example", map[string]string{"jfrog-provider": split.Provider, "jfrog-audience": split.Audience, "jfrog-url": "https://platform.acme.example"},
+			"jfrog-url", "https://acme.jfrog.io", "is not for", "OIDC, JFrog integration "+split.Provider, unset, "jfrog-url needs jfrog-provider", nil, split.Sold),
 		keyless("Google", standins.GoogleRegistry, map[string]string{"gcp-provider": google.Provider}, "gcp-provider", "projects/9/locations/global/workloadIdentityPools/x/providers/y",
 			"invalid_target", "OIDC, Google workload identity", unset, "", nil, google.Sold),
 		keyless("Google service account", standins.GoogleRegistry, map[string]string{"gcp-provider": google.Provider, "gcp-service-account": google.Account}, "gcp-service-account", "nobody@acme.iam.gserviceaccount.com",
@@ -234,7 +265,10 @@ func ways(t *testing.T, n *standins.Internet, g *standins.GitHub) []way {
 func keyless(name, host string, keys map[string]string, mark, other, refusal, origin, unset, lacks string, add func(string), secrets func() []string) way {
 	item := func(only string, value string) string {
 		lines := []string{"registry: " + host}
-		for _, k := range []string{"username", "aws-role", "dockerhub-connection", "gcp-provider", "gcp-service-account", "azure-client", "azure-tenant"} {
+		for _, k := range []string{
+			"username", "aws-role", "dockerhub-connection", "gcp-provider", "gcp-service-account", "azure-client", "azure-tenant",
+			"quay-robot", "quay-audience", "jfrog-provider", "jfrog-audience", "jfrog-url",
+		} {
 			switch v, ok := keys[k]; {
 			case !ok || only != "" && k != only:
 			case k == mark:
@@ -251,6 +285,9 @@ func keyless(name, host string, keys map[string]string, mark, other, refusal, or
 		wrong: {"failed", refusal, usererror.OIDCRefused, ""},
 		right: {"pushed", "", "", origin},
 	}}
+	if mark == "quay-audience" { // it has a default, which is right here
+		w.want[isEmpty], w.want[isNull] = w.want[right], w.want[right]
+	}
 	if lacks != "" {
 		w.want[partial] = expect{"", lacks, usererror.InvalidAuth, ""}
 	}
@@ -280,7 +317,7 @@ func keyless(name, host string, keys map[string]string, mark, other, refusal, or
 func (w way) adjust(e expect, state string, fork, fail bool) expect {
 	if fork {
 		switch {
-		case w.keyless && e.status != "" && (state == right || state == wrong):
+		case w.keyless && e.status != "" && (state == right || state == wrong || e.status == "pushed"):
 			e = expect{"skipped", "the job has no OIDC token: it runs for a pull request from a fork or by Dependabot", "", ""}
 		case e.code == usererror.NoPushPermission && !fail:
 			e = expect{"skipped", "the job's own token may not push here", "", ""}
@@ -327,7 +364,13 @@ func TestMatrix(t *testing.T) {
 						if (e.status == "" || e.code == usererror.MissingCredentials) && len(n.Asked()) != before {
 							t.Errorf("asked %v", n.Asked()[before:])
 						}
+						if e.code == usererror.OIDCRefused && strings.Count(o.all, "sub: repo:acme/app:ref:refs/heads/main") < 2 {
+							t.Errorf("log and summary do not both show the subject that was sent:\n%s", o.all)
+						}
 						hides(t, o.all, append(w.secrets(), g.Issued()...)...)
+						for _, token := range append(g.Issued(), jobToken, readerToken, wrongToken) {
+							hides(t, o.all, strings.Split(token, ".")[1:]...)
+						}
 					})
 				}
 			}

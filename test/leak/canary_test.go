@@ -106,10 +106,17 @@ func TestPlantedLeaksAreFound(t *testing.T) {
 	}
 }
 
+// gitHubToken is a job's token in the shape that GitHub's have: ghs_ and a JWT, some 520
+// characters together.
+func gitHubToken() string {
+	payload := base64.RawURLEncoding.EncodeToString([]byte(`{"c4n4ry":"` + strings.Repeat("JobToken0123456789", 15) + `"}`))
+	return "ghs_eyJhbGciOiJFUzI1NiIsInR5cCI6IkpXVCJ9." + payload + "." + strings.Repeat("c4n4ryJobSignature", 5)
+}
+
 var (
 	password = canary{"password", "acme", `c4n4ry/+"<&>%s\p4ssw0rd`}
-	keyFile  = canary{"key file", "_json_key", "{\n  \"private_key_id\": \"c4n4ry0123456789\",\n  \"private_key\": \"-----BEGIN PRIVATE KEY-----\\nMIIEc4n4ryKEY\\n-----END PRIVATE KEY-----\\n\"\n}\n"}
-	jobToken = canary{"github-token", "octocat", "ghs_c4n4ryJobToken0123456789abcdef"}
+	keyFile  = canary{"key file", "_json_key", "{\n  \"private_key_id\": \"c4n4ry0123456789\",\n  \"private_key\": \"-----BEGIN PRIVATE KEY-----\\nMIIEc4n4ryKEY\\n-----END PRIVATE KEY-----\\n\"\n}"}
+	jobToken = canary{"github-token", "octocat", gitHubToken()}
 	bought   = canary{"bearer token", "", "eyJhbGciOiJub25lIn0.c4n4ryBought0123456789.c2ln"}
 	renewal  = canary{"refresh token", "", "c4n4ryRefresh+/=0123456789"}
 	oidc     = canary{"OIDC token", "", "eyJraWQiOiJjNG40cnkifQ.c4n4ryOIDC0123456789.c2ln"}

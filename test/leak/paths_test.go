@@ -85,7 +85,7 @@ func paths() map[string]path {
 		"token server redirects a refresh token": {environ: publish(host+"/me/app:1", "", `DOCKER_AUTH_CONFIG={"auths":{"`+host+`":{"identitytoken":"`+renewal.value+`"}}}`),
 			hosts: map[string]http.Handler{host: tokenAuth("https://auth.example/token", bought, nil), "auth.example": answer(307, "", "Location", "https://"+other+"/token"), other: echoing(401)},
 			sees:  map[string][]canary{"auth.example": {renewal}}, says: "unsafe-redirect", status: 1},
-		"secret in a tag": {environ: publish(host+"/me/app:"+jobToken.value, item(host, password), "INPUT_GITHUB-TOKEN="+jobToken.value),
+		"secret in a tag": {environ: publish(host+"/me/app:"+request.value, item(host, password), "INPUT_GITHUB-TOKEN="+request.value),
 			hosts: map[string]http.Handler{host: locked(password, plainRegistry())}, sees: mine, says: "source.example", status: 1},
 		"credential helper": {environ: publish(host+"/me/app:1", ""), setup: func(t *testing.T, dir string) []string {
 			writeFile(t, filepath.Join(dir, "config.json"), `{"credHelpers":{"`+host+`":"c4n4ry-missing"},"auths":{"`+host+`":{"auth":"!`+bought.value+`"}}}`)
