@@ -37,6 +37,7 @@ func helpText(def *config.Definition) string {
 const usage = `
 Usage:
   multi-registry-push --source SOURCE --tags TAGS [--registry-auth @FILE] [FLAGS]
+  multi-registry-push verify RESULTS.json [--registry-auth @FILE]
   multi-registry-push help
   multi-registry-push version
 
@@ -51,6 +52,8 @@ Example:
     - registry: docker.io
       username: acme
       password-env: DOCKERHUB_TOKEN
+
+verify asks every registry whether what the output results says was published is still served.
 
 Every flag is also an input of a workflow, and a variable: INPUT_TAGS for --tags.
 
@@ -70,7 +73,7 @@ const ownFlags = `  --output json
 
 Credentials that no registry-auth names come from Docker's configuration.
 Exit status: 0 all went well or was skipped, 1 a registry failed or an input was wrong,
-130 cancelled.
+130 cancelled. Of verify: 1 something differs, 2 a registry could not be asked.
 `
 
 func versionText(env Env) string {

@@ -80,6 +80,9 @@ func Main(ctx context.Context, env Env) (status int) {
 
 	s := newStep(env, vars, job, paths, out, set)
 	s.json = args.JSON
+	if args.Verify != "" {
+		return s.verifyOnly(ctx, args.Verify, bad)
+	}
 	request, plan, wrong := s.prepare(ctx)
 	bad = append(bad, wrong...)
 	s.emit(report.Started{At: s.at(), DryRun: set.DryRun})

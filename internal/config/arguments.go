@@ -12,9 +12,10 @@ import (
 // Arguments are what a command line says.
 type Arguments struct {
 	Help, Version bool
-	JSON          bool // --output json: results on standard output, all else on standard error
-	Quiet         bool // only what is wrong
-	Verbose       bool // every request, too
+	JSON          bool   // --output json: results on standard output, all else on standard error
+	Quiet         bool   // only what is wrong
+	Verbose       bool   // every request, too
+	Verify        string // the file of results to verify, - for standard input; else empty
 
 	none  bool
 	flags map[string][]string // by input
@@ -37,13 +38,18 @@ type argumentParser struct {
 
 // ParseArguments reads --NAME VALUE and --NAME=VALUE for every input; one whose default is
 // true or false needs no value. A flag may come twice only if its input takes lines. The
-// words help and version stand for their flags. No error repeats a value: it may be a secret
+// words help and version stand for their flags, verify is followed by a file. No error repeats a value: it may be a secret
 // that stands behind a misspelled flag.
 func ParseArguments(def *Definition, args []string) (Arguments, []error) {
 	p := &argumentParser{def: def, args: args, out: Arguments{none: len(args) == 0, flags: map[string][]string{}}}
+	if len(args) > 0 && args[0] == "verify" {
+		p.next()
+		p.verify()
+	}
 	for len(p.args) > 0 {
 		p.argument(p.next())
 	}
+	p.checkVerify()
 	if p.out.Quiet && p.out.Verbose {
 		p.bad.add(usererror.InvalidInput, "--quiet and --verbose exclude each other", "Write one of them.")
 	}
@@ -111,6 +117,33 @@ func (p *argumentParser) own(name, value string, joined bool) bool {
 		return false
 	}
 	return true
+}
+
+// verify reads the file behind the word.
+func (p *argumentParser) verify() {
+	if len(p.args) == 0 || p.args[0] != "-" && strings.HasPrefix(p.args[0], "-") {
+		p.out.Verify = "-" // so that nothing is published
+		p.bad.add(usererror.InvalidInput, "verify: the file with results is missing", "Write verify RESULTS.json, or verify - for standard input.")
+		return
+	}
+	p.out.Verify = p.next()
+}
+
+// checkVerify refuses what has no meaning beside verify.
+func (p *argumentParser) checkVerify() {
+	if p.out.Verify == "" {
+		return
+	}
+	for _, d := range p.def.Inputs {
+		values, ok := p.out.flags[d.Name]
+		switch {
+		case !ok:
+		case !d.Secret():
+			p.bad.add(usererror.InvalidInput, fmt.Sprintf("--%s has no meaning for verify", d.Name), "verify takes credentials, --output, --quiet and --verbose.")
+		case p.out.Verify == "-" && values[0] == "-":
+			p.bad.add(usererror.InvalidInput, fmt.Sprintf("--%s: standard input is taken by verify already", d.Name), "Use a file for one of them.")
+		}
+	}
 }
 
 // value returns what stands behind a flag.

@@ -295,3 +295,24 @@ func FuzzInputs(f *testing.F) {
 		}
 	})
 }
+
+// TestVerifyArguments: verify takes a file and credentials, and never publishes.
+func TestVerifyArguments(t *testing.T) {
+	def := actionDefinition(t)
+	for args, c := range map[string]struct{ file, says string }{
+		"verify results.json":                                 {"results.json", ""},
+		"verify - --registry-auth @auth.yml --quiet":          {"-", ""},
+		"verify results.json --registry-auth - --output json": {"results.json", ""},
+		"verify":                            {"-", "the file with results is missing"},
+		"verify --quiet":                    {"-", "the file with results is missing"},
+		"verify results.json --tags me/a:1": {"results.json", "--tags has no meaning for verify"},
+		"verify - --registry-auth -":        {"-", "standard input is taken by verify"},
+		"verify results.json more.json":     {"results.json", "argument 3 is not a flag"},
+		"--quiet verify results.json":       {"", "argument 2 is not a flag"},
+	} {
+		a, bad := ParseArguments(def, strings.Fields(args))
+		if a.Verify != c.file || (c.says == "") != (len(bad) == 0) || len(bad) > 0 && !strings.Contains(bad[0].Error(), c.says) {
+			t.Errorf("%s: %+v, %v", args, a, bad)
+		}
+	}
+}

@@ -72,7 +72,7 @@ func (r *secretReader) standardInput(ctx context.Context, input string) (string,
 	if r.waiting != nil {
 		r.waiting(input)
 	}
-	return readUntil(ctx, r.stdin)
+	return ReadUntil(ctx, r.stdin, largestSecretFile)
 }
 
 func readFile(name string) (string, error) {
@@ -81,7 +81,7 @@ func readFile(name string) (string, error) {
 		return "", err
 	}
 	defer func() { _ = f.Close() }()
-	return readBounded(f)
+	return readBounded(f, largestSecretFile)
 }
 
 // mostFiles bounds the search for a file that was meant.
@@ -113,16 +113,16 @@ func nearFile(name string) string {
 	return ""
 }
 
-// readUntil reads r to its end, or until ctx is done. A read cannot be interrupted: what
+// ReadUntil reads r to its end, at most some bytes, or until ctx is done. A read cannot be interrupted: what
 // waits for one then stays behind, and ends with the program at the latest.
-func readUntil(ctx context.Context, r io.Reader) (string, error) {
+func ReadUntil(ctx context.Context, r io.Reader, most int) (string, error) {
 	type answer struct {
 		text string
 		err  error
 	}
 	read := make(chan answer, 1)
 	go func() {
-		text, err := readBounded(r)
+		text, err := readBounded(r, most)
 		read <- answer{text, err}
 	}()
 	select {
@@ -133,13 +133,13 @@ func readUntil(ctx context.Context, r io.Reader) (string, error) {
 	}
 }
 
-func readBounded(r io.Reader) (string, error) {
-	text, err := io.ReadAll(io.LimitReader(r, largestSecretFile+1))
+func readBounded(r io.Reader, most int) (string, error) {
+	text, err := io.ReadAll(io.LimitReader(r, int64(most)+1))
 	if err != nil {
 		return "", err
 	}
-	if len(text) > largestSecretFile {
-		return "", fmt.Errorf("there is more than %d KiB", largestSecretFile>>10)
+	if len(text) > most {
+		return "", fmt.Errorf("there is more than %d KiB", most>>10)
 	}
 	return string(text), nil
 }
