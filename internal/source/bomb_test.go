@@ -37,7 +37,7 @@ func headOf(t testing.TB, name string, size int64) []byte {
 
 // A small archive that grows is looked at before it has filled the disk.
 func TestBombsAreLookedAtWhileTheyAreUnpacked(t *testing.T) {
-	const size = 256 << 20
+	const size = 100 << 20
 	for name, c := range map[string]struct {
 		head []byte
 		says string
@@ -73,7 +73,7 @@ func TestBombsAreLookedAtWhileTheyAreUnpacked(t *testing.T) {
 
 // What looks like an image is bounded by what is free.
 func TestUnpackingLeavesAReserve(t *testing.T) {
-	const size = 256 << 20
+	const size = 100 << 20
 	path := bomb(t, headOf(t, "blobs/sha256/x", size), size)
 	for name, c := range map[string]struct {
 		free, total int64

@@ -101,41 +101,66 @@ func readSaved(t tree) ([]savedImage, error) {
 	return saved, decode(raw, &saved, "manifest.json")
 }
 
-// chooseSaved returns the image that pick names, and its config. Images are counted by
-// the digest of their config, which names all of their layers.
+// chooseSaved returns the image that pick names, and its config.
 func chooseSaved(t tree, saved []savedImage, pick string) (savedImage, []byte, error) {
-	var all []*candidate
-	byDigest := map[v1.Hash]*candidate{}
-	images, configs := map[v1.Hash]savedImage{}, map[v1.Hash][]byte{}
+	all, err := readConfigs(t, saved)
+	if err != nil {
+		return savedImage{}, nil, err
+	}
+	candidates := make([]*candidate, len(all))
+	byDigest := map[v1.Hash]*savedConfig{}
+	for n, c := range all {
+		candidates[n] = &c.candidate
+		byDigest[c.descriptor.Digest] = c
+	}
+	d, err := choose(candidates, pick)
+	if err != nil {
+		return savedImage{}, nil, err
+	}
+	chosen := byDigest[d.Digest]
+	return chosen.image, chosen.raw, nil
+}
+
+// savedConfig is an image in manifest.json. Images are counted by the digest of their
+// config, which names all of their layers.
+type savedConfig struct {
+	candidate
+	image savedImage
+	raw   []byte
+}
+
+// readConfigs reads the configs that manifest.json names, each once.
+func readConfigs(t tree, saved []savedImage) ([]*savedConfig, error) {
+	var all []*savedConfig
+	byDigest := map[v1.Hash]*savedConfig{}
 	read := int64(0)
 	for _, s := range saved {
 		name, err := cleanName(s.Config)
 		if err != nil {
-			return savedImage{}, nil, err
+			return nil, err
 		}
 		f, err := t.lookup(name)
 		if errors.Is(err, fs.ErrNotExist) {
-			return savedImage{}, nil, broken(nil, "manifest.json names the config %q, which is not there", short(s.Config))
+			return nil, broken(nil, "manifest.json names the config %q, which is not there", short(s.Config))
 		}
 		if err != nil {
-			return savedImage{}, nil, err
+			return nil, err
 		}
 		raw, err := readAll(f, "the config "+short(s.Config), maxManifest)
 		if err != nil {
-			return savedImage{}, nil, err
+			return nil, err
 		}
 		if read += f.size; read > maxManifestBytes {
-			return savedImage{}, nil, broken(nil, "the configs that manifest.json names take more than %d MiB together", maxManifestBytes>>20)
+			return nil, broken(nil, "the configs that manifest.json names take more than %d MiB together", maxManifestBytes>>20)
 		}
 		d := v1.Descriptor{MediaType: types.DockerConfigJSON, Size: int64(len(raw)), Digest: image.Digest(raw)}
 		if err := checkConfigName(name, d.Digest); err != nil {
-			return savedImage{}, nil, err
+			return nil, err
 		}
 		c := byDigest[d.Digest]
 		if c == nil {
-			c = &candidate{descriptor: d}
+			c = &savedConfig{candidate: candidate{descriptor: d}, image: s, raw: raw}
 			byDigest[d.Digest] = c
-			images[d.Digest], configs[d.Digest] = s, raw
 			all = append(all, c)
 		}
 		for _, tag := range s.RepoTags {
@@ -144,21 +169,25 @@ func chooseSaved(t tree, saved []savedImage, pick string) (savedImage, []byte, e
 			}
 		}
 	}
-	d, err := choose(all, pick)
-	if err != nil {
-		return savedImage{}, nil, err
-	}
-	return images[d.Digest], configs[d.Digest], nil
+	return all, nil
 }
 
-// checkConfigName refuses a config that is called by another digest than its own: HEX.json
-// in the classic form, blobs/sha256/HEX since Docker 25, sha256:HEX from Kaniko.
+// checkConfigName refuses a config that is called by another digest than its own.
 func checkConfigName(name string, digest v1.Hash) error {
-	base := strings.TrimPrefix(strings.TrimSuffix(name[strings.LastIndexByte(name, '/')+1:], ".json"), "sha256:")
-	if len(base) == len(digest.Hex) && isHex(base) && base != digest.Hex {
-		return mismatch("the config "+name, "sha256:"+base, digest.String())
+	if hex := digestInName(name); hex != "" && hex != digest.Hex {
+		return mismatch("the config "+name, "sha256:"+hex, digest.String())
 	}
 	return nil
+}
+
+// digestInName returns the SHA-256 digest by which a config is called, "" if it is not:
+// HEX.json in the classic form, blobs/sha256/HEX since Docker 25, sha256:HEX from Kaniko.
+func digestInName(name string) string {
+	base := strings.TrimPrefix(strings.TrimSuffix(name[strings.LastIndexByte(name, '/')+1:], ".json"), "sha256:")
+	if len(base) == 64 && isHex(base) {
+		return base
+	}
+	return ""
 }
 
 // saved is an image whose layers are still to be prepared.

@@ -47,6 +47,11 @@ func openTreeAs(ctx context.Context, spec Spec, t tree, pick string, o Options) 
 		return nil, err
 	}
 	_, isFolder := t.(folder)
+	if docker && oci && !isFolder { // of a folder only the layout counts
+		if err := sameImages(ctx, t); err != nil {
+			return nil, err
+		}
+	}
 	switch {
 	case spec.Kind == DockerArchive && !docker && oci:
 		return nil, usererror.New(usererror.SourceBroken, "", "this is an OCI image layout, not what `docker save` writes", "Write oci-archive: in front of the path.", nil)
