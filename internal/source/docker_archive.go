@@ -302,36 +302,25 @@ func (s *saved) fromTree(ctx context.Context, m *making, t tree, p press) (*Mani
 }
 
 // manifest writes the manifest of an image that had none, or whose manifest named plain
-// layers. It is what docker push writes: Docker schema 2, the config as it was. Only where
-// a layer is compressed with zstd, which schema 2 has no type for, is it OCI.
+// layers. It is OCI, which every registry takes; the config stays as it was.
 func (s *saved) manifest(slots map[v1.Hash]*slot) (*Manifest, error) {
-	d := v1.Descriptor{MediaType: types.DockerConfigJSON, Size: int64(len(s.config)), Digest: s.digest}
-	mediaType, layerType := types.DockerManifestSchema2, types.DockerLayer
-	for _, slot := range slots {
-		if slot.layer.descriptor.MediaType == types.OCILayerZStd {
-			mediaType, layerType, d.MediaType = types.OCIManifestSchema1, types.OCILayer, types.OCIConfigJSON
-		}
-	}
+	d := v1.Descriptor{MediaType: types.OCIConfigJSON, Size: int64(len(s.config)), Digest: s.digest}
 	config, err := newLocalBlob(d, inMemory(s.config))
 	if err != nil {
 		return nil, err
 	}
-	m := v1.Manifest{SchemaVersion: 2, MediaType: mediaType, Config: d, Layers: []v1.Descriptor{}}
+	m := v1.Manifest{SchemaVersion: 2, MediaType: types.OCIManifestSchema1, Config: d, Layers: []v1.Descriptor{}}
 	blobs := []Blob{config}
 	known := map[*slot]bool{}
 	for _, diffID := range s.diffIDs {
 		slot := slots[diffID]
-		layer := slot.layer.descriptor
-		if layer.MediaType != types.OCILayerZStd {
-			layer.MediaType = layerType
-		}
-		m.Layers = append(m.Layers, layer)
+		m.Layers = append(m.Layers, slot.layer.descriptor)
 		if !known[slot] {
 			known[slot] = true
 			blobs = append(blobs, slot)
 		}
 	}
-	raw, err := json.MarshalIndent(m, "", "   ") // as docker push does
+	raw, err := json.Marshal(m)
 	if err != nil {
 		return nil, err
 	}
@@ -339,7 +328,7 @@ func (s *saved) manifest(slots map[v1.Hash]*slot) (*Manifest, error) {
 		return nil, usererror.New(usererror.ManifestTooLarge, "", fmt.Sprintf("the image's manifest would take %d bytes, more than 4 MiB", len(raw)), "", nil)
 	}
 	return &Manifest{
-		Descriptor: v1.Descriptor{MediaType: mediaType, Size: int64(len(raw)), Digest: image.Digest(raw)},
-		Raw:        raw, Blobs: blobs,
+		Descriptor: v1.Descriptor{MediaType: m.MediaType, Size: int64(len(raw)), Digest: image.Digest(raw)},
+		Raw:        raw, Blobs: blobs, ArtifactType: string(d.MediaType),
 	}, nil
 }

@@ -81,13 +81,13 @@ func (p press) compress(ctx context.Context, r io.Reader) (layer, error) {
 		_ = out.Close()
 		return layer{}, readError(ctx, err)
 	}
-	l := layer{descriptor: packed.descriptor(types.DockerLayer), diffID: sum(diff)}
+	l := layer{descriptor: packed.descriptor(types.OCILayer), diffID: sum(diff)}
 	return l.in(out), nil
 }
 
 // inspect reads a compressed layer to its end, and writes it to out as it is.
 func (p press) inspect(ctx context.Context, r io.Reader, how compression, out io.Writer) (layer, error) {
-	mediaType := types.DockerLayer
+	mediaType := types.OCILayer
 	if how == zstandard {
 		mediaType = types.OCILayerZStd
 	}

@@ -44,10 +44,10 @@ func TestPackGolden(t *testing.T) {
 		size int
 		want string
 	}{
-		{0, "ac73670af3abed54ac6fb4695131f4099be9fbe39d6076c5d0264a6bbdae9d83"},
-		{1, "7655c240ca72e6696a69844060f5c01f1f2992ff773f930887f069658aa4ac8d"},
-		{1024, "652cb57f2b0645d7a5d64a969a51872a1332821c382ac5275c0c22c1c871162b"},
-		{5<<20 + 12345, "72d20e02eb72e3f7509f432c953e6b9cdaaa68cff0ab6f9561044cfd2a496294"},
+		{0, "18cc39fce6d400d61490af9d0ee22138f8e8b0050ae6ef1ba78dc6ca38d611ca"},
+		{1, "e7b364922ba89657b7dcdb431838d78a4589a6fb5e1d4a8c669423854ca5a467"},
+		{1024, "7bca5aaf6aed3bd4c0444e444be22ca5666c6a0c20f80314c8da74b507bac776"},
+		{5<<20 + 12345, "c0df14b4a1baa8e13e9c7150fd087124e7c9403fd58d0991c8d11de6921c9672"},
 	} {
 		sum := sha256.Sum256(packed(t, bytes.NewReader(sample(c.size)), 2))
 		if got := hex.EncodeToString(sum[:]); got != c.want {
