@@ -17,6 +17,8 @@ var (
 	// ErrUnclear means that the registry's answer does not tell whether a manifest is
 	// there: a refusal, for instance, from one that answers so for what is missing, too.
 	ErrUnclear = errors.New("the registry does not tell whether it is there")
+	// ErrNotPublic means that somebody without a login cannot pull.
+	ErrNotPublic = errors.New("not public")
 	// ErrPrecondition means that a conditional write found another state.
 	ErrPrecondition = errors.New("precondition failed")
 	// ErrUnsupported means that the registry does not do this.
