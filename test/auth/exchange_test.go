@@ -413,3 +413,40 @@ func TestNoAnswerInTime(t *testing.T) {
 		})
 	}
 }
+
+// A token of Docker Hub holds as long as DOCKERHUB_OIDC_EXPIREIN says.
+func TestDockerHubExpiry(t *testing.T) {
+	for text, want := range map[string]time.Duration{"": time.Hour, "300": 5 * time.Minute, " 3600 ": time.Hour, "1800": 30 * time.Minute} {
+		j := newJob(t)
+		d := standins.NewDockerHub(t, j.net, j.github)
+		d.Now = j.clock.Now
+		j.set("DOCKERHUB_OIDC_EXPIREIN=" + text)
+		item := credentials.Item{Line: 1, Registry: imageref.DockerHub, Username: value(d.Organization), DockerHubConnection: value(d.Connection)}
+		c := j.choose(j.resolver(item), imageref.DockerHub, "acme/app")
+		old, err := c.Auth.Authorization()
+		if err != nil {
+			t.Fatal(err)
+		}
+		j.clock.advance(want - time.Second)
+		if err := j.push(authn.FromConfig(*old), imageref.DockerHub, "acme/app"); err != nil {
+			t.Errorf("%q: a second before the end: %v", text, err)
+		}
+		j.clock.advance(time.Second)
+		if err := j.push(authn.FromConfig(*old), imageref.DockerHub, "acme/app"); err == nil {
+			t.Errorf("%q: the token outlives %s", text, want)
+		}
+	}
+	for _, text := range []string{"299", "3601", "an hour", "5m", "-1", "300.5"} {
+		j := newJob(t)
+		d := standins.NewDockerHub(t, j.net, j.github)
+		j.set("DOCKERHUB_OIDC_EXPIREIN=" + text)
+		item := credentials.Item{Line: 1, Registry: imageref.DockerHub, Username: value(d.Organization), DockerHubConnection: value(d.Connection)}
+		_, err := j.choose(j.resolver(item), imageref.DockerHub, "acme/app").Auth.Authorization()
+		if !usererror.Is(err, usererror.InvalidAuth) || !strings.Contains(err.Error(), "DOCKERHUB_OIDC_EXPIREIN is not a number from 300 to 3600") {
+			t.Errorf("%q: %v", text, err)
+		}
+		if len(j.github.Issued()) > 0 {
+			t.Errorf("%q: a token was asked for all the same", text)
+		}
+	}
+}
