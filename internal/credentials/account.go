@@ -134,7 +134,8 @@ func abandoned(err error) bool {
 // final reports whether asking again in this run could not help.
 func final(err error) bool {
 	for _, code := range []usererror.Code{
-		usererror.OIDCMissing, usererror.OIDCRefused, usererror.WrongCredentials, usererror.MissingCredentials, usererror.InvalidAuth,
+		usererror.OIDCMissing, usererror.OIDCRefused, usererror.WrongCredentials,
+		usererror.MissingCredentials, usererror.InvalidAuth,
 	} {
 		if usererror.Is(err, code) {
 			return true

@@ -140,7 +140,8 @@ func (r *Resolver) assumedRole(registry string, h ecrHost, role, session string)
 			err = errors.New("the answer holds no credentials")
 		}
 		if err != nil {
-			return aws.Credentials{}, r.awsProblem(usererror.OIDCRefused, registry, what, "", r.distrust(awsTrust(), id.claims, err))
+			return aws.Credentials{}, r.awsProblem(usererror.OIDCRefused, registry, what, "",
+				r.distrust(awsTrust(), id.claims, err))
 		}
 		got := aws.Credentials{
 			AccessKeyID:     aws.ToString(out.Credentials.AccessKeyId),
@@ -197,14 +198,16 @@ func (r *Resolver) chainProblem(ctx context.Context, registry string, err error)
 	var refused smithy.APIError
 	var noProfile config.SharedConfigProfileNotExistError
 	var network net.Error
-	code, remedy := usererror.WrongCredentials, "Check what the AWS_ variables of the environment name. A container action sees no files but those in the workspace and in the runner's temporary folder."
+	code, remedy := usererror.WrongCredentials, "Check what the AWS_ variables of the environment name. "+
+		"A container action sees no files but those in the workspace and in the runner's temporary folder."
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case errors.As(err, &refused):
 	case !r.namesAWS(), errors.As(err, &noProfile):
 		return usererror.New(usererror.MissingCredentials, registry, "AWS credentials are unset",
-			"Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or `aws-role` in the registry's item.", errors.New(r.clean(err.Error())))
+			"Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or `aws-role` in the registry's item.",
+			errors.New(r.clean(err.Error())))
 	case errors.As(err, &network):
 		code, remedy = usererror.Unreachable, ""
 	}

@@ -13,6 +13,7 @@ import (
 // https://learn.microsoft.com/entra/workload-id/workload-identity-federation
 // https://github.com/Azure/acr/blob/main/docs/AAD-OAuth.md
 const (
+	entra         = "https://login.microsoftonline.com"
 	azureAudience = "api://AzureADTokenExchange"
 	azureScope    = "https://containerregistry.azure.net/.default"
 	// acrUser is the user name that a refresh token is sent with.
@@ -29,7 +30,7 @@ func (r *Resolver) exchangeAzure(registry, client, tenant string) issueFunc {
 		if err != nil {
 			return issued{}, err
 		}
-		access, err := r.postForm(ctx, "https://login.microsoftonline.com/"+url.PathEscape(tenant)+"/oauth2/v2.0/token", url.Values{
+		access, err := r.postForm(ctx, entra+"/"+url.PathEscape(tenant)+"/oauth2/v2.0/token", url.Values{
 			"grant_type":            {"client_credentials"},
 			"client_id":             {client},
 			"client_assertion_type": {"urn:ietf:params:oauth:client-assertion-type:jwt-bearer"},
@@ -37,7 +38,8 @@ func (r *Resolver) exchangeAzure(registry, client, tenant string) issueFunc {
 			"scope":                 {azureScope},
 		}, "access_token", 0)
 		if err != nil {
-			return issued{}, r.refused(usererror.OIDCRefused, registry, "exchanging the job's OIDC token for one of Microsoft Entra for "+registry, "",
+			return issued{}, r.refused(usererror.OIDCRefused, registry,
+				"exchanging the job's OIDC token for one of Microsoft Entra for "+registry, "",
 				r.distrust(azureTrust(), id.claims, err))
 		}
 		refresh, err := r.postForm(ctx, "https://"+registry+"/oauth2/exchange", url.Values{

@@ -94,11 +94,14 @@ func (i *Item) checkTagMutability() *KeyError {
 	case i.ECRTagMutability != "" && !slices.Contains(known, i.ECRTagMutability):
 		return keyError(key, "is none of %s", strings.Join(known, ", "))
 	case len(i.ECRTagExclusions) > 0 && !exclusive:
-		return keyError("ecr-tag-exclusions", "needs ecr-tag-mutability: %s or %s", ecrImmutableWithExclusion, ecrMutableWithExclusion)
+		return keyError("ecr-tag-exclusions", "needs ecr-tag-mutability: %s or %s",
+			ecrImmutableWithExclusion, ecrMutableWithExclusion)
 	case exclusive && len(i.ECRTagExclusions) == 0:
-		return keyError(key, "needs ecr-tag-exclusions beside it: one to %d filters such as latest or dev-*", ecrMostExclusions)
+		return keyError(key, "needs ecr-tag-exclusions beside it: one to %d filters such as latest or dev-*",
+			ecrMostExclusions)
 	case len(i.ECRTagExclusions) > ecrMostExclusions:
-		return keyError("ecr-tag-exclusions", "has %d filters; ECR takes at most %d", len(i.ECRTagExclusions), ecrMostExclusions)
+		return keyError("ecr-tag-exclusions", "has %d filters; ECR takes at most %d",
+			len(i.ECRTagExclusions), ecrMostExclusions)
 	}
 	for _, filter := range i.ECRTagExclusions {
 		if !ecrTagFilter.MatchString(filter) {

@@ -111,10 +111,11 @@ func (c Claims) subjects(j Job) []string {
 		return []string{c.Subject}
 	}
 	owner, ownerID, name, nameID, rest := m[1], m[2], m[3], m[4], m[5]
+	own := strings.EqualFold(j.Repository, owner+"/"+name) && isNumber(j.OwnerID) && isNumber(j.RepositoryID)
 	switch {
 	case ownerID != "" && nameID != "":
 		return []string{c.Subject, "repo:" + owner + "/" + name + rest}
-	case ownerID+nameID == "" && isNumber(j.OwnerID) && isNumber(j.RepositoryID) && strings.EqualFold(j.Repository, owner+"/"+name):
+	case ownerID+nameID == "" && own:
 		return []string{c.Subject, "repo:" + owner + "@" + j.OwnerID + "/" + name + "@" + j.RepositoryID + rest}
 	}
 	return []string{c.Subject}

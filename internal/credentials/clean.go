@@ -23,7 +23,8 @@ func (r *Resolver) clean(text string) string {
 	text = r.o.Redactor.Redact(text)
 	text = jwt.ReplaceAllString(text, "***")
 	text = opaque.ReplaceAllString(text, "***")
-	text = strings.Join(strings.FieldsFunc(text, func(c rune) bool { return unicode.IsSpace(c) || unicode.IsControl(c) }), " ")
+	blank := func(c rune) bool { return unicode.IsSpace(c) || unicode.IsControl(c) }
+	text = strings.Join(strings.FieldsFunc(text, blank), " ")
 	if len(text) > longest {
 		text = strings.ToValidUTF8(text[:longest], "") + "…"
 	}

@@ -41,7 +41,9 @@ func parseDockerConfig(origin string, data []byte) (*dockerConfig, error) {
 		// The error of encoding/json can quote what it read.
 		return nil, errors.New("it is not Docker's configuration in JSON")
 	}
-	c := &dockerConfig{origin: origin, auths: map[string]json.RawMessage{}, helpers: map[string]string{}, store: file.CredsStore}
+	c := &dockerConfig{
+		origin: origin, auths: map[string]json.RawMessage{}, helpers: map[string]string{}, store: file.CredsStore,
+	}
 	for key, value := range file.Auths {
 		put(c.auths, key, value)
 	}
@@ -82,14 +84,17 @@ type found struct {
 
 // lookup finds the credential of repo: the entry of the longest path, a credential
 // helper before what stands in the file.
-func (c *dockerConfig) lookup(ctx context.Context, r *Resolver, repo imageref.Repository) (f found, ok bool, warnings []string) {
+func (c *dockerConfig) lookup(
+	ctx context.Context, r *Resolver, repo imageref.Repository,
+) (f found, ok bool, warnings []string) {
 	for key := repo.String(); ; {
 		if helper := c.helper(key, repo.Host); helper != "" {
 			config, err := r.runHelper(ctx, helper, key)
 			switch {
 			case errors.Is(err, errNoCredentials):
 			case err != nil:
-				warnings = append(warnings, "docker-credential-"+helper+", which "+c.origin+" names for "+key+", "+r.clean(err.Error())+"; the next credential applies")
+				warnings = append(warnings, "docker-credential-"+helper+", which "+c.origin+" names for "+key+", "+
+					r.clean(err.Error())+"; the next credential applies")
 			default:
 				return found{config: config, key: key, origin: "docker-credential-" + helper + " from " + c.origin}, true, warnings
 			}

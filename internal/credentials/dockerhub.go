@@ -30,11 +30,13 @@ const (
 // password of the organization.
 func (r *Resolver) exchangeDockerHub(registry, organization, connection string) issueFunc {
 	return func(ctx context.Context) (issued, error) {
-		what := "exchanging the job's OIDC token for one of Docker Hub for " + registry + " (connection " + strconv.Quote(connection) + ")"
+		what := "exchanging the job's OIDC token for one of Docker Hub for " + registry +
+			" (connection " + strconv.Quote(connection) + ")"
 		life, err := r.dockerHubLife()
 		if err != nil {
 			return issued{}, usererror.New(usererror.InvalidAuth, registry, what,
-				"Set "+dockerHubExpiry+" to the seconds that a token of Docker Hub shall hold, 300 to 3600, or leave it out for 3600.", err)
+				"Set "+dockerHubExpiry+" to the seconds that a token of Docker Hub shall hold, 300 to 3600, "+
+					"or leave it out for 3600.", err)
 		}
 		id, err := r.jobToken(ctx, registry, dockerHubAudience)
 		if err != nil {

@@ -68,7 +68,8 @@ func (e *ecrRegistry) issue(ctx context.Context) (issued, error) {
 	var err error
 	if e.host.public {
 		var out *ecrpublic.GetAuthorizationTokenOutput
-		if out, err = e.public().GetAuthorizationToken(ctx, &ecrpublic.GetAuthorizationTokenInput{}); err == nil && out.AuthorizationData != nil {
+		out, err = e.public().GetAuthorizationToken(ctx, &ecrpublic.GetAuthorizationTokenInput{})
+		if err == nil && out.AuthorizationData != nil {
 			encoded, expires = aws.ToString(out.AuthorizationData.AuthorizationToken), out.AuthorizationData.ExpiresAt
 		}
 	} else {
@@ -77,7 +78,8 @@ func (e *ecrRegistry) issue(ctx context.Context) (issued, error) {
 			return issued{}, err
 		}
 		var out *ecr.GetAuthorizationTokenOutput
-		if out, err = client.GetAuthorizationToken(ctx, &ecr.GetAuthorizationTokenInput{}); err == nil && len(out.AuthorizationData) > 0 {
+		out, err = client.GetAuthorizationToken(ctx, &ecr.GetAuthorizationTokenInput{})
+		if err == nil && len(out.AuthorizationData) > 0 {
 			encoded, expires = aws.ToString(out.AuthorizationData[0].AuthorizationToken), out.AuthorizationData[0].ExpiresAt
 		}
 	}
@@ -151,7 +153,8 @@ func (e *ecrRegistry) create(ctx context.Context, path string, tags tagMutabilit
 	if denied(err) {
 		remedy = "Allow " + e.service() + ":CreateRepository to the user or role, or create the repository by hand."
 	}
-	return created, e.r.awsProblem(usererror.CannotCreate, e.name, "creating the repository "+e.name+"/"+path, remedy, err)
+	return created, e.r.awsProblem(usererror.CannotCreate, e.name,
+		"creating the repository "+e.name+"/"+path, remedy, err)
 }
 
 func (e *ecrRegistry) createPrivate(ctx context.Context, path string, tags tagMutability) (bool, error) {
@@ -159,15 +162,18 @@ func (e *ecrRegistry) createPrivate(ctx context.Context, path string, tags tagMu
 	if err != nil {
 		return false, err
 	}
+	var excluded []ecrtypes.ImageTagMutabilityExclusionFilter
+	for _, filter := range tags.exclusions {
+		excluded = append(excluded, ecrtypes.ImageTagMutabilityExclusionFilter{
+			Filter: aws.String(filter), FilterType: ecrtypes.ImageTagMutabilityExclusionFilterTypeWildcard,
+		})
+	}
 	input := &ecr.CreateRepositoryInput{
 		RepositoryName:             aws.String(path),
 		ImageScanningConfiguration: &ecrtypes.ImageScanningConfiguration{ScanOnPush: true},
 		ImageTagMutability:         tags.setting,
-	}
-	for _, filter := range tags.exclusions {
-		input.ImageTagMutabilityExclusionFilters = append(input.ImageTagMutabilityExclusionFilters, ecrtypes.ImageTagMutabilityExclusionFilter{
-			Filter: aws.String(filter), FilterType: ecrtypes.ImageTagMutabilityExclusionFilterTypeWildcard,
-		})
+
+		ImageTagMutabilityExclusionFilters: excluded,
 	}
 	if e.host.account != "" {
 		input.RegistryId = aws.String(e.host.account)
@@ -181,7 +187,8 @@ func (e *ecrRegistry) createPrivate(ctx context.Context, path string, tags tagMu
 func (e *ecrRegistry) createPublic(ctx context.Context, path string, _ tagMutability) (bool, error) {
 	_, name, ok := strings.Cut(path, "/")
 	if !ok {
-		return false, usererror.New(usererror.CannotCreate, e.name, "creating "+e.name+"/"+path, "Write the registry's alias before the repository: public.ecr.aws/ALIAS/NAME.", nil)
+		return false, usererror.New(usererror.CannotCreate, e.name, "creating "+e.name+"/"+path,
+			"Write the registry's alias before the repository: public.ecr.aws/ALIAS/NAME.", nil)
 	}
 	out, err := e.public().CreateRepository(ctx, &ecrpublic.CreateRepositoryInput{RepositoryName: aws.String(name)})
 	if err != nil {
@@ -190,7 +197,8 @@ func (e *ecrRegistry) createPublic(ctx context.Context, path string, _ tagMutabi
 	if out.Repository != nil {
 		if uri := aws.ToString(out.Repository.RepositoryUri); uri != "" && !strings.HasSuffix(uri, "/"+path) {
 			return true, usererror.New(usererror.CannotCreate, e.name, "creating "+e.name+"/"+path,
-				"Use the alias of the account's own registry.", errors.New("the account's registry created "+e.r.clean(uri)+" instead"))
+				"Use the alias of the account's own registry.",
+				errors.New("the account's registry created "+e.r.clean(uri)+" instead"))
 		}
 	}
 	return true, nil
@@ -199,7 +207,8 @@ func (e *ecrRegistry) createPublic(ctx context.Context, path string, _ tagMutabi
 // denied reports whether IAM does not allow the action to the credentials.
 func denied(err error) bool {
 	var api smithy.APIError
-	return errors.As(err, &api) && slices.Contains([]string{"AccessDeniedException", "AccessDenied", "UnauthorizedOperation"}, api.ErrorCode())
+	return errors.As(err, &api) &&
+		slices.Contains([]string{"AccessDeniedException", "AccessDenied", "UnauthorizedOperation"}, api.ErrorCode())
 }
 
 // loginOnly is the createFunc of an ECR registry for which there is a Docker login, which
@@ -207,7 +216,8 @@ func denied(err error) bool {
 func loginOnly(registry string) createFunc {
 	return func(_ context.Context, path string, _ tagMutability) (bool, error) {
 		return false, usererror.New(usererror.CannotCreate, registry, "creating the repository "+registry+"/"+path,
-			"Give the registry AWS credentials (`username` and `password` with an access key, or `aws-role`), or create the repository by hand.",
+			"Give the registry AWS credentials (`username` and `password` with an access key, or `aws-role`), "+
+				"or create the repository by hand.",
 			errors.New("there is a Docker login for the registry, but no AWS credential"))
 	}
 }

@@ -29,7 +29,9 @@ func (r *Resolver) fromEnvironment(ctx context.Context, repo imageref.Repository
 	if r.fromDockerConfig(ctx, &c, repo) {
 		return c
 	}
-	if own := r.job.registry(); repo.Host == own || repo.Host == "ghcr.io" && (r.job.ServerURL != "" || !r.o.GitHubToken.IsZero()) {
+	// Without a server and a token nobody thinks of a workflow.
+	workflow := r.job.ServerURL != "" || !r.o.GitHubToken.IsZero()
+	if repo.Host == r.job.registry() || repo.Host == "ghcr.io" && workflow {
 		return r.fromJobToken(c, repo.Host)
 	}
 	if !ecr {
@@ -91,7 +93,8 @@ func (r *Resolver) nothingFound(host string) string {
 	reason := "no credentials in registry-auth or Docker's configuration"
 	if r.job.InContainer && r.o.Getenv("DOCKER_CONFIG") == "" {
 		reason += "; logins of earlier steps in ~/.docker (docker/login-action) cannot be seen from a container action: " +
-			"set DOCKER_CONFIG to a folder under the runner's temporary folder before those steps, or give the registry an item in registry-auth"
+			"set DOCKER_CONFIG to a folder under the runner's temporary folder before those steps, " +
+			"or give the registry an item in registry-auth"
 	}
 	if strings.Contains(host, ":") || !strings.Contains(host, ".") { // one of the user's own
 		reason += "; one that needs no login is given an item with anonymous: true"

@@ -63,7 +63,8 @@ func (r *Resolver) exchangeGoogle(registry, provider, account string) issueFunc 
 		}
 		if account != "" {
 			what += " (service account " + account + ")"
-			config.ServiceAccountImpersonationURL = googleIAM + "/v1/projects/-/serviceAccounts/" + url.PathEscape(account) + ":generateAccessToken"
+			config.ServiceAccountImpersonationURL = googleIAM + "/v1/projects/-/serviceAccounts/" +
+				url.PathEscape(account) + ":generateAccessToken"
 		}
 		at := r.o.Clock.Now()
 		source, err := externalaccount.NewTokenSource(context.WithValue(ctx, oauth2.HTTPClient, x.carrier.client()), config)

@@ -21,7 +21,8 @@ func execHelper(ctx context.Context, name, server string) (string, redact.Text, 
 	if name == "" || strings.ContainsAny(name, `/\`) {
 		return "", redact.Text{}, errors.New("is not the name of a helper")
 	}
-	cmd := exec.CommandContext(ctx, "docker-credential-"+name, "get") // #nosec G204 -- the user's configuration names it, without a path
+	// #nosec G204 -- the user's configuration names it, without a path
+	cmd := exec.CommandContext(ctx, "docker-credential-"+name, "get")
 	cmd.Stdin = strings.NewReader(server)
 	cmd.WaitDelay = time.Second // a grandchild that holds the pipe does not hold us
 	var out, said bytes.Buffer
@@ -33,7 +34,7 @@ func execHelper(ctx context.Context, name, server string) (string, redact.Text, 
 			return "", redact.Text{}, errors.New("did not answer in time")
 		case !errors.As(err, &exit):
 			return "", redact.Text{}, errors.New("could not be started")
-		case strings.Contains(out.String(), errNoCredentials.Error()), strings.Contains(said.String(), errNoCredentials.Error()):
+		case strings.Contains(out.String()+"\n"+said.String(), errNoCredentials.Error()):
 			return "", redact.Text{}, errNoCredentials
 		}
 		// What it printed is not shown: it may be half of a credential.

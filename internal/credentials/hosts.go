@@ -7,15 +7,18 @@ import (
 	"github.com/multi-registry-push/multi-registry-push/internal/imageref"
 )
 
+const awsRegion = `([a-z0-9]+(?:-[a-z0-9]+)+)`
+
 // Who runs a host decides which credentials may go there. The patterns match whole
 // host names, so that a host that only looks like a provider's gets nothing.
 var (
 	// https://docs.aws.amazon.com/general/latest/gr/ecr.html
-	ecrIPv4 = regexp.MustCompile(`^([0-9]{12})\.dkr\.ecr(-fips)?\.([a-z0-9]+(?:-[a-z0-9]+)+)\.amazonaws\.(?:com|com\.cn|eu)$`)
+	ecrIPv4 = regexp.MustCompile(`^([0-9]{12})\.dkr\.ecr(-fips)?\.` + awsRegion + `\.amazonaws\.(?:com|com\.cn|eu)$`)
 	// https://docs.aws.amazon.com/AmazonECR/latest/userguide/ecr-requests.html
-	ecrDualStack = regexp.MustCompile(`^([0-9]{12})\.dkr-ecr(-fips)?\.([a-z0-9]+(?:-[a-z0-9]+)+)\.on\.(?:aws|amazonwebservices\.com\.cn|amazonwebservices\.eu)$`)
-	acr          = regexp.MustCompile(`^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9-]+)*\.azurecr\.io$`)
-	artifacts    = regexp.MustCompile(`^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9-]+)*\.(?:pkg\.dev|gcr\.io)$`)
+	ecrDualStack = regexp.MustCompile(`^([0-9]{12})\.dkr-ecr(-fips)?\.` + awsRegion +
+		`\.on\.(?:aws|amazonwebservices\.com\.cn|amazonwebservices\.eu)$`)
+	acr       = regexp.MustCompile(`^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9-]+)*\.azurecr\.io$`)
+	artifacts = regexp.MustCompile(`^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9-]+)*\.(?:pkg\.dev|gcr\.io)$`)
 )
 
 // ecrHost is what an ECR registry's host name tells.

@@ -27,7 +27,8 @@ func (r *Resolver) fromItem(item *Item) (c Credential, decided bool) {
 	case empty != "":
 		return c.skip(empty + " in registry-auth is empty (" + item.where() + ")"), true
 	case item.PasswordEnv.Set && item.Password.IsZero():
-		return c.skip("the variable " + item.PasswordEnv.Text + ", which password-env in registry-auth names, is unset or empty (" + item.where() + ")"), true
+		return c.skip("the variable " + item.PasswordEnv.Text + ", which password-env in registry-auth names, " +
+			"is unset or empty (" + item.where() + ")"), true
 	case err != nil:
 		return c.skip("its item in registry-auth is incomplete: " + err.Error()), true
 	case method == optionsOnly:

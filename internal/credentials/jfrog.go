@@ -28,7 +28,8 @@ const (
 func (r *Resolver) exchangeJFrog(registry, provider, audience, platform string) issueFunc {
 	address := cmp.Or(strings.TrimRight(platform, "/"), providerURL(registry)) + "/access/api/v1/oidc/token"
 	return func(ctx context.Context) (issued, error) {
-		what := "exchanging the job's OIDC token for one of JFrog for " + registry + " (integration " + strconv.Quote(provider) + ")"
+		what := "exchanging the job's OIDC token for one of JFrog for " + registry +
+			" (integration " + strconv.Quote(provider) + ")"
 		id, err := r.jobToken(ctx, registry, audience)
 		if err != nil {
 			return issued{}, err
@@ -41,7 +42,8 @@ func (r *Resolver) exchangeJFrog(registry, provider, audience, platform string) 
 		}, "access_token", 0)
 		if err != nil {
 			return issued{}, r.refused(usererror.OIDCRefused, registry, what,
-				"See that the platform is at `jfrog-url`, or behind the registry's own host.", r.distrust(jfrogTrust(provider), id.claims, err))
+				"See that the platform is at `jfrog-url`, or behind the registry's own host.",
+				r.distrust(jfrogTrust(provider), id.claims, err))
 		}
 		user := cmp.Or(got.user, jfrogUser(got.token))
 		if user == "" {

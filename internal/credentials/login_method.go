@@ -43,7 +43,11 @@ type methodRule struct {
 
 func (i *Item) methodRules() []methodRule {
 	_, ecr := i.isECR()
-	const ecrHosts, googleHosts, azureHosts = "an ECR registry (or with `ecr: true`)", "*.pkg.dev and gcr.io", "*.azurecr.io"
+	const (
+		ecrHosts    = "an ECR registry (or with `ecr: true`)"
+		googleHosts = "*.pkg.dev and gcr.io"
+		azureHosts  = "*.azurecr.io"
+	)
 	hub, gcp, acr := isDockerHub(i.Registry), isGoogle(i.Registry), isACR(i.Registry)
 	other := !hasOwnLogin(i.Registry) && !ecr
 	jfrogMay := []string{"jfrog-audience", "jfrog-url"}

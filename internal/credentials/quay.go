@@ -17,7 +17,7 @@ const quayLife = time.Hour
 // exchangeQuay exchanges the job's OIDC token for a short-lived password of a robot account,
 // which trusts pairs of issuer and subject (Quay 3.13 and later, quay.io).
 //
-// https://docs.redhat.com/en/documentation/red_hat_quay/3.16/html/manage_red_hat_quay/keyless-authentication-robot-accounts
+// Red Hat Quay 3.16, "Manage Red Hat Quay", Keyless authentication with robot accounts.
 func (r *Resolver) exchangeQuay(registry, robot, audience string) issueFunc {
 	return func(ctx context.Context) (issued, error) {
 		what := "exchanging the job's OIDC token for one of " + registry + " (robot account " + robot + ")"
@@ -25,7 +25,8 @@ func (r *Resolver) exchangeQuay(registry, robot, audience string) issueFunc {
 		if err != nil {
 			return issued{}, err
 		}
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, providerURL(registry)+"/oauth2/federation/robot/token", nil)
+		address := providerURL(registry) + "/oauth2/federation/robot/token"
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 		if err != nil {
 			return issued{}, r.refused(usererror.OIDCRefused, registry, what, "", err)
 		}

@@ -14,7 +14,8 @@ func (c Credential) Refused(registry string, err error) error {
 	_, asWritten := c.Auth.(staticAuth)
 	switch {
 	case usererror.Is(err, usererror.WrongCredentials) && asWritten:
-		return usererror.New(usererror.WrongCredentials, registry, c.Account+", was refused: wrong password or expired token", usererror.Advice(err), err)
+		return usererror.New(usererror.WrongCredentials, registry,
+			c.Account+", was refused: wrong password or expired token", usererror.Advice(err), err)
 	case usererror.Is(err, usererror.WrongCredentials):
 		return usererror.New(usererror.WrongCredentials, registry, c.Account+", was refused", usererror.Advice(err), err)
 	case usererror.Is(err, usererror.OIDCRefused):

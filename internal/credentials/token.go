@@ -29,7 +29,9 @@ type token struct {
 }
 
 // postForm sends a form to a token endpoint; see [Resolver.askToken].
-func (r *Resolver) postForm(ctx context.Context, address string, form url.Values, field string, life time.Duration) (token, error) {
+func (r *Resolver) postForm(
+	ctx context.Context, address string, form url.Values, field string, life time.Duration,
+) (token, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, address, strings.NewReader(form.Encode()))
 	if err != nil {
 		return token{}, err
@@ -39,7 +41,9 @@ func (r *Resolver) postForm(ctx context.Context, address string, form url.Values
 }
 
 // postJSON sends a JSON object to a token endpoint; see [Resolver.askToken].
-func (r *Resolver) postJSON(ctx context.Context, address string, body map[string]string, field string, life time.Duration) (token, error) {
+func (r *Resolver) postJSON(
+	ctx context.Context, address string, body map[string]string, field string, life time.Duration,
+) (token, error) {
 	text, err := json.Marshal(body)
 	if err != nil {
 		return token{}, err

@@ -24,8 +24,8 @@ type TrustRefused struct {
 func (e *TrustRefused) Error() string { return e.Answer }
 
 // noRule says why there is none for a pull request.
-const noRule = "There is no rule to paste for this subject: every pull request has it, whoever opened it, and a rule for it would let all of them " +
-	"publish. Publish from a push, a tag or an environment."
+const noRule = "There is no rule to paste for this subject: every pull request has it, whoever opened it, " +
+	"and a rule for it would let all of them publish. Publish from a push, a tag or an environment."
 
 // Advice returns what a person can do, in lines: the claims and the rule are indented by two
 // spaces and are to be shown with their line breaks.

@@ -98,12 +98,13 @@ func dockerHubTrust() trustProvider {
 }
 
 // quayTrust is the robot account's federation: pairs of issuer and subject.
-// https://docs.redhat.com/en/documentation/red_hat_quay/3.16/html/manage_red_hat_quay/keyless-authentication-robot-accounts
+// Red Hat Quay 3.16, "Manage Red Hat Quay", Keyless authentication with robot accounts.
 func quayTrust(robot string) trustProvider {
 	return trustProvider{
 		name:  "Quay",
 		where: "Robot federation of " + robot + " lets this job in with these issuers and subjects",
-		hint:  "Where the federation lists audiences, the one above has to be among them; see that the robot account exists.",
+		hint: "Where the federation lists audiences, the one above has to be among them; " +
+			"see that the robot account exists.",
 		rule: func(c Claims, subjects []string) string {
 			var lines []string
 			for _, s := range subjects {
@@ -118,9 +119,10 @@ func quayTrust(robot string) trustProvider {
 // https://jfrog.com/help/r/jfrog-platform-administration-documentation/identity-mappings
 func jfrogTrust(provider string) trustProvider {
 	return trustProvider{
-		name:  "JFrog",
-		where: "Claims JSON of an identity mapping of the OIDC integration " + strconv.Quote(provider) + " lets this job in, a mapping for each subject",
-		hint:  "The integration's provider URL is that issuer, and its audience the one above (`jfrog-audience`).",
+		name: "JFrog",
+		where: "Claims JSON of an identity mapping of the OIDC integration " + strconv.Quote(provider) +
+			" lets this job in, a mapping for each subject",
+		hint: "The integration's provider URL is that issuer, and its audience the one above (`jfrog-audience`).",
 		rule: func(c Claims, subjects []string) string {
 			var mappings []string
 			for _, s := range subjects {

@@ -61,7 +61,7 @@ func TestCredentialsRunOutDuringARun(t *testing.T) {
 				t.Errorf("a warning: %s", n.Text)
 			}
 		}
-		// The last host is the one that sells the credential that runs out.
+		// The last host is the one that issues the credential that runs out.
 		if host := p.hosts[len(p.hosts)-1]; j.times(host) < 3 {
 			t.Errorf("%s was asked %d times", host, j.times(host))
 		}

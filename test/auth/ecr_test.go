@@ -232,7 +232,7 @@ func TestThrottledByAWS(t *testing.T) {
 	}
 }
 
-// A role's keys that have run out are bought again for the next call.
+// A role's keys that have run out are got again for the next call.
 func TestRoleIsAssumedAgain(t *testing.T) {
 	j := newJob(t)
 	a := standins.NewAWS(t, j.net, j.github)

@@ -51,7 +51,7 @@ func providers() []provider {
 		m.Now = j.clock.Now
 		return setUp{
 			item:    credentials.Item{Line: 1, Registry: standins.AzureRegistry, AzureClient: value(m.Client), AzureTenant: value(m.Tenant)},
-			secrets: m.Sold, distrust: func() { m.Subject = "repo:other/app" }, refusal: "AADSTS70021", code: usererror.OIDCRefused,
+			secrets: m.Issued, distrust: func() { m.Subject = "repo:other/app" }, refusal: "AADSTS70021", code: usererror.OIDCRefused,
 		}
 	}
 	google := func(account bool) func(*job) setUp {
@@ -60,7 +60,7 @@ func providers() []provider {
 			g.Now = j.clock.Now
 			s := setUp{
 				item:    credentials.Item{Line: 1, Registry: standins.GoogleRegistry, GCPProvider: value(g.Provider)},
-				secrets: g.Sold, distrust: func() { g.Subject = "repo:other/app" }, refusal: "attribute condition", code: usererror.OIDCRefused,
+				secrets: g.Issued, distrust: func() { g.Subject = "repo:other/app" }, refusal: "attribute condition", code: usererror.OIDCRefused,
 			}
 			if account {
 				s.item.GCPServiceAccount = value(g.Account)
@@ -99,7 +99,7 @@ func providers() []provider {
 			q.Now = j.clock.Now
 			s := setUp{
 				item:    credentials.Item{Line: 1, Registry: host, QuayRobot: value(q.Robot), QuayAudience: value(audience)},
-				secrets: q.Sold, distrust: func() { q.Subjects = []string{"repo:other/app"} }, refusal: "Token does not match robot", code: usererror.OIDCRefused,
+				secrets: q.Issued, distrust: func() { q.Subjects = []string{"repo:other/app"} }, refusal: "Token does not match robot", code: usererror.OIDCRefused,
 			}
 			if audience != "" {
 				q.Audiences = []string{audience}
@@ -113,7 +113,7 @@ func providers() []provider {
 			p.Now, p.NamesUser = j.clock.Now, registry == "acme.jfrog.io"
 			s := setUp{
 				item:    credentials.Item{Line: 1, Registry: registry, JFrogProvider: value(p.Provider)},
-				secrets: p.Sold, distrust: func() { p.Subject = "repo:other/app" }, refusal: "no identity mapping matches", code: usererror.OIDCRefused,
+				secrets: p.Issued, distrust: func() { p.Subject = "repo:other/app" }, refusal: "no identity mapping matches", code: usererror.OIDCRefused,
 			}
 			if registry != p.Platform {
 				p.Audience = "acme-builds"
@@ -128,7 +128,7 @@ func providers() []provider {
 			d.Now = j.clock.Now
 			return setUp{
 				item:    credentials.Item{Line: 1, Registry: imageref.DockerHub, Username: value(d.Organization), DockerHubConnection: value(d.Connection)},
-				secrets: d.Sold, distrust: func() { d.Subject = "repo:other/app" }, refusal: "access_denied", code: usererror.OIDCRefused,
+				secrets: d.Issued, distrust: func() { d.Subject = "repo:other/app" }, refusal: "access_denied", code: usererror.OIDCRefused,
 			}
 		}},
 		{"Docker Hub for hardened images", standins.HardenedImages, "acme/app", []string{standins.DockerHubIdentity}, time.Hour, func(j *job) setUp {
@@ -136,7 +136,7 @@ func providers() []provider {
 			d.Now = j.clock.Now
 			return setUp{
 				item:    credentials.Item{Line: 1, Registry: standins.HardenedImages, Username: value(d.Organization), DockerHubConnection: value(d.Connection)},
-				secrets: d.Sold, distrust: func() { d.Subject = "repo:other/app" }, refusal: "access_denied", code: usererror.OIDCRefused,
+				secrets: d.Issued, distrust: func() { d.Subject = "repo:other/app" }, refusal: "access_denied", code: usererror.OIDCRefused,
 			}
 		}},
 		{"Quay", "quay.io", "acme/app", []string{"quay.io"}, time.Hour, quay("")},
@@ -294,18 +294,18 @@ func asked(j *job, p provider, s setUp) []string {
 	return p.hosts
 }
 
-// buyer asks an account for its credential.
-type buyer func(context.Context) error
+// asker asks an account for its credential.
+type asker func(context.Context) error
 
 // eachHost runs a test for every host of every provider.
-func eachHost(t *testing.T, test func(t *testing.T, j *job, host string, account func() buyer)) {
+func eachHost(t *testing.T, test func(t *testing.T, j *job, host string, account func() asker)) {
 	for _, p := range providers() {
 		probe := newJob(t)
 		for _, host := range asked(probe, p, p.setUp(probe)) {
 			t.Run(p.name+", "+host, func(t *testing.T) {
 				j := newJob(t)
 				s := p.setUp(j)
-				test(t, j, host, func() buyer {
+				test(t, j, host, func() asker {
 					c := j.choose(j.resolver(s.item), p.host, p.path)
 					return func(ctx context.Context) error {
 						_, err := authn.Authorization(ctx, c.Auth)
@@ -321,7 +321,7 @@ func eachHost(t *testing.T, test func(t *testing.T, j *job, host string, account
 }
 
 func TestUnreachable(t *testing.T) {
-	eachHost(t, func(t *testing.T, j *job, host string, account func() buyer) {
+	eachHost(t, func(t *testing.T, j *job, host string, account func() asker) {
 		j.net.Unplug(host)
 		if err := account()(t.Context()); !usererror.Is(err, usererror.Unreachable) || !strings.Contains(err.Error(), host) {
 			t.Errorf("got %v", err)
@@ -330,7 +330,7 @@ func TestUnreachable(t *testing.T) {
 }
 
 func TestDroppedOnce(t *testing.T) {
-	eachHost(t, func(t *testing.T, j *job, host string, account func() buyer) {
+	eachHost(t, func(t *testing.T, j *job, host string, account func() asker) {
 		j.net.Faults.Add(servers.Fault{Match: standins.At(host), Drop: true})
 		j.net.Faults.Add(servers.Fault{Match: standins.At(host), Status: 503})
 		if err := account()(t.Context()); err != nil {
@@ -340,10 +340,10 @@ func TestDroppedOnce(t *testing.T) {
 }
 
 func TestFailingForLong(t *testing.T) {
-	eachHost(t, func(t *testing.T, j *job, host string, account func() buyer) {
+	eachHost(t, func(t *testing.T, j *job, host string, account func() asker) {
 		j.net.Faults.Add(servers.Fault{Match: standins.At(host), Count: servers.Forever, Status: 500})
-		buy := account()
-		if err := buy(t.Context()); !usererror.Is(err, usererror.RegistryGaveUp) || !strings.Contains(err.Error(), host) {
+		ask := account()
+		if err := ask(t.Context()); !usererror.Is(err, usererror.RegistryGaveUp) || !strings.Contains(err.Error(), host) {
 			t.Errorf("got %v", err)
 		}
 		if n := j.times(host); n > 0 {
@@ -351,14 +351,14 @@ func TestFailingForLong(t *testing.T) {
 		}
 		// It is asked again by the next one who needs it.
 		j.net.Faults.Clear()
-		if err := buy(t.Context()); err != nil {
+		if err := ask(t.Context()); err != nil {
 			t.Errorf("after the outage: %v", err)
 		}
 	})
 }
 
 func TestSlow(t *testing.T) {
-	eachHost(t, func(t *testing.T, j *job, host string, account func() buyer) {
+	eachHost(t, func(t *testing.T, j *job, host string, account func() asker) {
 		never := make(chan struct{})
 		t.Cleanup(func() { close(never) })
 		reached := make(chan struct{}, 16)
@@ -381,7 +381,7 @@ func TestSlow(t *testing.T) {
 
 func TestMalformed(t *testing.T) {
 	bodies := []string{"<html>welcome to the hotel</html>", "{}", "null", `{"access_token": 1, "value": {}, "refresh_token": []}`, "", "[1"}
-	eachHost(t, func(t *testing.T, j *job, host string, account func() buyer) {
+	eachHost(t, func(t *testing.T, j *job, host string, account func() asker) {
 		for _, body := range bodies {
 			j.net.Faults.Clear()
 			j.net.Faults.Add(servers.Fault{Match: standins.At(host), Count: servers.Forever, Status: http.StatusOK, Body: body})

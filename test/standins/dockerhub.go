@@ -24,7 +24,7 @@ type DockerHub struct {
 	Now func() time.Time
 
 	github *GitHub
-	tokens sold
+	tokens tokenStore
 }
 
 // Hosts of Docker Hub.
@@ -47,8 +47,8 @@ func NewDockerHub(t testing.TB, n *Internet, g *GitHub) *DockerHub {
 	return d
 }
 
-// Sold returns the access tokens given out so far.
-func (d *DockerHub) Sold() []string { return d.tokens.all() }
+// Issued returns the access tokens given out so far.
+func (d *DockerHub) Issued() []string { return d.tokens.all() }
 
 func (d *DockerHub) now() time.Time {
 	if d.Now != nil {
@@ -99,7 +99,7 @@ func (d *DockerHub) exchange(w http.ResponseWriter, r *http.Request) {
 	}
 	life := time.Duration(seconds) * time.Second
 	answer(w, http.StatusOK, map[string]any{
-		"access_token": d.tokens.sell("dckr_oat_", d.now().Add(life)), "token_type": "Bearer", "expires_in": seconds,
+		"access_token": d.tokens.issue("dckr_oat_", d.now().Add(life)), "token_type": "Bearer", "expires_in": seconds,
 		"issued_token_type": "urn:ietf:params:oauth:token-type:access_token",
 	})
 }

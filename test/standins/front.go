@@ -35,7 +35,7 @@ func backend(t testing.TB) http.Handler {
 	}
 }
 
-// tokenFront is a registry that sells bearer tokens for a user name and password,
+// tokenFront is a registry that issues bearer tokens for a user name and password,
 // as most do, in front of a real one.
 type tokenFront struct {
 	host     string
@@ -63,7 +63,7 @@ func newTokenFront(t testing.TB, n *Internet, host string, now func() time.Time,
 
 func (f *tokenFront) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path == "/v2/token" {
-		f.sell(w, r)
+		f.issue(w, r)
 		return
 	}
 	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
@@ -85,7 +85,7 @@ func (f *tokenFront) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.registry.ServeHTTP(w, r)
 }
 
-func (f *tokenFront) sell(w http.ResponseWriter, r *http.Request) {
+func (f *tokenFront) issue(w http.ResponseWriter, r *http.Request) {
 	user, password, _ := r.BasicAuth()
 	if err := f.accepts(user, password); err != nil {
 		registryError(w, http.StatusUnauthorized, "UNAUTHORIZED", err.Error())
@@ -105,19 +105,19 @@ func registryError(w http.ResponseWriter, status int, code, message string) {
 	_ = json.NewEncoder(w).Encode(map[string]any{"errors": []any{map[string]string{"code": code, "message": message}}})
 }
 
-// sold is a token that a stand-in gave out, with its end.
-type sold struct {
+// tokenStore is the tokens that a stand-in gave out, with their ends.
+type tokenStore struct {
 	mu   sync.Mutex
 	ends map[string]time.Time
 }
 
-func (s *sold) sell(prefix string, end time.Time) string {
+func (s *tokenStore) issue(prefix string, end time.Time) string {
 	token := prefix + rand.Text()
 	s.add(token, end)
 	return token
 }
 
-func (s *sold) add(token string, end time.Time) {
+func (s *tokenStore) add(token string, end time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ends == nil {
@@ -126,7 +126,7 @@ func (s *sold) add(token string, end time.Time) {
 	s.ends[token] = end
 }
 
-func (s *sold) check(token string, now time.Time) error {
+func (s *tokenStore) check(token string, now time.Time) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	end, known := s.ends[token]
@@ -139,7 +139,7 @@ func (s *sold) check(token string, now time.Time) error {
 	return nil
 }
 
-func (s *sold) all() []string {
+func (s *tokenStore) all() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var out []string

@@ -30,8 +30,8 @@ type Google struct {
 	Now func() time.Time
 
 	github       *GitHub
-	federated    sold
-	impersonated sold
+	federated    tokenStore
+	impersonated tokenStore
 }
 
 // Hosts of Google Cloud.
@@ -56,8 +56,8 @@ func NewGoogle(t testing.TB, n *Internet, g *GitHub) *Google {
 	return c
 }
 
-// Sold returns the tokens given out so far, federated ones first.
-func (c *Google) Sold() []string { return slices.Concat(c.federated.all(), c.impersonated.all()) }
+// Issued returns the tokens given out so far, federated ones first.
+func (c *Google) Issued() []string { return slices.Concat(c.federated.all(), c.impersonated.all()) }
 
 func (c *Google) now() time.Time {
 	if c.Now != nil {
@@ -105,7 +105,7 @@ func (c *Google) exchange(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	answer(w, http.StatusOK, map[string]any{
-		"access_token": c.federated.sell("ya29.d.", c.now().Add(c.life())), "token_type": "Bearer", "expires_in": int(c.life() / time.Second),
+		"access_token": c.federated.issue("ya29.d.", c.now().Add(c.life())), "token_type": "Bearer", "expires_in": int(c.life() / time.Second),
 		"issued_token_type": "urn:ietf:params:oauth:token-type:access_token",
 	})
 }
@@ -138,7 +138,7 @@ func (c *Google) impersonate(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	end := c.now().Add(c.life())
-	answer(w, http.StatusOK, map[string]string{"accessToken": c.impersonated.sell("ya29.c.", end), "expireTime": end.UTC().Format(time.RFC3339)})
+	answer(w, http.StatusOK, map[string]string{"accessToken": c.impersonated.issue("ya29.c.", end), "expireTime": end.UTC().Format(time.RFC3339)})
 }
 
 func (c *Google) accepts(user, password string) error {

@@ -28,7 +28,7 @@ type JFrog struct {
 	Now func() time.Time
 
 	github *GitHub
-	tokens sold
+	tokens tokenStore
 }
 
 // NewJFrog puts a JFrog platform on the internet, with the registry at a host of its own if
@@ -56,8 +56,8 @@ func NewJFrog(t testing.TB, n *Internet, g *GitHub, platform, registry string) *
 	return j
 }
 
-// Sold returns the access tokens given out so far.
-func (j *JFrog) Sold() []string { return j.tokens.all() }
+// Issued returns the access tokens given out so far.
+func (j *JFrog) Issued() []string { return j.tokens.all() }
 
 func (j *JFrog) now() time.Time {
 	if j.Now != nil {

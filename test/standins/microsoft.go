@@ -23,8 +23,8 @@ type Microsoft struct {
 	Now func() time.Time
 
 	github  *GitHub
-	access  sold
-	refresh sold
+	access  tokenStore
+	refresh tokenStore
 }
 
 // Hosts of Microsoft.
@@ -52,8 +52,8 @@ func NewMicrosoft(t testing.TB, n *Internet, g *GitHub) *Microsoft {
 	return m
 }
 
-// Sold returns the tokens given out so far, access tokens first.
-func (m *Microsoft) Sold() []string { return slices.Concat(m.access.all(), m.refresh.all()) }
+// Issued returns the tokens given out so far, access tokens first.
+func (m *Microsoft) Issued() []string { return slices.Concat(m.access.all(), m.refresh.all()) }
 
 func (m *Microsoft) now() time.Time {
 	if m.Now != nil {
@@ -89,7 +89,7 @@ func (m *Microsoft) entra(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	answer(w, http.StatusOK, map[string]any{
-		"token_type": "Bearer", "expires_in": 3599, "ext_expires_in": 3599, "access_token": m.access.sell("entra-", m.now().Add(time.Hour)),
+		"token_type": "Bearer", "expires_in": 3599, "ext_expires_in": 3599, "access_token": m.access.issue("entra-", m.now().Add(time.Hour)),
 	})
 }
 

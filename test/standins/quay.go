@@ -24,7 +24,7 @@ type Quay struct {
 	Now func() time.Time
 
 	github *GitHub
-	tokens sold
+	tokens tokenStore
 }
 
 // NewQuay puts a Quay on the internet.
@@ -42,8 +42,8 @@ func NewQuay(t testing.TB, n *Internet, g *GitHub, host string) *Quay {
 	return q
 }
 
-// Sold returns the tokens given out so far.
-func (q *Quay) Sold() []string { return q.tokens.all() }
+// Issued returns the tokens given out so far.
+func (q *Quay) Issued() []string { return q.tokens.all() }
 
 func (q *Quay) now() time.Time {
 	if q.Now != nil {
@@ -75,15 +75,15 @@ func (q *Quay) exchange(w http.ResponseWriter, r *http.Request) {
 		refuse("Token does not match robot: " + err.Error() + " " + token)
 		return
 	}
-	answer(w, http.StatusOK, map[string]string{"token": q.sell()})
+	answer(w, http.StatusOK, map[string]string{"token": q.issue()})
 }
 
-func (q *Quay) sell() string {
+func (q *Quay) issue() string {
 	life := q.Life
 	if life == 0 {
 		life = time.Hour
 	}
-	return q.tokens.sell("quay-robot-", q.now().Add(life))
+	return q.tokens.issue("quay-robot-", q.now().Add(life))
 }
 
 func (q *Quay) accepts(user, password string) error {
