@@ -77,7 +77,8 @@ Exit status: 0 all went well or was skipped, 1 a registry failed or an input was
 `
 
 func versionText(env Env) string {
-	return fmt.Sprintf("multi-registry-push %s, commit %s, %s\n", cmp.Or(env.Version, "(devel)"), cmp.Or(env.Commit, "unknown"), cmp.Or(env.GoVersion, "unknown Go"))
+	return fmt.Sprintf("multi-registry-push %s, commit %s, %s\n", cmp.Or(env.Version, "(devel)"),
+		cmp.Or(env.Commit, "unknown"), cmp.Or(env.GoVersion, "unknown Go"))
 }
 
 // wrapped breaks text into lines of at most width columns, each behind indent.

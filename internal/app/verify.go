@@ -152,11 +152,16 @@ func (a *asker) digest(ctx context.Context, p verify.Published) (string, error) 
 	switch {
 	case errors.Is(err, registry.ErrNotFound):
 		return "", nil
-	case err != nil && a.accounts[p.Reference.Repository].Skip != "" && (usererror.Is(err, usererror.NoPullPermission) || usererror.Is(err, usererror.WrongCredentials)):
-		return "", usererror.New(usererror.MissingCredentials, p.Reference.Host, "verify: the registry wants a login, and there are no credentials for it",
+	case err != nil && a.accounts[p.Reference.Repository].Skip != "" && refused(err):
+		return "", usererror.New(usererror.MissingCredentials, p.Reference.Host,
+			"verify: the registry wants a login, and there are no credentials for it",
 			"Give it an item in the file that --registry-auth names.", err)
 	case err != nil:
 		return "", err
 	}
 	return d.Digest.String(), nil
+}
+
+func refused(err error) bool {
+	return usererror.Is(err, usererror.NoPullPermission) || usererror.Is(err, usererror.WrongCredentials)
 }

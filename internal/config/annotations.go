@@ -11,8 +11,8 @@ import (
 
 // indexLevel is how docker/metadata-action is told to put out annotations of an index; by
 // default it puts out those of manifests.
-const indexLevel = "An image that was built keeps its bytes; only a merged index takes annotations. With docker/metadata-action set " +
-	"env: DOCKER_METADATA_ANNOTATIONS_LEVELS: index."
+const indexLevel = "An image that was built keeps its bytes; only a merged index takes annotations. " +
+	"With docker/metadata-action set env: DOCKER_METADATA_ANNOTATIONS_LEVELS: index."
 
 // annotations reads [index:]KEY=VALUE, one a line, as docker/metadata-action puts them out.
 func (in *inputs) annotations() []Annotation {
@@ -40,7 +40,8 @@ func (in *inputs) annotations() []Annotation {
 		case leveled && level != "index":
 			wrong(fmt.Sprintf("%q is an annotation of another level than index", short(text)), indexLevel)
 		case key == "" || strings.ContainsFunc(key, unicode.IsSpace):
-			wrong(fmt.Sprintf("%q is not the key of an annotation", short(key)), "Write a key without spaces, such as org.opencontainers.image.version.")
+			wrong(fmt.Sprintf("%q is not the key of an annotation", short(key)),
+				"Write a key without spaces, such as org.opencontainers.image.version.")
 		case at >= 0 && all[at].Value != value:
 			wrong(fmt.Sprintf("%s has another value in a line above", short(key)), "Leave one of them.")
 		case at < 0:

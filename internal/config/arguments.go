@@ -38,8 +38,8 @@ type argumentParser struct {
 
 // ParseArguments reads --NAME VALUE and --NAME=VALUE for every input; one whose default is
 // true or false needs no value. A flag may come twice only if its input takes lines. The
-// words help and version stand for their flags, verify is followed by a file. No error repeats a value: it may be a secret
-// that stands behind a misspelled flag.
+// words help and version stand for their flags, verify is followed by a file. No error
+// repeats a value: it may be a secret that stands behind a misspelled flag.
 func ParseArguments(def *Definition, args []string) (Arguments, []error) {
 	p := &argumentParser{def: def, args: args, out: Arguments{none: len(args) == 0, flags: map[string][]string{}}}
 	if len(args) > 0 && args[0] == "verify" {
@@ -123,7 +123,8 @@ func (p *argumentParser) own(name, value string, joined bool) bool {
 func (p *argumentParser) verify() {
 	if len(p.args) == 0 || p.args[0] != "-" && strings.HasPrefix(p.args[0], "-") {
 		p.out.Verify = "-" // so that nothing is published
-		p.bad.add(usererror.InvalidInput, "verify: the file with results is missing", "Write verify RESULTS.json, or verify - for standard input.")
+		p.bad.add(usererror.InvalidInput, "verify: the file with results is missing",
+			"Write verify RESULTS.json, or verify - for standard input.")
 		return
 	}
 	p.out.Verify = p.next()
@@ -139,9 +140,11 @@ func (p *argumentParser) checkVerify() {
 		switch {
 		case !ok:
 		case !d.Secret():
-			p.bad.add(usererror.InvalidInput, fmt.Sprintf("--%s has no meaning for verify", d.Name), "verify takes credentials, --output, --quiet and --verbose.")
+			p.bad.add(usererror.InvalidInput, fmt.Sprintf("--%s has no meaning for verify", d.Name),
+				"verify takes credentials, --output, --quiet and --verbose.")
 		case p.out.Verify == "-" && values[0] == "-":
-			p.bad.add(usererror.InvalidInput, fmt.Sprintf("--%s: standard input is taken by verify already", d.Name), "Use a file for one of them.")
+			p.bad.add(usererror.InvalidInput, fmt.Sprintf("--%s: standard input is taken by verify already", d.Name),
+				"Use a file for one of them.")
 		}
 	}
 }

@@ -51,7 +51,8 @@ func (in *inputs) parseImages(s *Settings) bool {
 // wholeText is the remedy for whatever YAML makes of a text in images.
 func (in *inputs) wholeText() string {
 	if in.workflow {
-		return "Write text that comes from elsewhere as tags: ${{ toJSON(steps.meta.outputs.tags) }}, which carries any number of lines whole."
+		return "Write text that comes from elsewhere as tags: ${{ toJSON(steps.meta.outputs.tags) }}, " +
+			"which carries any number of lines whole."
 	}
 	return "Write several lines as a list, tags: [REFERENCE, REFERENCE], and anything unusual in double quotes."
 }
@@ -63,7 +64,8 @@ func (l *imageList) item(n *yaml.Node) {
 		return
 	}
 	if n.Kind != yaml.MappingNode {
-		l.wrong(usererror.InvalidInput, n, "this is not an image", "Write keys and values: - source: ./image.tar, and below it tags.")
+		l.wrong(usererror.InvalidInput, n, "this is not an image",
+			"Write keys and values: - source: ./image.tar, and below it tags.")
 		return
 	}
 	values := map[string]*yaml.Node{}
@@ -72,7 +74,8 @@ func (l *imageList) item(n *yaml.Node) {
 	}
 	image := Image{Line: n.Line, Name: strings.TrimSpace(scalar(values["name"]))}
 	if image.Name != "" && (len(image.Name) > longestName || strings.ContainsFunc(image.Name, unicode.IsControl)) {
-		l.wrong(usererror.InvalidInput, values["name"], fmt.Sprintf("name is not one line of at most %d characters", longestName), "Write a short name, such as web.")
+		l.wrong(usererror.InvalidInput, values["name"],
+			fmt.Sprintf("name is not one line of at most %d characters", longestName), "Write a short name, such as web.")
 	}
 	tags := l.tags(values["tags"])
 	image.Source = sourceText(texts(values["source"]))
@@ -110,7 +113,8 @@ func (l *imageList) entry(key, value *yaml.Node, values map[string]*yaml.Node) {
 		if near := suggest.Nearest(name, imageKeys); near != "" && key.Kind == yaml.ScalarNode {
 			l.wrong(usererror.UnknownInput, key, fmt.Sprintf("there is no key %q", short(name)), "Did you mean "+near+"?")
 		} else {
-			l.wrong(usererror.UnknownInput, key, "there is no such key", "Known are "+strings.Join(imageKeys, ", ")+"; all other inputs hold for every image.")
+			l.wrong(usererror.UnknownInput, key, "there is no such key",
+				"Known are "+strings.Join(imageKeys, ", ")+"; all other inputs hold for every image.")
 		}
 		return
 	}
@@ -190,7 +194,8 @@ func (l *imageList) names() {
 			image.Name = path.Base(image.Destinations[0].Reference.Path)
 		}
 		if first, there := lines[image.Name]; there {
-			l.bad.add(usererror.InvalidInput, fmt.Sprintf("%s, line %d: the image in line %d is called %q, too", l.where, image.Line, first, short(image.Name)),
+			l.bad.add(usererror.InvalidInput,
+				fmt.Sprintf("%s, line %d: the image in line %d is called %q, too", l.where, image.Line, first, short(image.Name)),
 				"Give each a name of its own, such as name: web. Without one it is the last part of the first repository.")
 			continue
 		}
@@ -209,7 +214,8 @@ func (l *imageList) references() {
 				owner[d.Reference] = image
 				continue
 			}
-			l.bad.add(usererror.InvalidInput, fmt.Sprintf("%s, line %d: %s is a tag of the image in line %d already", l.where, d.Line, d.Reference, other.Line),
+			l.bad.add(usererror.InvalidInput,
+				fmt.Sprintf("%s, line %d: %s is a tag of the image in line %d already", l.where, d.Line, d.Reference, other.Line),
 				"A tag is one image: give each its own repository or tag.")
 		}
 	}

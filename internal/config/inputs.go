@@ -62,7 +62,8 @@ func (in *inputs) where(name string) string {
 // readInputs takes every input from its flag, else from its variable, else from its
 // default.
 func readInputs(ctx context.Context, from Sources) *inputs {
-	in := &inputs{values: map[string]string{}, flags: map[string]bool{}, unread: map[string]bool{}, workflow: from.Workflow}
+	in := &inputs{values: map[string]string{}, flags: map[string]bool{}, unread: map[string]bool{},
+		workflow: from.Workflow}
 	in.unknownVariables(from)
 	secrets := secretReader{stdin: from.Stdin, waiting: from.Waiting}
 	for _, d := range from.Definition.Inputs {
@@ -153,6 +154,7 @@ func (in *inputs) unknownVariables(from Sources) {
 			"Write it under with:, or as INPUT_"+strings.ToUpper(name)+".")
 	}
 	for _, name := range unknown {
-		in.bad.add(usererror.UnknownInput, fmt.Sprintf("there is no input %q", short(name)), suggest.DidYouMean(name, "", from.Definition.inputNames()))
+		in.bad.add(usererror.UnknownInput, fmt.Sprintf("there is no input %q", short(name)),
+			suggest.DidYouMean(name, "", from.Definition.inputNames()))
 	}
 }

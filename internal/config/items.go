@@ -19,13 +19,15 @@ import (
 // itemKeys are the keys of an item of registry-auth, in the order of the documents.
 var itemKeys = []string{
 	"registry", "username", "password", "ecr", "aws-role", "dockerhub-connection", "gcp-provider", "gcp-service-account",
-	"azure-client", "azure-tenant", "quay-robot", "quay-audience", "jfrog-provider", "jfrog-audience", "jfrog-url", "aws-session",
-	"password-env", "public", "ecr-tag-mutability", "ecr-tag-exclusions", "anonymous", "insecure", "tags-matching", "required", "scope",
+	"azure-client", "azure-tenant", "quay-robot", "quay-audience", "jfrog-provider", "jfrog-audience", "jfrog-url",
+	"aws-session", "password-env", "public", "ecr-tag-mutability", "ecr-tag-exclusions", "anonymous", "insecure",
+	"tags-matching", "required", "scope",
 }
 
 // credentialKeys are those whose text is taken exactly as written.
 var credentialKeys = []string{
-	"username", "password", "password-env", "aws-role", "aws-session", "dockerhub-connection", "gcp-provider", "gcp-service-account",
+	"username", "password", "password-env", "aws-role", "aws-session", "dockerhub-connection",
+	"gcp-provider", "gcp-service-account",
 	"azure-client", "azure-tenant", "quay-robot", "quay-audience", "jfrog-provider", "jfrog-audience", "jfrog-url",
 }
 
@@ -33,7 +35,8 @@ var credentialKeys = []string{
 // are learned by learn before anything is said, those of wrong items too.
 func (in *inputs) parseItems(learn func(user string, s redact.Text)) []credentials.Item {
 	text := strings.TrimPrefix(in.get("registry-auth"), "\ufeff")
-	list := &itemList{yamlText: newYAMLText(in.where("registry-auth"), text, in.wholeSecret(), &in.bad), workflow: in.workflow, learn: learn}
+	list := &itemList{yamlText: newYAMLText(in.where("registry-auth"), text, in.wholeSecret(), &in.bad),
+		workflow: in.workflow, learn: learn}
 	for _, n := range list.list(usererror.InvalidAuth, text, "- registry: ghcr.io") {
 		if item, ok := list.item(n); ok {
 			list.items = append(list.items, item)
@@ -48,7 +51,8 @@ func (in *inputs) wholeSecret() string {
 	if in.workflow {
 		return "Write the secret as password: ${{ toJSON(secrets.KEY) }}, which carries any text whole."
 	}
-	return `Name a variable that holds the secret, password-env: NAME, or write it in double quotes, with \" for a quote and \\ for a backslash.`
+	return `Name a variable that holds the secret, password-env: NAME, or write it in double quotes, ` +
+		`with \" for a quote and \\ for a backslash.`
 }
 
 type itemList struct {
@@ -71,7 +75,8 @@ func (l *itemList) item(n *yaml.Node) (credentials.Item, bool) {
 		return credentials.Item{}, false
 	}
 	if n.Kind != yaml.MappingNode {
-		l.wrong(usererror.InvalidAuth, n, "this is not a registry item", "Write keys and values: - registry: ghcr.io, and below it username and password.")
+		l.wrong(usererror.InvalidAuth, n, "this is not a registry item",
+			"Write keys and values: - registry: ghcr.io, and below it username and password.")
 		return credentials.Item{}, false
 	}
 	l.learnPasswords(n)
@@ -86,7 +91,8 @@ func (l *itemList) item(n *yaml.Node) (credentials.Item, bool) {
 	l.options(&item, entries)
 	if whole && item.ECR != "" {
 		for _, e := range item.Check() {
-			l.wrong(usererror.InvalidAuth, entries[e.Key].key, e.What, "An item has one way to log in, with all its keys: docs/registries shows one for each registry.")
+			l.wrong(usererror.InvalidAuth, entries[e.Key].key, e.What,
+				"An item has one way to log in, with all its keys: docs/registries shows one for each registry.")
 		}
 	}
 	l.once(&item, n)
@@ -102,7 +108,8 @@ func (l *itemList) learnPasswords(n *yaml.Node) {
 		}
 	}
 	for i := 0; i+1 < len(n.Content); i += 2 {
-		if key, value := n.Content[i], n.Content[i+1]; key.Value == "password" && value.Kind == yaml.ScalarNode && !isNull(value) {
+		key, value := n.Content[i], n.Content[i+1]
+		if key.Value == "password" && value.Kind == yaml.ScalarNode && !isNull(value) {
 			l.learn(user, redact.New(withoutLineEnds(value.Value)))
 		}
 	}
@@ -116,7 +123,8 @@ func (l *itemList) entry(key, value *yaml.Node, entries map[string]entry) {
 		if near := suggest.Nearest(name, itemKeys); near != "" && key.Kind == yaml.ScalarNode {
 			l.wrong(usererror.UnknownInput, key, fmt.Sprintf("there is no key %q", name), "Did you mean "+near+"?")
 		} else {
-			l.wrong(usererror.UnknownInput, key, "there is no such key", "Known are "+strings.Join(itemKeys, ", ")+". If this is part of a secret: "+l.whole)
+			l.wrong(usererror.UnknownInput, key, "there is no such key",
+				"Known are "+strings.Join(itemKeys, ", ")+". If this is part of a secret: "+l.whole)
 		}
 		return
 	}
@@ -125,7 +133,8 @@ func (l *itemList) entry(key, value *yaml.Node, entries map[string]entry) {
 		return
 	}
 	if first, ok := entries[name]; ok {
-		l.wrong(usererror.InvalidAuth, key, fmt.Sprintf("%s is there already, in line %d", name, first.key.Line), "Leave one of them. If the second is part of a secret: "+l.whole)
+		l.wrong(usererror.InvalidAuth, key, fmt.Sprintf("%s is there already, in line %d", name, first.key.Line),
+			"Leave one of them. If the second is part of a secret: "+l.whole)
 		return
 	}
 	entries[name] = entry{key: key, value: value}
@@ -134,11 +143,14 @@ func (l *itemList) entry(key, value *yaml.Node, entries map[string]entry) {
 		return
 	}
 	if slices.Contains(credentialKeys, name) && !l.unchanged(key, value) {
-		l.wrong(usererror.InvalidAuth, value, "YAML would change the value of "+name+" without a word: part of it reads as a comment or goes on in the next line", l.whole)
+		l.wrong(usererror.InvalidAuth, value,
+			"YAML would change the value of "+name+" without a word: part of it reads as a comment or goes on in the next line",
+			l.whole)
 		return
 	}
 	if name == "password" && l.cutShort(key, value) {
-		l.wrong(usererror.InvalidAuth, value, "the comment in the line below could be the second line of the secret", "Put an empty line in front of the comment. If it is part of the secret: "+l.whole)
+		l.wrong(usererror.InvalidAuth, value, "the comment in the line below could be the second line of the secret",
+			"Put an empty line in front of the comment. If it is part of the secret: "+l.whole)
 		return
 	}
 	if !isNull(value) {
@@ -173,7 +185,8 @@ func (l *itemList) unchanged(key, value *yaml.Node) bool {
 // around it and is no comment.
 func endsLine(after string) bool {
 	after = strings.TrimSpace(after)
-	return after == "" || strings.ContainsAny(after[:1], ",}]") && !strings.HasPrefix(strings.TrimLeft(after, ",}] \t"), "#")
+	return after == "" ||
+		strings.ContainsAny(after[:1], ",}]") && !strings.HasPrefix(strings.TrimLeft(after, ",}] \t"), "#")
 }
 
 // behindQuotes returns what stands in the line in which a value in quotes ends, behind it.
@@ -276,7 +289,8 @@ func (l *itemList) credentials(item *credentials.Item, entries map[string]entry)
 		}
 	}
 	if e, ok := entries["password-env"]; ok && l.workflow {
-		l.wrong(usererror.InvalidAuth, e.key, "password-env is for command lines: a step's own environment is not one of its inputs", l.whole)
+		l.wrong(usererror.InvalidAuth, e.key,
+			"password-env is for command lines: a step's own environment is not one of its inputs", l.whole)
 	}
 }
 
@@ -328,7 +342,8 @@ func (l *itemList) tagMutability(item *credentials.Item, entries map[string]entr
 		texts = append(texts, n.Value)
 	}
 	for _, text := range texts {
-		item.ECRTagExclusions = append(item.ECRTagExclusions, strings.FieldsFunc(text, func(r rune) bool { return r == ',' || unicode.IsSpace(r) })...)
+		item.ECRTagExclusions = append(item.ECRTagExclusions,
+			strings.FieldsFunc(text, func(r rune) bool { return r == ',' || unicode.IsSpace(r) })...)
 	}
 }
 
@@ -353,7 +368,9 @@ func (l *itemList) once(item *credentials.Item, n *yaml.Node) {
 	defer func() { l.seen = append(l.seen, *item) }()
 	for _, other := range l.seen {
 		if other.Registry == item.Registry && other.Path == item.Path {
-			l.wrong(usererror.InvalidAuth, n, fmt.Sprintf("%s has an item already, in line %d", strings.TrimSuffix(item.Registry+"/"+item.Path, "/"), other.Line),
+			l.wrong(usererror.InvalidAuth, n,
+				fmt.Sprintf("%s has an item already, in line %d",
+					strings.TrimSuffix(item.Registry+"/"+item.Path, "/"), other.Line),
 				"Leave one of them, or give them different paths, such as "+item.Registry+"/acme.")
 			return
 		}

@@ -57,11 +57,13 @@ func (in *inputs) destinations(s *Settings) {
 	}
 	if in.parseImages(s) {
 		if len(single) > 0 {
-			in.bad.add(usererror.InvalidInput, fmt.Sprintf("%s and %s exclude each other", in.where("images"), strings.Join(single, " and ")),
+			in.bad.add(usererror.InvalidInput,
+				fmt.Sprintf("%s and %s exclude each other", in.where("images"), strings.Join(single, " and ")),
 				"Write source and tags as keys of an item of images.")
 		}
 	} else {
-		p := tagParser{bad: &in.bad, workflow: in.workflow, place: func(line int) string { return fmt.Sprintf("%s, line %d", in.where("tags"), line) }}
+		p := tagParser{bad: &in.bad, workflow: in.workflow,
+			place: func(line int) string { return fmt.Sprintf("%s, line %d", in.where("tags"), line) }}
 		tags := p.parse(in.get("tags"))
 		s.Images = []Image{{Source: sourceText([]string{in.get("source")}), Destinations: tags.destinations}}
 		s.Skipped = append(s.Skipped, tags.skipped...)
@@ -76,8 +78,9 @@ func (s *Settings) commaWarnings() (warnings []string) {
 	for _, host := range s.byComma {
 		named := slices.ContainsFunc(s.Items, func(item credentials.Item) bool { return item.Registry == host })
 		if !named {
-			warnings = append(warnings, fmt.Sprintf("%s is a destination only because of a comma in %s: no item of registry-auth names it. "+
-				"A branch name can hold a comma; write each reference in a line of its own", host, s.Name("tags")))
+			warnings = append(warnings, fmt.Sprintf("%s is a destination only because of a comma in %s: "+
+				"no item of registry-auth names it. A branch name can hold a comma; write each reference in a line of its own",
+				host, s.Name("tags")))
 		}
 	}
 	return warnings
@@ -92,7 +95,8 @@ func (in *inputs) exclusions(s *Settings) {
 			set  bool
 		}{{"immutable-tags", immutable}, {"skip-existing", s.SkipExisting}} {
 			if other.set {
-				in.bad.add(usererror.InvalidInput, fmt.Sprintf("%s and %s exclude each other", in.where("push-by-digest"), in.where(other.name)),
+				in.bad.add(usererror.InvalidInput,
+					fmt.Sprintf("%s and %s exclude each other", in.where("push-by-digest"), in.where(other.name)),
 					"No tag is written by digest, so that none can be immutable or be there already: leave one of them.")
 			}
 		}
@@ -126,8 +130,9 @@ func (in *inputs) options(s *Settings) {
 		name string
 		to   *bool
 	}{
-		{"atomic", &s.Atomic}, {"skip-existing", &s.SkipExisting}, {"push-by-digest", &s.PushByDigest}, {"referrers", &s.Referrers},
-		{"create-repository", &s.CreateRepository}, {"thorough", &s.Thorough}, {"dry-run", &s.DryRun}, {"summary", &s.Summary},
+		{"atomic", &s.Atomic}, {"skip-existing", &s.SkipExisting}, {"push-by-digest", &s.PushByDigest},
+		{"referrers", &s.Referrers}, {"create-repository", &s.CreateRepository}, {"thorough", &s.Thorough},
+		{"dry-run", &s.DryRun}, {"summary", &s.Summary},
 	} {
 		if value, ok := in.choice(b.name, []string{"true", "false"}); ok {
 			*b.to = value == "true"
@@ -144,7 +149,8 @@ func (in *inputs) choice(name string, words []string) (string, bool) {
 	if slices.Contains(words, value) {
 		return value, true
 	}
-	in.bad.add(usererror.InvalidInput, fmt.Sprintf("%s: %q is not %s", in.where(name), short(in.get(name)), strings.Join(words, " or ")),
+	in.bad.add(usererror.InvalidInput,
+		fmt.Sprintf("%s: %q is not %s", in.where(name), short(in.get(name)), strings.Join(words, " or ")),
 		"Write "+strings.Join(words, " or ")+".")
 	return "", false
 }
@@ -153,7 +159,8 @@ func (in *inputs) choice(name string, words []string) (string, bool) {
 func (in *inputs) number(name string, least, most int) int {
 	n, err := strconv.Atoi(strings.TrimSpace(in.get(name)))
 	if err != nil || n < least || n > most {
-		in.bad.add(usererror.InvalidInput, fmt.Sprintf("%s: %q is neither auto nor a number from %d to %d", in.where(name), short(in.get(name)), least, most),
+		in.bad.add(usererror.InvalidInput,
+			fmt.Sprintf("%s: %q is neither auto nor a number from %d to %d", in.where(name), short(in.get(name)), least, most),
 			fmt.Sprintf("Write auto, or a number from %d to %d.", least, most))
 		return least
 	}
@@ -192,7 +199,8 @@ func parsePlatforms(text string) (list []string, wrong []wrongPlatform) {
 			switch {
 			case entry == "" || slices.Contains(list, entry):
 			case !platform.MatchString(entry) && entry != "all":
-				wrong = append(wrong, wrongPlatform{line: line, what: fmt.Sprintf("%q is not a platform", short(entry)), remedy: "Write OS/ARCHITECTURE, such as linux/amd64 or linux/arm/v7."})
+				wrong = append(wrong, wrongPlatform{line: line, what: fmt.Sprintf("%q is not a platform", short(entry)),
+					remedy: "Write OS/ARCHITECTURE, such as linux/amd64 or linux/arm/v7."})
 			default:
 				list = append(list, entry)
 			}
@@ -200,7 +208,8 @@ func parsePlatforms(text string) (list []string, wrong []wrongPlatform) {
 	}
 	if slices.Contains(list, "all") {
 		if len(list) > 1 {
-			wrong = append(wrong, wrongPlatform{what: "all and single platforms exclude each other", remedy: "Write one or the other."})
+			wrong = append(wrong, wrongPlatform{what: "all and single platforms exclude each other",
+				remedy: "Write one or the other."})
 		}
 		return []string{}, wrong // not nil: an image's own, in place of the input
 	}

@@ -54,7 +54,8 @@ func (p *tagParser) line(line int, text string) {
 		return
 	}
 	if strings.Contains(text, ",") {
-		p.bad.add(usererror.InvalidTag, fmt.Sprintf("%s, %q: in a value of several lines a comma separates nothing", p.place(line), short(text)),
+		p.bad.add(usererror.InvalidTag,
+			fmt.Sprintf("%s, %q: in a value of several lines a comma separates nothing", p.place(line), short(text)),
 			"Write each reference in a line of its own. A tag cannot hold a comma: docker/metadata-action makes a dash of it.")
 		return
 	}
@@ -84,8 +85,11 @@ func (p *tagParser) parts(line int, parts []string) {
 		}
 	}
 	if tagged != "" && bare != "" && len(*p.bad) == before {
-		p.bad.add(usererror.InvalidTag, fmt.Sprintf("%s: %q has a tag and %q has none, in one line with commas", p.place(line), short(tagged), short(bare)),
-			"Give each a tag, or write each in a line of its own. The name of a branch can hold a comma: what follows it must not become a destination.")
+		p.bad.add(usererror.InvalidTag,
+			fmt.Sprintf("%s: %q has a tag and %q has none, in one line with commas", p.place(line), short(tagged),
+				short(bare)),
+			"Give each a tag, or write each in a line of its own. The name of a branch can hold a comma: "+
+				"what follows it must not become a destination.")
 	}
 }
 
@@ -96,10 +100,12 @@ func (p *tagParser) reference(line int, text string) (ref imageref.Reference, ok
 	var wrong *usererror.Problem
 	switch {
 	case errors.As(err, &unset):
-		p.out.skipped = append(p.out.skipped, Skip{Input: "tags", Line: line, Text: short(text), Host: unset.Host, Reason: emptyPart})
+		p.out.skipped = append(p.out.skipped,
+			Skip{Input: "tags", Line: line, Text: short(text), Host: unset.Host, Reason: emptyPart})
 		return ref, false
 	case errors.As(err, &wrong):
-		*p.bad = append(*p.bad, usererror.New(wrong.Code, "", fmt.Sprintf("%s, %s", p.place(line), wrong.What), wrong.Remedy, nil))
+		*p.bad = append(*p.bad, usererror.New(wrong.Code, "", fmt.Sprintf("%s, %s", p.place(line), wrong.What),
+			wrong.Remedy, nil))
 		return ref, false
 	case !slices.ContainsFunc(p.out.destinations, func(d Destination) bool { return d.Reference == ref }):
 		p.out.destinations = append(p.out.destinations, Destination{Reference: ref, Line: line})
@@ -114,16 +120,21 @@ func (p *tagParser) foreign(line int, text string) bool {
 	quotes := "\"'`"
 	switch {
 	case strings.Contains(text, "${{") || strings.Contains(text, "}}"):
-		what, remedy = "an expression stands here that nobody has evaluated", "Expressions work in workflow files only: write the value."
+		what = "an expression stands here that nobody has evaluated"
+		remedy = "Expressions work in workflow files only: write the value."
 	case strings.Contains(text, "$"):
-		what, remedy = "a variable of a shell stands here, and no shell reads this", "Write the value. A shell expands variables in double quotes, not in single ones."
+		what = "a variable of a shell stands here, and no shell reads this"
+		remedy = "Write the value. A shell expands variables in double quotes, not in single ones."
 		if p.workflow {
-			remedy = "Write an expression, such as ${{ github.ref_name }}; what only a shell can compute, an earlier step puts into an output."
+			remedy = "Write an expression, such as ${{ github.ref_name }}; " +
+				"what only a shell can compute, an earlier step puts into an output."
 		}
 	case text == "-" || strings.HasPrefix(text, "- "):
-		what, remedy = "a dash stands in front, and tags is text, not a list", "Leave the dash out: one reference a line, below tags: |"
+		what = "a dash stands in front, and tags is text, not a list"
+		remedy = "Leave the dash out: one reference a line, below tags: |"
 	case strings.ContainsAny(text[:1], "[{"):
-		what, remedy = "this is a list in brackets, and tags is text", "Write one reference a line, without brackets and quotes."
+		what = "this is a list in brackets, and tags is text"
+		remedy = "Write one reference a line, without brackets and quotes."
 	case strings.ContainsAny(text[:1], quotes) || strings.ContainsAny(text[len(text)-1:], quotes):
 		what, remedy = "quotes stand around it", "Leave the quotes out."
 	default:

@@ -179,7 +179,8 @@ func (y *yamlText) notText(code usererror.Code, text string) {
 		valid += size
 	}
 	before := splitLines(text[:valid])
-	y.bad.add(code, fmt.Sprintf("%s, line %d, column %d: this is not UTF-8", y.where, len(before), len(before[len(before)-1])+1),
+	y.bad.add(code, fmt.Sprintf("%s, line %d, column %d: this is not UTF-8", y.where, len(before),
+		len(before[len(before)-1])+1),
 		"Save the file as UTF-8. If this is part of a secret: "+y.whole)
 }
 

@@ -40,13 +40,15 @@ func (e *NotConfigured) Error() string { return e.Reason }
 func ParseDestination(text string) (Reference, error) {
 	text = strings.TrimSpace(text)
 	if HoldsCredentials(text) {
-		return Reference{}, usererror.New(usererror.InvalidTag, "", credentialsInFront, "Write HOST/REPOSITORY:TAG, and the credentials in registry-auth.", nil)
+		return Reference{}, usererror.New(usererror.InvalidTag, "", credentialsInFront,
+			"Write HOST/REPOSITORY:TAG, and the credentials in registry-auth.", nil)
 	}
 	if scheme, rest, ok := strings.Cut(text, "://"); ok {
 		if rest == "" || rest[0] == '/' || rest[0] == ':' {
 			return Reference{}, &NotConfigured{Reason: "the registry behind :// is empty"}
 		}
-		return Reference{}, invalidTag(text, fmt.Sprintf("a destination has no %s:// in front", short(scheme)), "Write "+short(rest)+".")
+		return Reference{}, invalidTag(text, fmt.Sprintf("a destination has no %s:// in front", short(scheme)),
+			"Write "+short(rest)+".")
 	}
 	if strings.HasPrefix(text, "#") {
 		return Reference{}, invalidTag(text, "a list of destinations holds no comments", "Leave the line out.")
@@ -55,7 +57,8 @@ func ParseDestination(text string) (Reference, error) {
 		if _, _, tagged := cutTag(before); !tagged {
 			before += ":TAG"
 		}
-		return Reference{}, invalidTag(text, "a destination is a tag, not a digest", "Write "+short(before)+": the digest follows from what is published.")
+		return Reference{}, invalidTag(text, "a destination is a tag, not a digest",
+			"Write "+short(before)+": the digest follows from what is published.")
 	}
 	path, tag, tagged := cutTag(text)
 	if reason := emptyComponent(path); reason != "" {
@@ -63,7 +66,8 @@ func ParseDestination(text string) (Reference, error) {
 	}
 	if !tagged && !strings.Contains(path, "/") {
 		return Reference{}, invalidTag(text, "one bare word is neither a repository nor a tag of one",
-			"Write REPOSITORY:TAG. docker/metadata-action puts out bare tags when all of its `images` are empty: look at the variables in them.")
+			"Write REPOSITORY:TAG. docker/metadata-action puts out bare tags when all of its `images` are empty: "+
+				"look at the variables in them.")
 	}
 	if !tagged {
 		tag = "latest"
@@ -83,12 +87,14 @@ func ParseDestination(text string) (Reference, error) {
 func ParseSource(text string) (Reference, error) {
 	text = strings.TrimSpace(text)
 	invalid := func(e *badName) (Reference, error) {
-		return Reference{}, usererror.New(usererror.InvalidSource, "", fmt.Sprintf("%q is not a reference to an image: %s", short(text), e.what), e.remedy, nil)
+		return Reference{}, usererror.New(usererror.InvalidSource, "",
+			fmt.Sprintf("%q is not a reference to an image: %s", short(text), e.what), e.remedy, nil)
 	}
 	named, sum, digested := strings.Cut(text, "@")
 	if digested && !digest.MatchString(sum) {
 		if sum == "" || sum == "sha256:" {
-			return invalid(&badName{"the digest behind the @ is empty", "Look at the step whose output should be the digest: it may not have run, or not have pushed."})
+			return invalid(&badName{"the digest behind the @ is empty",
+				"Look at the step whose output should be the digest: it may not have run, or not have pushed."})
 		}
 		return invalid(&badName{"what follows the @ is not a digest", "Write sha256: and 64 hexadecimal digits."})
 	}
@@ -226,10 +232,12 @@ func checkHost(host string) *badName {
 
 func checkPath(path string) *badName {
 	if len(path) > longestPath {
-		return &badName{fmt.Sprintf("the repository is %d characters long", utf8.RuneCountInString(path)), fmt.Sprintf("Use at most %d.", longestPath)}
+		return &badName{fmt.Sprintf("the repository is %d characters long", utf8.RuneCountInString(path)),
+			fmt.Sprintf("Use at most %d.", longestPath)}
 	}
 	if lower := strings.ToLower(path); lower != path {
-		return &badName{fmt.Sprintf("repository %q is not in lower case", short(path)), fmt.Sprintf("Write %q: registries take lower case only.", short(lower))}
+		return &badName{fmt.Sprintf("repository %q is not in lower case", short(path)),
+			fmt.Sprintf("Write %q: registries take lower case only.", short(lower))}
 	}
 	for c := range strings.SplitSeq(path, "/") {
 		if c == "" {
@@ -245,10 +253,12 @@ func checkPath(path string) *badName {
 
 func checkTag(tag string) *badName {
 	if tag == "" {
-		return &badName{"the tag behind the colon is empty", "Write a tag, or leave the colon out for latest; a variable for it may be unset."}
+		return &badName{"the tag behind the colon is empty",
+			"Write a tag, or leave the colon out for latest; a variable for it may be unset."}
 	}
 	if !tagName.MatchString(tag) {
-		return &badName{fmt.Sprintf("%q is not a tag", short(tag)), "Use at most 128 letters, digits, dots, dashes and underscores, not beginning with a dot or dash."}
+		return &badName{fmt.Sprintf("%q is not a tag", short(tag)),
+			"Use at most 128 letters, digits, dots, dashes and underscores, not beginning with a dot or dash."}
 	}
 	return nil
 }
