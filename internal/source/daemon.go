@@ -5,7 +5,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"net/url"
 	"strings"
 	"sync"
 
@@ -37,6 +39,10 @@ func openDaemon(ctx context.Context, spec Spec, o Options) (*Image, error) {
 func openInEngine(ctx context.Context, e *engine, spec Spec, o Options) (*Image, error) {
 	found, err := e.inspect(ctx, spec.Name)
 	if err != nil {
+		// The engine may hold the platforms that are asked for, and not its own.
+		if usererror.Is(err, usererror.SourceBroken) && len(o.Platforms) > 0 && e.usesContainerd(ctx, found) {
+			return openContainerd(ctx, e, spec, o), nil
+		}
 		return nil, err
 	}
 	if e.usesContainerd(ctx, found) {
@@ -182,7 +188,7 @@ func (x *export) finish() (*Manifest, error) {
 	x.is = s.is
 	for _, diffID := range s.diffIDs {
 		if x.slots[diffID] == nil {
-			return nil, broken(nil, "the engine's export lacks the layer %s", diffID)
+			return nil, exportLacks(broken(missingError{diffID}, "a layer is not there"))
 		}
 	}
 	return s.manifest(x.slots)
@@ -210,6 +216,9 @@ func openContainerd(ctx context.Context, e *engine, spec Spec, o Options) *Image
 		},
 		passedOver: func(ctx context.Context) (PassedOver, error) {
 			return after(ctx, save, (*Image).PassedOver)
+		},
+		absent: func(ctx context.Context) ([]string, error) {
+			return after(ctx, save, (*Image).Absent)
 		},
 		referrers: func(ctx context.Context, m *Manifest) ([]Referrer, error) {
 			saved, err := save()
@@ -253,7 +262,11 @@ func after[T any](ctx context.Context, save func() (*Image, error), say func(*Im
 
 // save exports an image into an unnamed file.
 func (e *engine) save(ctx context.Context, name string, o Options) (*Image, error) {
-	response, err := e.get(ctx, "/images/"+name+"/get", nil)
+	query, err := e.platformQuery(ctx, o.Platforms)
+	if err != nil {
+		return nil, err
+	}
+	response, err := e.get(ctx, "/images/"+name+"/get", query)
 	if err != nil {
 		return nil, exportProblem(err)
 	}
@@ -275,7 +288,51 @@ func (e *engine) save(ctx context.Context, name string, o Options) (*Image, erro
 	i, err := openDockerArchive(ctx, t, "", o)
 	if err != nil {
 		_ = t.close()
-		return nil, err
+		return nil, exportLacks(err)
 	}
 	return i, nil
+}
+
+// exportLacks says of a blob that is not in an export that the engine does not hold it:
+// building the image again elsewhere would not help.
+func exportLacks(err error) error {
+	var missing missingError
+	if !errors.As(err, &missing) {
+		return err
+	}
+	return usererror.New(usererror.SourceBroken, "", fmt.Sprintf("the Docker engine's export lacks %s: the engine does not hold the whole image", missing.digest),
+		"Pull, load or build the image in the engine again, for every platform that is published: `docker image ls --tree` shows what it holds.", err)
+}
+
+const (
+	// apiPlatform is the version of the engine's API in which an export takes a platform,
+	// and apiPlatforms the one in which it takes several (moby, api/docs/CHANGELOG.md).
+	apiPlatform  = 48
+	apiPlatforms = 52
+)
+
+// platformQuery asks for the platforms alone where the engine understands that; nil asks
+// for all that it has, of which the rest is left out here.
+func (e *engine) platformQuery(ctx context.Context, list []string) (url.Values, error) {
+	platforms, err := parsePlatforms(list)
+	if err != nil || len(platforms) == 0 {
+		return nil, err
+	}
+	minor := e.apiMinor(ctx)
+	if minor < apiPlatform || len(platforms) > 1 && minor < apiPlatforms {
+		return nil, nil
+	}
+	query := url.Values{}
+	for _, p := range platforms {
+		raw, err := encode(struct {
+			OS           string `json:"os"`
+			Architecture string `json:"architecture"`
+			Variant      string `json:"variant,omitempty"`
+		}{p.OS, p.Architecture, p.Variant})
+		if err != nil {
+			return nil, err
+		}
+		query.Add("platform", string(raw))
+	}
+	return query, nil
 }

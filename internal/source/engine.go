@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -255,18 +256,23 @@ func (e *engine) inspect(ctx context.Context, name string) (engineImage, error) 
 
 // missing says which images there are.
 func (e *engine) missing(ctx context.Context, name string, answer error) error {
-	var all []struct{ RepoTags []string }
+	var all []struct {
+		ID       string `json:"Id"`
+		RepoTags []string
+	}
 	has := "" // the list is a courtesy: without it the error stands
 	if e.ask(ctx, "/images/json", &all) == nil {
 		var names []string
+		there := false
 		for _, i := range all {
+			there = there || isID(name, i.ID)
 			for _, tag := range i.RepoTags {
 				if tag != "<none>:<none>" {
 					names = append(names, tag)
 				}
 			}
 		}
-		if slices.Contains(names, name) || slices.Contains(names, name+":latest") {
+		if there || slices.Contains(names, name) || slices.Contains(names, name+":latest") {
 			return usererror.New(usererror.SourceBroken, "", fmt.Sprintf("the Docker engine has the image %s, but not all of it", short(name)), "Pull or build it again.", answer)
 		}
 		has = "; it has no image with a name"
@@ -276,6 +282,28 @@ func (e *engine) missing(ctx context.Context, name string, answer error) error {
 	}
 	return usererror.New(usererror.SourceNotFound, "", fmt.Sprintf("the Docker engine has no image %s%s", short(name), has),
 		"Check the name and tag; docker/build-push-action leaves its image in the engine only with `load: true`.", answer)
+}
+
+// apiMinor returns the minor version of the engine's API, 1.N; 0 if it does not tell.
+func (e *engine) apiMinor(ctx context.Context) int {
+	var version struct {
+		APIVersion string `json:"ApiVersion"`
+	}
+	if e.ask(ctx, "/version", &version) != nil {
+		return 0
+	}
+	minor, ok := strings.CutPrefix(version.APIVersion, "1.")
+	n, err := strconv.Atoi(minor)
+	if !ok || err != nil {
+		return 0
+	}
+	return n
+}
+
+// isID reports whether name is an image's id, whole or the beginning of it.
+func isID(name, id string) bool {
+	hex := strings.TrimPrefix(name, "sha256:")
+	return isHex(hex) && strings.HasPrefix(strings.TrimPrefix(id, "sha256:"), hex)
 }
 
 // usesContainerd reports whether the engine keeps images in containerd's store, where

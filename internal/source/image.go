@@ -43,6 +43,7 @@ type Image struct {
 	imagePlatform func(context.Context, *Manifest) (p v1.Platform, ok bool, err error)
 	knows         func(v1.Hash) bool // a manifest was read
 	passedOver    func(context.Context) (PassedOver, error)
+	absent        func(context.Context) ([]string, error)
 }
 
 // PassedOver counts manifests that refer to the image, but not to what is published.
@@ -99,6 +100,16 @@ func (i *Image) Referrers(ctx context.Context, m *Manifest) ([]Referrer, error) 
 		return nil, nil
 	}
 	return i.referrers(ctx, m)
+}
+
+// Absent returns the platforms that the source's index names, and that are left out because
+// the source lacks them, as engines save images of which they hold some platforms only. It
+// waits for Root.
+func (i *Image) Absent(ctx context.Context) ([]string, error) {
+	if i.absent == nil {
+		return nil, nil
+	}
+	return i.absent(ctx)
 }
 
 // PassedOver counts what refers to the source in it, and cannot be copied along. It asks

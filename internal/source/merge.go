@@ -328,7 +328,7 @@ func (m *merge) chosen(all []mergedEntry) ([]mergedEntry, error) {
 		found[p], kept[e.descriptor.Digest.String()] = true, true
 	}
 	if missing := slices.DeleteFunc(asked, func(p image.Platform) bool { return found[p] }); len(missing) > 0 {
-		return nil, in("source", notThere(missing, there))
+		return nil, in("source", notThere(missing, there, nil))
 	}
 	if !lost {
 		return all, nil

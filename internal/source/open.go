@@ -118,6 +118,9 @@ func (i *Image) settle(ctx context.Context, g *graph, d v1.Descriptor, o Options
 	}
 	i.root = func(context.Context) (*Manifest, error) { return root, nil }
 	i.imagePlatform = g.imagePlatform
+	if absent := s.absentPlatforms(); len(absent) > 0 {
+		i.absent = func(context.Context) ([]string, error) { return absent, nil }
+	}
 	i.knows = func(h v1.Hash) bool {
 		g.mu.Lock()
 		defer g.mu.Unlock()

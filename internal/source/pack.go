@@ -40,4 +40,3 @@ func pack(ctx context.Context, dst io.Writer, src io.Reader, cores int) error {
 	}
 	return z.Close()
 }
-

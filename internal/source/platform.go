@@ -91,8 +91,9 @@ func (g *graph) platformsOf(ctx context.Context, root *Manifest, local bool) ([]
 	return slices.Compact(all), nil
 }
 
-// notThere lists the platforms that are.
-func notThere(missing []image.Platform, there []string) error {
+// notThere lists the platforms that are there, and those that an index names though the
+// source lacks them.
+func notThere(missing []image.Platform, there, absent []string) error {
 	names := make([]string, len(missing))
 	for i, p := range missing {
 		names[i] = p.String()
@@ -102,5 +103,8 @@ func notThere(missing []image.Platform, there []string) error {
 		slices.Sort(there)
 		has = "it has " + strings.Join(slices.Compact(there), ", ")
 	}
-	return usererror.New(usererror.PlatformNotFound, "", fmt.Sprintf("the image has no %s; %s", strings.Join(names, ", "), has), "", nil)
+	if len(absent) > 0 {
+		has += "; its index also names " + strings.Join(absent, ", ") + ", of which the manifests are not there"
+	}
+	return usererror.New(usererror.PlatformNotFound, "", fmt.Sprintf("the image has no %s; %s", strings.Join(names, ", "), short(has)), "", nil)
 }

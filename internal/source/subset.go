@@ -31,7 +31,9 @@ type subset struct {
 
 	found map[image.Platform]bool // those of platforms that are there
 	there []string                // all that are there
-	known map[v1.Hash]rest        // what was decided: indexes may name one manifest again and again
+	// absent are the platforms that an index names and that are not there.
+	absent []string
+	known  map[v1.Hash]rest // what was decided: indexes may name one manifest again and again
 }
 
 // rest is what is left of a manifest.
@@ -59,12 +61,17 @@ func (s *subset) of(ctx context.Context, d v1.Descriptor) (v1.Descriptor, error)
 		}
 	}
 	if len(missing) > 0 {
-		return d, notThere(missing, s.there)
+		return d, notThere(missing, s.there, s.absentPlatforms())
 	}
 	if !left.some {
 		return d, broken(nil, "none of the manifests that index %s names is there", d.Digest)
 	}
 	return left.descriptor, nil
+}
+
+// absentPlatforms returns the platforms that are named only, sorted, each once.
+func (s *subset) absentPlatforms() []string {
+	return slices.Compact(slices.Sorted(slices.Values(s.absent)))
 }
 
 // prune decides on what d names, and below it.
@@ -146,6 +153,9 @@ func (s *subset) child(ctx context.Context, d v1.Descriptor, depth int) (rest, e
 		return rest{}, err
 	}
 	if s.present != nil && !s.present(d) {
+		if p, ok := image.PlatformOf(d); ok {
+			s.absent = append(s.absent, p.String())
+		}
 		return rest{d, false, true}, nil
 	}
 	if p, ok := image.PlatformOf(d); ok && !d.MediaType.IsIndex() {
