@@ -167,6 +167,42 @@ func TestUnreachable(t *testing.T) {
 	}
 }
 
+// What answers with a page, or leads to a login page, is no registry.
+func TestNoRegistry(t *testing.T) {
+	for name, test := range map[string]struct {
+		header map[string]string
+		status int
+		body   string
+		fails  bool
+	}{
+		"a page":       {map[string]string{"Content-Type": "text/html; charset=utf-8"}, 200, " <!DOCTYPE html>", true},
+		"a login page": {map[string]string{"Location": "https://login.example/?to=x"}, 302, "", true},
+		"Quay":         {map[string]string{"Content-Type": "text/html; charset=utf-8"}, 200, "true", false},
+		"a registry":   {map[string]string{"Content-Type": "text/html", "Docker-Distribution-Api-Version": "registry/2.0"}, 200, "<>", false},
+		"not served":   {map[string]string{"Content-Type": "text/html"}, 404, "<html>", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFake(t)
+			f.hook = func(w http.ResponseWriter, r *http.Request) bool {
+				if r.URL.Path != "/v2/" {
+					return false
+				}
+				for key, value := range test.header {
+					w.Header().Set(key, value)
+				}
+				w.WriteHeader(test.status)
+				_, _ = io.WriteString(w, test.body)
+				return true
+			}
+			c, clock := f.client(nil)
+			err := c.Repository("a").Login(t.Context())
+			if test.fails != usererror.Is(err, usererror.NotARegistry) || (err != nil) != test.fails || clock.slept() != 0 {
+				t.Errorf("%v after %v", err, clock.slept())
+			}
+		})
+	}
+}
+
 // A registry that starts a little later than we do is waited for.
 func TestLateRegistry(t *testing.T) {
 	f := newFake(t)

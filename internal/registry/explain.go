@@ -41,6 +41,7 @@ func (r *Repository) explain(ctx context.Context, doing string, write bool, err 
 func (r *Repository) diagnose(err error, write bool) (code usererror.Code, remedy string) {
 	c := r.c
 	var unsafe *transport.UnsafeError
+	var other *transport.NotRegistryError
 	var gaveUp *transport.GaveUpError
 	var answer *Error
 	var dns *net.DNSError
@@ -53,6 +54,8 @@ func (r *Repository) diagnose(err error, write bool) (code usererror.Code, remed
 	switch {
 	case errors.As(err, &unsafe):
 		return usererror.UnsafeRedirect, ""
+	case errors.As(err, &other):
+		return usererror.NotARegistry, ""
 	case errors.As(err, &account):
 		return usererror.WrongCredentials, ""
 	case errors.As(err, &answer):

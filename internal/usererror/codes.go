@@ -26,6 +26,7 @@ const (
 	TLSMismatch        Code = "tls-mismatch"
 	UnknownAuthority   Code = "unknown-authority"
 	CertificateInvalid Code = "certificate-invalid"
+	NotARegistry       Code = "not-a-registry"
 	RegistryRefused    Code = "registry-refused"
 	RegistryGaveUp     Code = "registry-gave-up"
 	RateLimited        Code = "rate-limited"
@@ -78,6 +79,7 @@ func Catalogue() []Entry {
 		{TLSMismatch, "The registry speaks plain HTTP where TLS is needed.", "Give the registry a certificate, or set `insecure: true` in its item."},
 		{UnknownAuthority, "The registry's certificate is signed by an authority that is not trusted.", "Put the authority's certificate into a file and name it in `SSL_CERT_FILE`."},
 		{CertificateInvalid, "The registry's certificate has expired or is for another host.", "Check the host's spelling; the registry needs a certificate that is valid for it."},
+		{NotARegistry, "What answers at the host is no registry: a web page, or a login page.", "Check the host: many registries have a name or a port of their own, apart from their web pages."},
 		{RegistryRefused, "The registry refused a request.", "Read the registry's answer in the message."},
 		{RegistryGaveUp, "The registry kept failing until the time for retries was used up.", "Run the job again: what has arrived is not sent again."},
 		{RateLimited, "The registry limits requests, and did not let us through in time.", "Wait, or use an account with a higher limit."},

@@ -86,6 +86,14 @@ func (e *UnsafeError) Error() string { return e.What }
 // Transient returns false.
 func (e *UnsafeError) Transient() bool { return false }
 
+// NotRegistryError says that what answers at the host is no registry.
+type NotRegistryError struct{ What string }
+
+func (e *NotRegistryError) Error() string { return "what answers there is no registry: " + e.What }
+
+// Transient returns false.
+func (e *NotRegistryError) Transient() bool { return false }
+
 // RetryError is an answer that is final for its request, but not for the operation
 // that the request was part of.
 type RetryError struct{ Err error }

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net/http"
@@ -100,6 +101,8 @@ func (h *Host) probe(ctx context.Context) error {
 		switch {
 		case resp.StatusCode == http.StatusUnauthorized:
 			challenges = resp.Header.Values("WWW-Authenticate")
+		case isPage(resp), resp.StatusCode >= 300 && resp.StatusCode < 400:
+			return notRegistry(resp, h)
 		case resp.StatusCode >= 200 && resp.StatusCode < 300,
 			resp.StatusCode == http.StatusNotFound, resp.StatusCode == http.StatusForbidden:
 			// Some registries do not serve /v2/ itself; what is asked of a
@@ -112,6 +115,22 @@ func (h *Host) probe(ctx context.Context) error {
 		h.scheme, h.challenges = scheme, challenges
 		return nil
 	})
+}
+
+// isPage reports whether the API's root is a page for people. (Quay calls its answer HTML,
+// too.)
+func isPage(resp *http.Response) bool {
+	return resp.StatusCode >= 200 && resp.StatusCode < 300 &&
+		strings.HasPrefix(resp.Header.Get("Content-Type"), "text/html") &&
+		resp.Header.Get("Docker-Distribution-Api-Version") == "" && bytes.HasPrefix(bytes.TrimSpace(Peek(resp)), []byte("<"))
+}
+
+// notRegistry returns the error for an answer to the probe that no registry gives.
+func notRegistry(resp *http.Response, h *Host) error {
+	if u, err := resp.Location(); err == nil {
+		return &NotRegistryError{"/v2/ redirects to " + h.Redact(u.Host+u.Path)}
+	}
+	return &NotRegistryError{"/v2/ is a web page"}
 }
 
 func (h *Host) probed() bool {
