@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/multi-registry-push/multi-registry-push/internal/registry/transport"
 	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
@@ -291,7 +292,7 @@ func TestConnections(t *testing.T) {
 	}
 	c, _ := f.client(func(o *Options) { o.Roots = f.roots() })
 	r := c.Repository("me/app")
-	data, d := blobOf(largest)
+	data, d := blobOf(transport.LargeBody)
 	if _, err := r.Upload(t.Context(), d, nil, &bytesContent{data: data}, nil, nil); err != nil {
 		t.Fatal(err)
 	}

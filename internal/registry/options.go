@@ -27,8 +27,13 @@ type Options struct {
 	Auth func(repository string) authn.Authenticator
 	// Redactor learns every token before its first use. Nil means nobody does.
 	Redactor *redact.Redactor
-	// Concurrency is how many blobs may be in flight at a time; 0 means 4.
+	// Concurrency is how many blobs may be in flight at a time; 0 means as many as the
+	// registry and the link take: large ones (256 KiB and more) from 8 up to 16 (12 over
+	// HTTP/1.1), small ones as requests allow, 32 of both over HTTP/2 and 16 over HTTP/1.1.
 	Concurrency int
+	// Bodies bounds the large blobs in flight to all registries of a process, where
+	// Concurrency is 0. Nil means that this registry is alone.
+	Bodies *Bodies
 	// Stall is how long a connection may rest without a byte in either direction
 	// before it counts as broken; 0 means 60 s.
 	Stall time.Duration
@@ -64,7 +69,7 @@ type Options struct {
 // transport returns what of the options is the transport's.
 func (o Options) transport() transport.Options {
 	return transport.Options{
-		Host: o.Host, Insecure: o.Insecure, Redactor: o.Redactor, Concurrency: o.Concurrency,
+		Host: o.Host, Insecure: o.Insecure, Redactor: o.Redactor, Concurrency: o.Concurrency, Bodies: o.Bodies,
 		Stall: o.Stall, Answer: o.Answer, RetryBudget: o.RetryBudget, FirstContact: o.FirstContact,
 		Clock: o.Clock, Roots: o.Roots, Proxy: o.Proxy, Notify: o.Notify, UserAgent: o.UserAgent, Base: o.Base,
 	}
@@ -78,6 +83,12 @@ type (
 	Notice = transport.Notice
 	// Stats count what went over the wire so far.
 	Stats = transport.Stats
+	// Bodies bounds the large blobs that a process has in flight; see NewBodies.
+	Bodies = transport.Bodies
 	// RateLimit is what a registry says of pulls.
 	RateLimit = transport.RateLimit
 )
+
+// NewBodies returns the bound for a process that publishes to so many registries:
+// max(64, 4 × registries) large blobs in flight, and never fewer than 4 to each.
+func NewBodies(registries int) *Bodies { return transport.NewBodies(registries) }

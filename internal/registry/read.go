@@ -18,10 +18,6 @@ import (
 	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
-// largest is the size in bytes from which a blob gets a connection of its own. Below it,
-// saving a handshake counts for more.
-const largest = 256 << 10
-
 // accept lists every kind of manifest: a registry converts, or says 404, when the
 // kind it has is missing. The last is for kinds to come.
 var accept = strings.Join([]string{
@@ -152,7 +148,7 @@ func (r *Repository) OpenBlob(ctx context.Context, d v1.Descriptor, offset int64
 	resp, err := r.do(ctx, func() call {
 		k := call{
 			doing: doing, method: http.MethodGet, url: r.at("/blobs/"+d.Digest.String(), nil),
-			header: http.Header{}, bulk: d.Size >= largest, count: true,
+			header: http.Header{}, bulk: d.Size >= transport.LargeBody, count: true,
 			want: []int{http.StatusOK, http.StatusPartialContent},
 		}
 		if offset > 0 {

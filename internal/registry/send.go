@@ -56,10 +56,11 @@ func (r *Repository) do(ctx context.Context, k func() call) (*http.Response, err
 // read from this same host.
 func (r *Repository) once(ctx context.Context, k call) (*http.Response, error) {
 	if k.body == nil || k.body.progress == nil {
-		if err := r.c.host.AcquireRequest(ctx); err != nil {
+		release, err := r.c.host.AcquireRequest(ctx)
+		if err != nil {
 			return nil, err
 		}
-		defer r.c.host.ReleaseRequest()
+		defer release()
 	}
 	resp, err := r.follow(ctx, k)
 	if err != nil {

@@ -46,10 +46,11 @@ func (r *Repository) Upload(
 		r: r, d: d, doing: doing, content: content, progress: p, session: opened.take(), op: r.c.host.NewOperation(),
 	}
 	defer t.end()
-	if err := r.c.host.AcquireUpload(ctx); err != nil {
+	release, err := r.c.host.AcquireBody(ctx, d.Size)
+	if err != nil {
 		return "", err
 	}
-	defer r.c.host.ReleaseUpload()
+	defer release()
 	if err := r.c.host.Probe(ctx); err != nil {
 		return "", r.explain(ctx, doing, true, err)
 	}

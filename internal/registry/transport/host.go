@@ -42,7 +42,7 @@ func New(o Options) *Host {
 		o:        o,
 		name:     name,
 		loopback: imageref.Loopback(name),
-		pace:     newPace(o.Clock, o.Concurrency),
+		pace:     newPace(o.Clock, newLimiter(o.Clock, o.Concurrency, o.Bodies)),
 	}
 	ip := literal(hostname(name))
 	h.private.Store(h.loopback || ip != nil && private(ip))

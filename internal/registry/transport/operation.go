@@ -110,9 +110,13 @@ func (h *Host) wait(ctx context.Context, doing string, started time.Time, err er
 		}
 		return nil // whoever sends next waits
 	case asked > 0:
+		h.pace.overloaded(started)
 		h.pace.pause(asked)
 		h.notify("%s: %v; the registry asks to wait %s", doing, err, round(asked))
 		return nil
+	}
+	if answer == nil || answer.Status >= http.StatusInternalServerError {
+		h.pace.overloaded(started)
 	}
 	h.notify("%s: %v; trying again in %s, for at most %s without progress", doing, err, round(pause), round(budget))
 	return h.o.Clock.Sleep(ctx, pause)
@@ -176,15 +180,19 @@ func (h *Host) RetryElsewhere(ctx context.Context, doing string, attempt func(co
 	}
 }
 
-// AcquireRequest waits for a place among the requests to this host; release it when the
-// answer's headers are there.
-func (h *Host) AcquireRequest(ctx context.Context) error { return h.pace.requests.acquire(ctx) }
+// AcquireRequest waits for a place among the requests to this host that carry no blob.
+// Give it back with release when the answer's headers are there.
+func (h *Host) AcquireRequest(ctx context.Context) (release func(), err error) {
+	return h.pace.limiter.acquire(ctx, request)
+}
 
-// ReleaseRequest gives the place back.
-func (h *Host) ReleaseRequest() { h.pace.requests.release() }
-
-// AcquireUpload waits for a place among the blobs that are being sent to this host.
-func (h *Host) AcquireUpload(ctx context.Context) error { return h.pace.uploads.acquire(ctx) }
-
-// ReleaseUpload gives the place back.
-func (h *Host) ReleaseUpload() { h.pace.uploads.release() }
+// AcquireBody waits for a place among the blobs that are being sent to this host: large
+// ones (see LargeBody) and small ones each in the order in which they asked. Give it back
+// with release when the blob is there. Options.Concurrency is how many places there are;
+// without it, as many as host and link take.
+func (h *Host) AcquireBody(ctx context.Context, size int64) (release func(), err error) {
+	if size >= LargeBody {
+		return h.pace.limiter.acquire(ctx, large)
+	}
+	return h.pace.limiter.acquire(ctx, small)
+}

@@ -20,8 +20,12 @@ type Options struct {
 	Insecure bool
 	// Redactor takes secrets out of texts from outside. Nil knows none.
 	Redactor *redact.Redactor
-	// Concurrency is how many blobs may be in flight at a time; 0 means 4.
+	// Concurrency is how many blobs may be in flight at a time; 0 means as many as host
+	// and link take: see AcquireBody.
 	Concurrency int
+	// Bodies bounds the large blobs that are in flight to all hosts that share it, where
+	// Concurrency is 0. Nil means that this host is alone.
+	Bodies *Bodies
 	// Stall is how long a connection may rest without a byte in either direction
 	// before it counts as broken; 0 means 60 s.
 	Stall time.Duration
@@ -53,7 +57,6 @@ type Options struct {
 
 // Defaults of Options.
 const (
-	defaultConcurrency  = 4
 	defaultStall        = 60 * time.Second
 	defaultAnswer       = 5 * time.Minute
 	defaultRetryBudget  = 5 * time.Minute
@@ -63,9 +66,7 @@ const (
 
 // withDefaults returns o with its zero values filled in.
 func (o Options) withDefaults() Options {
-	if o.Concurrency <= 0 {
-		o.Concurrency = defaultConcurrency
-	}
+	o.Concurrency = max(0, o.Concurrency)
 	if o.Stall <= 0 {
 		o.Stall = defaultStall
 	}

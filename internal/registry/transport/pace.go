@@ -14,10 +14,7 @@ import (
 type pace struct {
 	clock retry.Clock
 
-	// uploads are blobs being sent; requests are all others, until their answer's
-	// headers are there. They are apart because an upload may wait for a blob that
-	// is being read from this same host.
-	uploads, requests *limiter
+	limiter *limiter
 
 	mu      sync.Mutex
 	until   time.Time     // nobody sends before
@@ -31,17 +28,12 @@ type pace struct {
 }
 
 const (
-	firstGap    = 20 * time.Millisecond
-	longestGap  = 5 * time.Second
-	maxRequests = 32
+	firstGap   = 20 * time.Millisecond
+	longestGap = 5 * time.Second
 )
 
-func newPace(clock retry.Clock, concurrency int) *pace {
-	return &pace{
-		clock:    clock,
-		uploads:  newLimiter(concurrency),
-		requests: newLimiter(maxRequests),
-	}
+func newPace(clock retry.Clock, limiter *limiter) *pace {
+	return &pace{clock: clock, limiter: limiter}
 }
 
 // wait returns when a request may start, with the time of that start.
@@ -81,8 +73,7 @@ func (p *pace) ok() {
 		}
 	}
 	p.mu.Unlock()
-	p.uploads.more()
-	p.requests.more()
+	p.limiter.more()
 }
 
 // slowDown says that a request that began at started was told that there are too
@@ -99,11 +90,21 @@ func (p *pace) slowDown(started time.Time, asked time.Duration) (pause time.Dura
 			asked = backoff.Pause(p.refused)
 		}
 		p.refused++
-		p.uploads.less()
-		p.requests.less()
+		p.limiter.fewer()
 	}
 	p.pauseLocked(now, asked)
 	return max(0, p.until.Sub(now)), news
+}
+
+// overloaded says that a request that began at started broke, or found the host without
+// room. A bound that the user wants stays. Of the many that one moment breaks, the first one counts.
+func (p *pace) overloaded(started time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.limiter.fixed == 0 && !started.Before(p.slowed) {
+		p.slowed = p.clock.Now()
+		p.limiter.fewer()
+	}
 }
 
 // pause keeps everybody away for d.

@@ -1,8 +1,6 @@
 package transport
 
 import (
-	"context"
-	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,7 +12,7 @@ import (
 func TestRareFailuresAreNoDeath(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		clock := retry.SystemClock{}
-		th := newPace(clock, 4)
+		th := newPace(clock, newLimiter(clock, 4, nil))
 		start := th.silentSince(time.Minute)
 		_ = clock.Sleep(t.Context(), 30*time.Second)
 		if got := th.silentSince(time.Minute); got != start {
@@ -35,49 +33,28 @@ func TestRareFailuresAreNoDeath(t *testing.T) {
 func TestPaceSlowsDownAndRecovers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		clock := retry.SystemClock{}
-		th := newPace(clock, 4)
+		th := newPace(clock, newLimiter(clock, 4, nil))
 		started := clock.Now()
 		th.slowDown(started, 0)
 		_ = clock.Sleep(t.Context(), time.Second)
 		if _, news := th.slowDown(started.Add(-time.Second), 0); news {
 			t.Error("a request that began before the last slowing down was counted again")
 		}
-		if th.uploads.limit != 2 || th.gap != firstGap {
-			t.Errorf("limit %d, gap %v after a 429", th.uploads.limit, th.gap)
+		if th.limiter.limit[large] != 2 || th.gap != firstGap {
+			t.Errorf("limit %d, gap %v after a 429", th.limiter.limit[large], th.gap)
 		}
 		for range 10 {
 			_ = clock.Sleep(t.Context(), time.Minute)
 			th.slowDown(clock.Now(), 0)
 		}
-		if th.uploads.limit != 1 || th.gap != longestGap {
-			t.Errorf("limit %d, gap %v after many", th.uploads.limit, th.gap)
+		if th.limiter.limit[large] != 1 || th.gap != longestGap {
+			t.Errorf("limit %d, gap %v after many", th.limiter.limit[large], th.gap)
 		}
 		for range 600 {
 			th.ok()
 		}
-		if th.uploads.limit != 4 || th.requests.limit != maxRequests || th.gap != 0 {
-			t.Errorf("limits %d and %d, gap %v after recovery", th.uploads.limit, th.requests.limit, th.gap)
+		if th.limiter.limit[large] != 4 || th.limiter.limit[request] != boundsHTTP2.total || th.gap != 0 {
+			t.Errorf("limits %d and %d, gap %v after recovery", th.limiter.limit[large], th.limiter.limit[request], th.gap)
 		}
 	})
-}
-
-func TestLimiter(t *testing.T) {
-	l := newLimiter(2)
-	ctx, cancel := context.WithCancel(t.Context())
-	for range 2 {
-		if err := l.acquire(ctx); err != nil {
-			t.Fatal(err)
-		}
-	}
-	failed := make(chan error)
-	go func() { failed <- l.acquire(ctx) }()
-	cancel()
-	if err := <-failed; !errors.Is(err, context.Canceled) {
-		t.Errorf("acquire: %v", err)
-	}
-	l.release()
-	l.release()
-	if l.held != 0 || len(l.waiting) != 0 {
-		t.Errorf("held %d, waiting %d at the end", l.held, len(l.waiting))
-	}
 }

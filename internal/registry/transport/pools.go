@@ -110,7 +110,7 @@ func (h *Host) newTransport(dial dialFunc, proxies *sync.Map, h2 bool) *http.Tra
 		// Bytes are wanted as they are: their digest is known.
 		DisableCompression:     true,
 		MaxIdleConns:           64,
-		MaxIdleConnsPerHost:    max(16, 2*h.o.Concurrency),
+		MaxIdleConnsPerHost:    max(boundsHTTP2.total, 2*h.o.Concurrency),
 		IdleConnTimeout:        idleConnTimeout,
 		MaxResponseHeaderBytes: maxHeaderBytes,
 		WriteBufferSize:        buffers,

@@ -75,6 +75,7 @@ func (h *Host) Send(req *http.Request, s Sending) (*http.Response, error) {
 func (h *Host) open(req *http.Request, s Sending, stall *StallTimer) error {
 	body, err := s.Body.Open(req.Context(), stall, func(n int64) {
 		h.sent.Add(n)
+		h.pace.limiter.sent(n)
 		if s.Bulk && !s.Foreign {
 			h.pace.alive()
 		}
@@ -93,6 +94,7 @@ func (h *Host) receive(resp *http.Response, s Sending, stall *StallTimer, parent
 		h.noteAnswer()
 		if !s.Bulk && resp.ProtoMajor == 1 {
 			h.pools.plain.Store(true)
+			h.pace.limiter.overHTTP1()
 		}
 		h.learnLimit(resp.Header)
 	}
