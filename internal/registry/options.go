@@ -60,6 +60,9 @@ type Options struct {
 	// Notify is told of retries, pauses and the like; nil means nobody is. It may
 	// be called from several goroutines at once.
 	Notify func(Notice)
+	// Trace is told each request at its end; nil means nobody is. It may be called from
+	// several goroutines at once.
+	Trace func(Trace)
 	// UserAgent is sent with every request; empty means "multi-registry-push".
 	UserAgent string
 	// Base replaces the network; for tests.
@@ -71,7 +74,7 @@ func (o Options) transport() transport.Options {
 	return transport.Options{
 		Host: o.Host, Insecure: o.Insecure, Redactor: o.Redactor, Concurrency: o.Concurrency, Bodies: o.Bodies,
 		Stall: o.Stall, Answer: o.Answer, RetryBudget: o.RetryBudget, FirstContact: o.FirstContact,
-		Clock: o.Clock, Roots: o.Roots, Proxy: o.Proxy, Notify: o.Notify, UserAgent: o.UserAgent, Base: o.Base,
+		Clock: o.Clock, Roots: o.Roots, Proxy: o.Proxy, Notify: o.Notify, Trace: o.Trace, UserAgent: o.UserAgent, Base: o.Base,
 	}
 }
 
@@ -81,6 +84,8 @@ type (
 	Clock = retry.Clock
 	// Notice is something that a person who reads the log may want to know.
 	Notice = transport.Notice
+	// Trace is one request, told when it has ended.
+	Trace = transport.Trace
 	// Stats count what went over the wire so far.
 	Stats = transport.Stats
 	// Bodies bounds the large blobs that a process has in flight; see NewBodies.

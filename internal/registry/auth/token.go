@@ -434,7 +434,7 @@ func (r *realm) RoundTrip(req *http.Request) (*http.Response, error) {
 	if at != r.host {
 		return nil, &transport.UnsafeError{What: fmt.Sprintf("the token server redirects to %s: credentials do not follow", req.URL.Host)}
 	}
-	resp, err := r.h.Send(req.Clone(req.Context()), transport.Sending{Foreign: !own})
+	resp, err := r.h.Send(req.Clone(req.Context()), transport.Sending{Foreign: !own, Kind: transport.KindToken})
 	if err != nil {
 		return nil, err
 	}

@@ -49,6 +49,9 @@ type Options struct {
 	// Notify is told of retries, pauses and the like; nil means nobody is. It may
 	// be called from several goroutines at once.
 	Notify func(Notice)
+	// Trace is told each request at its end; nil means nobody is. It may be called from
+	// several goroutines at once.
+	Trace func(Trace)
 	// UserAgent is sent with every request; empty means "multi-registry-push".
 	UserAgent string
 	// Base replaces the network; for tests.

@@ -16,6 +16,7 @@ type Sending struct {
 	Count   bool // the answer's body is a blob or manifest
 	Body    Body // nil for none
 	Commit  bool // the registry may have to work before it answers
+	Kind    Kind // for Trace; "" is told by the path
 }
 
 // Body is a request's body that can be sent again.
@@ -35,6 +36,15 @@ type Body interface {
 // rules. The response's body must be closed.
 func (h *Host) Send(req *http.Request, s Sending) (*http.Response, error) {
 	h.requests.Add(1)
+	trace := h.trace(req, s.Kind)
+	resp, err := h.send(req, s, trace)
+	if err != nil {
+		trace.end(err)
+	}
+	return resp, err
+}
+
+func (h *Host) send(req *http.Request, s Sending, trace *tracing) (*http.Response, error) {
 	parent := req.Context()
 	ctx, stall := newStallTimer(parent, h.o.Stall, h.o.Answer, s.Bulk)
 	if s.Foreign {
@@ -46,7 +56,7 @@ func (h *Host) Send(req *http.Request, s Sending) (*http.Response, error) {
 	req = req.WithContext(ctx)
 	req.Header.Set("User-Agent", h.o.UserAgent)
 	if s.Body != nil {
-		if err := h.open(req, s, stall); err != nil {
+		if err := h.open(req, s, stall, trace); err != nil {
 			stall.end()
 			return nil, err
 		}
@@ -66,15 +76,19 @@ func (h *Host) Send(req *http.Request, s Sending) (*http.Response, error) {
 		return nil, err
 	}
 	stall.Pause() // until somebody reads
-	resp.Body = h.receive(resp, s, stall, parent)
+	trace.answered(resp.StatusCode)
+	body := h.receive(resp, s, stall, parent)
+	body.trace = trace
+	resp.Body = body
 	resp.Request = req
 	return resp, nil
 }
 
 // open starts a pass over the body of a request.
-func (h *Host) open(req *http.Request, s Sending, stall *StallTimer) error {
+func (h *Host) open(req *http.Request, s Sending, stall *StallTimer, trace *tracing) error {
 	body, err := s.Body.Open(req.Context(), stall, func(n int64) {
 		h.sent.Add(n)
+		trace.addSent(n)
 		h.pace.limiter.sent(n)
 		if s.Bulk && !s.Foreign {
 			h.pace.alive()
@@ -89,7 +103,7 @@ func (h *Host) open(req *http.Request, s Sending, stall *StallTimer) error {
 }
 
 // receive notes what an answer's headers say and returns its body, watched.
-func (h *Host) receive(resp *http.Response, s Sending, stall *StallTimer, parent context.Context) io.ReadCloser {
+func (h *Host) receive(resp *http.Response, s Sending, stall *StallTimer, parent context.Context) *incoming {
 	if !s.Foreign {
 		h.noteAnswer()
 		if !s.Bulk && resp.ProtoMajor == 1 {
@@ -127,6 +141,8 @@ type incoming struct {
 	reason  func(error) error
 	counter *atomic.Int64
 	alive   func() // nil for an answer that is no sign of life
+	trace   *tracing
+	err     atomic.Pointer[error] // of the last Read
 	closed  sync.Once
 }
 
@@ -141,12 +157,14 @@ func (b *incoming) Read(p []byte) (int, error) {
 		if b.alive != nil {
 			b.alive()
 		}
+		b.trace.addReceived(int64(n))
 		if b.counter != nil {
 			b.counter.Add(int64(n))
 		}
 	}
 	if err != nil && err != io.EOF {
 		err = b.reason(err)
+		b.err.Store(&err)
 	}
 	return n, err
 }
@@ -156,6 +174,11 @@ func (b *incoming) Close() error {
 	b.closed.Do(func() {
 		err = b.ReadCloser.Close()
 		b.stall.end()
+		var broken error
+		if last := b.err.Load(); last != nil {
+			broken = *last
+		}
+		b.trace.end(broken)
 	})
 	return err
 }
