@@ -307,6 +307,57 @@ func TestReferrers(t *testing.T) {
 	}
 }
 
+// Pages of nothing are no list, and are not kept; a list that is too long is an error, so
+// that nobody writes the fallback tag anew without it.
+func TestHostileReferrers(t *testing.T) {
+	_, d := blobOf(3)
+	subject := "sha512:" + strings.Repeat("a", 128)
+	entry := `{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"` + d.Digest.String() + `","size":3}`
+	page := func(element string, n int) string {
+		return `{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[` + strings.TrimSuffix(strings.Repeat(element+",", n), ",") + `]}`
+	}
+	for name, c := range map[string]struct {
+		body string
+		next bool
+	}{
+		"nulls": {page("null", 800_000), false}, "objects": {page("{}", 1_000_000), false}, "numbers": {page("0", 2_000_000), false},
+		"pages without end": {page(entry, 1000), true},
+	} {
+		for _, api := range []bool{true, false} {
+			f := newFake(t)
+			pages := 0
+			f.hook = func(w http.ResponseWriter, r *http.Request) bool {
+				if !strings.Contains(r.URL.Path, "/referrers/") {
+					return false
+				}
+				if !api {
+					w.WriteHeader(http.StatusNotFound)
+					return true
+				}
+				pages++
+				if c.next {
+					w.Header().Set("Link", "<"+r.URL.Path+`>; rel="next"`)
+				}
+				_, _ = w.Write([]byte(c.body))
+				return true
+			}
+			key := "a:sha512-" + strings.Repeat("a", 64) // the name that is written, too
+			f.manifests[key], f.types[key] = []byte(c.body), "application/vnd.oci.image.index.v1+json"
+			cl, _ := f.client(nil)
+			ds, _, err := cl.Repository("a").Referrers(t.Context(), subject)
+			if c.next && !api { // one page of a real list
+				if err != nil || len(ds) != 1000 {
+					t.Errorf("%s: %d, %v", name, len(ds), err)
+				}
+				continue
+			}
+			if err == nil || !strings.Contains(err.Error(), "too many") || pages > 11 {
+				t.Errorf("%s, by the API %v: %d after %d pages, %v", name, api, len(ds), pages, err)
+			}
+		}
+	}
+}
+
 func TestOpenBlob(t *testing.T) {
 	data, d := blobOf(300 << 10)
 	for name, ranges := range map[string]bool{"with ranges": true, "without": false} {

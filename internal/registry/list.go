@@ -2,7 +2,6 @@ package registry
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -13,11 +12,18 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
+	"github.com/multi-registry-push/multi-registry-push/internal/image"
+	"github.com/multi-registry-push/multi-registry-push/internal/jsondoc"
 	"github.com/multi-registry-push/multi-registry-push/internal/registry/transport"
 )
 
-// Bounds of lists: pages of at most maxManifest bytes each.
-const maxPages = 200
+// Bounds of lists: pages of at most maxManifest bytes each, maxListBytes together, and as
+// many referrers as nobody looks at any more.
+const (
+	maxPages     = 200
+	maxListBytes = 32 << 20
+	maxReferrers = 10_000
+)
 
 // Referrers lists what refers to a digest: by the referrers API, or, where the
 // registry does not have it (api is false), what the fallback tag's index lists
@@ -28,10 +34,16 @@ func (r *Repository) Referrers(ctx context.Context, digest string) (ds []v1.Desc
 		http.Header{"Accept": {string(types.OCIImageIndex)}},
 		func(page []byte) error {
 			var index v1.IndexManifest
-			if err := json.Unmarshal(page, &index); err != nil || !index.MediaType.IsIndex() && index.SchemaVersion != 2 {
+			err := jsondoc.Unmarshal(page, &index)
+			if errors.Is(err, jsondoc.ErrTooMany) {
+				return fmt.Errorf("the list of referrers: %w", err)
+			}
+			if err != nil || !index.MediaType.IsIndex() && index.SchemaVersion != 2 {
 				return errNoReferrers
 			}
-			ds = append(ds, index.Manifests...)
+			if ds = append(ds, index.Manifests...); len(ds) > maxReferrers {
+				return fmt.Errorf("the list of referrers: %w: more than %d", jsondoc.ErrTooMany, maxReferrers)
+			}
 			return nil
 		})
 	var answer *Error
@@ -44,7 +56,7 @@ func (r *Repository) Referrers(ctx context.Context, digest string) (ds []v1.Desc
 	default:
 		return nil, false, r.explain(ctx, doing, false, err)
 	}
-	raw, d, err := r.Manifest(ctx, FallbackTag(digest))
+	raw, d, err := r.Manifest(ctx, image.FallbackTag(hashOf(digest)))
 	if errors.Is(err, ErrNotFound) {
 		return nil, false, nil
 	}
@@ -52,19 +64,24 @@ func (r *Repository) Referrers(ctx context.Context, digest string) (ds []v1.Desc
 		return nil, false, err
 	}
 	var index v1.IndexManifest
-	if !d.MediaType.IsIndex() || json.Unmarshal(raw, &index) != nil {
+	if !d.MediaType.IsIndex() {
 		return nil, false, nil // somebody else's tag
+	}
+	switch err := jsondoc.Unmarshal(raw, &index); {
+	case errors.Is(err, jsondoc.ErrTooMany): // it must not be written anew without them
+		return nil, false, r.explain(ctx, doing, false, fmt.Errorf("the list of referrers: %w", err))
+	case err != nil:
+		return nil, false, nil // somebody else's tag, too
 	}
 	return index.Manifests, false, nil
 }
 
 var errNoReferrers = errors.New("not an answer of the referrers API")
 
-// FallbackTag returns the tag under which referrers of digest are listed where there
-// is no referrers API.
-func FallbackTag(digest string) string {
+// hashOf takes a digest apart, of whatever algorithm.
+func hashOf(digest string) v1.Hash {
 	algorithm, hex, _ := strings.Cut(digest, ":")
-	return algorithm + "-" + hex[:min(len(hex), 64)]
+	return v1.Hash{Algorithm: algorithm, Hex: hex}
 }
 
 // Tags lists the repository's tags; none if the repository is not there.
@@ -76,7 +93,7 @@ func (r *Repository) Tags(ctx context.Context) ([]string, error) {
 			var list struct {
 				Tags []string `json:"tags"`
 			}
-			if err := json.Unmarshal(page, &list); err != nil {
+			if err := jsondoc.Unmarshal(page, &list); err != nil {
 				return fmt.Errorf("not a list of tags: %w", err)
 			}
 			tags = append(tags, list.Tags...)
@@ -93,7 +110,7 @@ func (r *Repository) pages(ctx context.Context, doing string, first func() *url.
 	if err := r.c.host.Probe(ctx); err != nil {
 		return err
 	}
-	u, away := first(), false
+	u, away, read := first(), false, 0
 	for range maxPages {
 		var page []byte
 		var next string
@@ -113,6 +130,9 @@ func (r *Repository) pages(ctx context.Context, doing string, first func() *url.
 		})
 		if err != nil {
 			return err
+		}
+		if read += len(page); read > maxListBytes {
+			return fmt.Errorf("a list of more than %d MiB", maxListBytes>>20)
 		}
 		if err := take(page); err != nil {
 			return err
