@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 )
 
 // Check finds out what Open would refuse of a local source, so that it can be said
@@ -24,7 +25,7 @@ func Check(ctx context.Context, spec Spec, o Options) error {
 	if err != nil {
 		return in("source "+short(spec.Text), err)
 	}
-	if info.Mode().IsRegular() && isCompressed(path) {
+	if mustUnpack(path, info) {
 		return nil
 	}
 	i, err := Open(ctx, spec, o)
@@ -51,7 +52,7 @@ func CheckMerged(ctx context.Context, specs []Spec, o Options) error {
 			continue
 		}
 		path, _, info, err := find(spec, o.Paths)
-		if err == nil && info.Mode().IsRegular() && isCompressed(path) {
+		if err == nil && mustUnpack(path, info) {
 			all = false
 			continue
 		}
@@ -67,6 +68,24 @@ func CheckMerged(ctx context.Context, specs []Spec, o Options) error {
 		return err
 	}
 	return i.Close()
+}
+
+// mustUnpack reports whether what a path names is an archive that is compressed as a whole.
+func mustUnpack(path string, info os.FileInfo) bool {
+	if !info.IsDir() {
+		return info.Mode().IsRegular() && isCompressed(path)
+	}
+	f, err := openFolder(path)
+	if err != nil {
+		return false // Open says why
+	}
+	defer func() { _ = f.close() }()
+	archives, err := f.archives()
+	if err != nil || len(archives) != 1 {
+		return false
+	}
+	layout, err := holds(f, "index.json")
+	return err == nil && !layout && isCompressed(filepath.Join(path, archives[0]))
 }
 
 func isCompressed(path string) bool {

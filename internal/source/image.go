@@ -1,6 +1,3 @@
-// Package source turns what a workflow calls its image (a reference, an OCI
-// layout or archive, a docker archive, an image in the engine) into one thing:
-// a content graph whose blobs can be read from any offset.
 package source
 
 import (

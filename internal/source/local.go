@@ -26,6 +26,9 @@ func openLocal(ctx context.Context, spec Spec, o Options) (*Image, error) {
 	if err != nil {
 		return nil, err
 	}
+	if t, err = onlyArchive(ctx, path, t, o.TempDir); err != nil {
+		return nil, err
+	}
 	i, err := openTreeAs(ctx, spec, t, pick, o)
 	if err != nil {
 		_ = t.close()
@@ -59,6 +62,8 @@ func openTreeAs(ctx context.Context, spec Spec, t tree, pick string, o Options) 
 		return openDockerArchive(ctx, t, pick, o)
 	case spec.Kind != BarePath && !oci && docker:
 		return nil, usererror.New(usererror.SourceBroken, "", "this is what `docker save` writes, not an OCI image layout", "Write docker-archive: in front of the path.", nil)
+	case !oci && isFolder && isDir(t):
+		return nil, usererror.New(usererror.SourceUnsupported, "", "this is a folder in the form of Skopeo and Podman (dir:), which keeps no names and is no OCI image layout", dirRemedy(spec.Path), nil)
 	case !oci && isFolder:
 		return nil, usererror.New(usererror.SourceBroken, "", "there is no index.json in the folder, so it is no OCI image layout", "Check that the build had `outputs: type=oci,tar=false` and has finished.", nil)
 	case !oci:
@@ -118,6 +123,48 @@ func (p *picked) open(ctx context.Context, o Options, inPart bool) (*Image, erro
 		return sum, err
 	}
 	return i, nil
+}
+
+// onlyArchive returns the archive in a folder that holds no layout but one archive, as
+// actions/download-artifact leaves it; else t.
+func onlyArchive(ctx context.Context, path string, t tree, temp string) (tree, error) {
+	f, ok := t.(folder)
+	if !ok {
+		return t, nil
+	}
+	archives, err := f.archives()
+	oci := true
+	if err == nil {
+		oci, err = holds(t, "index.json")
+	}
+	switch {
+	case err != nil:
+	case oci || len(archives) == 0:
+		return t, nil
+	case len(archives) > 1:
+		err = usererror.New(usererror.SourceAmbiguous, "", fmt.Sprintf("the folder holds no OCI image layout but %d archives: %s", len(archives), short(strings.Join(archives, ", "))),
+			"Name one of them, or all with * to merge their platforms into one image.", nil)
+	}
+	if err := errors.Join(err, t.close()); err != nil {
+		return nil, err
+	}
+	path = filepath.Join(path, archives[0])
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, usererror.New(usererror.SourceNotFound, "", "the file cannot be read", "", err)
+	}
+	return openTree(ctx, path, info, temp)
+}
+
+// isDir reports whether a folder is of the form of Skopeo's and Podman's dir: transport
+// (containers-transports(5)): it has a file that says so.
+func isDir(t tree) bool {
+	f, err := t.lookup("version")
+	if err != nil || f.size > 1024 {
+		return false
+	}
+	raw, err := readAll(f, "version", 1024)
+	return err == nil && strings.HasPrefix(string(raw), "Directory Transport Version:")
 }
 
 func holds(t tree, name string) (bool, error) {

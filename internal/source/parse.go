@@ -84,6 +84,9 @@ func Parse(value string, paths Paths) (Spec, error) {
 	if prefixed {
 		return parsePrefixed(spec, kind, rest, paths)
 	}
+	if err := otherForm(text); err != nil {
+		return spec, err
+	}
 	if scheme, rest, ok := cutScheme(text); ok {
 		return spec, invalid(fmt.Sprintf("source %q begins with %s, which names no kind of image", short(text), short(scheme)), fmt.Sprintf("Write docker://%s for an image in a registry.", short(rest)))
 	}
@@ -184,6 +187,21 @@ func cutPrefix(text string) (Kind, string, bool) {
 	return "", text, false
 }
 
+// otherForm refuses forms that other tools know, with what to write instead.
+func otherForm(text string) error {
+	if rest, ok := strings.CutPrefix(text, "file://"); ok {
+		return invalid(fmt.Sprintf("source %q begins with file://, but paths are written as they are", short(text)), fmt.Sprintf("Leave file:// out: %s.", short(rest)))
+	}
+	if rest, ok := strings.CutPrefix(text, "dir:"); ok {
+		return invalid(fmt.Sprintf("source %q is a folder in the form of Skopeo and Podman, which keeps no names and is no OCI image layout", short(text)), dirRemedy(rest))
+	}
+	return nil
+}
+
+func dirRemedy(path string) string {
+	return fmt.Sprintf("Write an OCI image layout: `skopeo copy --all dir:%s oci:LAYOUT`, or `podman push IMAGE oci-archive:IMAGE.tar`.", short(path))
+}
+
 // cutScheme finds schemes that we do not know, and docker: without its slashes.
 func cutScheme(text string) (scheme, rest string, ok bool) {
 	if rest, ok = strings.CutPrefix(text, "docker:"); ok {
@@ -199,12 +217,17 @@ func isPath(s string) bool {
 			return true
 		}
 	}
+	return isArchive(s) || s == "." || s == ".."
+}
+
+// isArchive reports whether a file's name ends as that of an archive.
+func isArchive(name string) bool {
 	for _, e := range []string{".tar", ".tar.gz", ".tgz", ".tar.zst"} {
-		if strings.HasSuffix(s, e) {
+		if strings.HasSuffix(name, e) {
 			return true
 		}
 	}
-	return s == "." || s == ".."
+	return false
 }
 
 // namesHost reports whether a reference begins with a registry host, by the rule

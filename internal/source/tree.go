@@ -48,8 +48,8 @@ func (f folder) lookup(name string) (file, error) {
 		if errors.Is(err, fs.ErrNotExist) {
 			return file{}, fs.ErrNotExist
 		}
-		if _, notLink := f.root.Readlink(name); notLink == nil { // as Bazel's rules write blobs of other targets
-			return file{}, usererror.New(usererror.SourceBroken, "", name+" is a link that leads out of the folder", "Copy the folder with `cp -rL`, which follows links, and name the copy.", err)
+		if link, ok := f.linkIn(name); ok { // as Bazel's rules write blobs of other targets
+			return file{}, usererror.New(usererror.SourceBroken, "", link+" is a link that leads out of the folder", "Copy the folder with `cp -rL`, which follows links, and name the copy.", err)
 		}
 		return file{}, broken(err, "%s cannot be read", name)
 	}
@@ -63,6 +63,36 @@ func (f folder) lookup(name string) (file, error) {
 		}
 		return diskFile{opened}, nil
 	}}, nil
+}
+
+// linkIn returns the first part of a path that is a link.
+func (f folder) linkIn(name string) (string, bool) {
+	for end := 0; end < len(name); end++ {
+		if next := strings.IndexByte(name[end:], '/'); next >= 0 {
+			end += next
+		} else {
+			end = len(name)
+		}
+		if _, err := f.root.Readlink(name[:end]); err == nil {
+			return name[:end], true
+		}
+	}
+	return "", false
+}
+
+// archives returns the names of the archives in the folder itself, sorted.
+func (f folder) archives() ([]string, error) {
+	entries, err := fs.ReadDir(f.root.FS(), ".")
+	if err != nil {
+		return nil, broken(err, "the folder cannot be read")
+	}
+	var names []string
+	for _, e := range entries {
+		if e.Type().IsRegular() && isArchive(e.Name()) {
+			names = append(names, e.Name())
+		}
+	}
+	return names, nil
 }
 
 func (f folder) close() error { return f.root.Close() }
