@@ -63,6 +63,7 @@ func newStep(env Env, vars map[string]string, job actions.Job, paths source.Path
 	resolver, warnings := credentials.NewResolver(credentials.Options{
 		Items:       set.Items,
 		GitHubToken: set.GitHubToken,
+		Job:         s.credentialsJob(job, transport),
 		Untrusted:   s.untrusted,
 		Redactor:    out.redactor,
 		Getenv:      s.getenv,
@@ -75,6 +76,19 @@ func newStep(env Env, vars map[string]string, job actions.Job, paths source.Path
 		s.warnings = append(s.warnings, w.String())
 	}
 	return s
+}
+
+// credentialsJob returns what credentials are told of the job.
+func (s *step) credentialsJob(job actions.Job, transport http.RoundTripper) credentials.Job {
+	j := credentials.Job{
+		ServerURL: job.ServerURL, Forge: job.Gitea, Actor: job.Actor,
+		Repository: job.Repository, RepositoryID: job.RepositoryID, OwnerID: job.OwnerID, RunID: job.RunID,
+		InContainer: s.paths.Container,
+	}
+	if job.IDToken {
+		j.IDToken = s.out.runner.WithClient(credentials.NewClient(transport, s.env.Clock, 0)).IDToken
+	}
+	return j
 }
 
 // loadRoots adds the authorities in SSL_CERT_FILE to the system's.

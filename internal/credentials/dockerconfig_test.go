@@ -66,7 +66,7 @@ func TestDockerConfigOrder(t *testing.T) {
 	// Before what a host offers comes Docker's configuration.
 	r, _ := NewResolver(Options{
 		Getenv:      env("DOCKER_AUTH_CONFIG", `{"auths":{"ghcr.io":{"auth":"`+basicAuth("u", "p")+`"},"`+ecrPrivate+`":{"auth":"`+basicAuth("AWS", "p")+`"}}}`, "AWS_ACCESS_KEY_ID", "a", "AWS_SECRET_ACCESS_KEY", "bbbb"),
-		GitHubToken: redact.New("ghs_x"), Job: &Job{ServerURL: github},
+		GitHubToken: redact.New("ghs_x"), Job: Job{ServerURL: github},
 	})
 	for _, host := range []string{"ghcr.io", ecrPrivate} {
 		if c := r.For(t.Context(), repo(host, "a/b")); !strings.HasPrefix(c.Origin, "DOCKER_AUTH_CONFIG") {

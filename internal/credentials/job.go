@@ -1,6 +1,7 @@
 package credentials
 
 import (
+	"context"
 	"net/url"
 	"strings"
 
@@ -21,28 +22,9 @@ type Job struct {
 	// the runner's home.
 	InContainer bool
 
-	OIDCRequestURL   string // empty, like the token, where the job may not ask for OIDC tokens
-	OIDCRequestToken redact.Text
-}
-
-// JobFromEnv reads a job from its environment. Forgejo's runner sets the variables of Gitea
-// besides its own.
-//
-// https://docs.github.com/en/actions/reference/workflows-and-actions/variables
-// https://docs.github.com/en/actions/reference/security/oidc
-func JobFromEnv(getenv func(string) string) Job {
-	return Job{
-		ServerURL:        getenv("GITHUB_SERVER_URL"),
-		Forge:            getenv("GITEA_ACTIONS") != "" || getenv("FORGEJO_ACTIONS") != "",
-		Actor:            getenv("GITHUB_ACTOR"),
-		Repository:       getenv("GITHUB_REPOSITORY"),
-		RepositoryID:     getenv("GITHUB_REPOSITORY_ID"),
-		OwnerID:          getenv("GITHUB_REPOSITORY_OWNER_ID"),
-		RunID:            getenv("GITHUB_RUN_ID"),
-		InContainer:      getenv("HOME") == "/github/home",
-		OIDCRequestURL:   getenv(oidcURL),
-		OIDCRequestToken: redact.New(getenv(oidcToken)),
-	}
+	// IDToken asks for an OIDC token of the job, which the redactor knows when it is
+	// returned; nil where the job may not ask for one.
+	IDToken func(ctx context.Context, audience string) (redact.Text, error)
 }
 
 // registry returns the container registry that the job's token is for: ghcr.io for
@@ -66,7 +48,7 @@ func (j Job) registry() string {
 }
 
 // hasOIDC reports whether the job can get OIDC tokens.
-func (j Job) hasOIDC() bool { return j.OIDCRequestURL != "" && !j.OIDCRequestToken.IsZero() }
+func (j Job) hasOIDC() bool { return j.IDToken != nil }
 
 const longestSession = 64 // characters of a session name that AWS takes
 

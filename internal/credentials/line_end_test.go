@@ -23,7 +23,7 @@ func TestLineEndsBehindSecrets(t *testing.T) {
 		redactor := redact.NewRedactor(nil)
 		r, warnings := NewResolver(Options{
 			Items:       []Item{login(1, "yaml.example", "", "u", "pw12"+end), fromEnv, login(3, "key.example", "", "_json_key", "{\n}"+end)},
-			GitHubToken: redact.New("pw12" + end), Job: &Job{ServerURL: github, Actor: "u"}, Redactor: redactor, Helper: helper,
+			GitHubToken: redact.New("pw12" + end), Job: Job{ServerURL: github, Actor: "u"}, Redactor: redactor, Helper: helper,
 			Getenv:   env("QUAY_TOKEN", "pw12"+end, "DOCKER_AUTH_CONFIG", `{"auths": {"auth.example": {"auth": "`+encoded+`"}}, "credsStore": "x"}`),
 			ReadFile: func(string) ([]byte, error) { return nil, fs.ErrNotExist },
 		})

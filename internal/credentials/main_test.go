@@ -54,6 +54,17 @@ func env(pairs ...string) func(string) string {
 	return func(name string) string { return m[name] }
 }
 
+// jobOf is the job of an environment as a runner sets it.
+func jobOf(getenv func(string) string) Job {
+	job := Job{
+		ServerURL: getenv("GITHUB_SERVER_URL"), Forge: getenv("GITEA_ACTIONS") != "", Actor: getenv("GITHUB_ACTOR"), InContainer: getenv("HOME") == "/github/home",
+	}
+	if getenv("ACTIONS_ID_TOKEN_REQUEST_URL") != "" {
+		job.IDToken = func(context.Context, string) (redact.Text, error) { return redact.New("job-token"), nil }
+	}
+	return job
+}
+
 func repo(host, path string) imageref.Repository {
 	return imageref.Repository{Host: host, Path: path}
 }

@@ -7,16 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/redact"
 	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
-)
-
-// https://docs.github.com/en/actions/reference/openid-connect-reference
-const (
-	oidcURL   = "ACTIONS_ID_TOKEN_REQUEST_URL"
-	oidcToken = "ACTIONS_ID_TOKEN_REQUEST_TOKEN"
 )
 
 // jobToken is an OIDC token of the job, for one audience.
@@ -28,37 +21,14 @@ type jobToken struct {
 // jobToken asks GitHub for the job's OIDC token for an audience; registry is the
 // one it is wanted for. The redactor knows the token when it is returned.
 func (r *Resolver) jobToken(ctx context.Context, registry, audience string) (jobToken, error) {
-	job := r.job
-	if !job.hasOIDC() {
+	if !r.job.hasOIDC() {
 		return jobToken{}, usererror.New(usererror.OIDCMissing, registry,
 			"logging in to "+registry+" without a stored secret needs the job's OIDC token, and the job may not ask for one", "", nil)
 	}
-	what := "asking GitHub for the job's OIDC token for " + registry
-	address, err := url.Parse(job.OIDCRequestURL)
-	if err != nil || address.Host == "" {
-		return jobToken{}, usererror.New(usererror.OIDCMissing, registry, what, "", errors.New(oidcURL+" is not an address"))
-	}
-	q := address.Query()
-	q.Set("audience", audience)
-	address.RawQuery = q.Encode()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address.String(), nil)
+	token, err := r.job.IDToken(ctx, audience)
 	if err != nil {
-		return jobToken{}, usererror.New(usererror.OIDCMissing, registry, what, "", bare(err))
+		return jobToken{}, r.refused(usererror.OIDCRefused, registry, "asking GitHub for the job's OIDC token for "+registry, "", err)
 	}
-	req.Header.Set("Authorization", "Bearer "+job.OIDCRequestToken.Reveal())
-	req.Header.Set("Accept", "application/json")
-
-	var answer struct {
-		Value string `json:"value"`
-	}
-	if err := r.exchangeJSON(req, &answer); err != nil {
-		return jobToken{}, r.refused(usererror.OIDCRefused, registry, what, "", err)
-	}
-	if answer.Value == "" {
-		return jobToken{}, r.refused(usererror.OIDCRefused, registry, what, "", errors.New("the answer holds no token"))
-	}
-	token := redact.New(answer.Value)
-	r.o.Redactor.Learn("", token)
 	claims := readClaims(token)
 	r.noteSubject(registry, claims.Subject)
 	return jobToken{token, claims}, nil

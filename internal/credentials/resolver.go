@@ -26,8 +26,8 @@ type Options struct {
 	// GitHubToken is the input github-token; it is sent as the job's actor, and only to
 	// the container registry of the job's server.
 	GitHubToken redact.Text
-	// Job is the workflow's job; nil means that of Getenv.
-	Job *Job
+	// Job is the workflow's job; the zero value means none.
+	Job Job
 	// Untrusted says that the job runs for a pull request from a fork or by
 	// Dependabot: a keyless login without OIDC variables is a skip there.
 	Untrusted bool
@@ -95,20 +95,16 @@ func NewResolver(o Options) (*Resolver, []Warning) {
 	if o.Clock == nil {
 		o.Clock = retry.SystemClock{}
 	}
-	o.Timeout = cmp.Or(o.Timeout, 30*time.Second)
-	job := JobFromEnv(o.Getenv)
-	if o.Job != nil {
-		job = *o.Job
-	}
+	o.Timeout = cmp.Or(o.Timeout, defaultTimeout)
 	r := &Resolver{
 		o:        o,
-		job:      job,
+		job:      o.Job,
 		accounts: map[string]authn.Authenticator{},
 		registry: map[string]*ecrRegistry{},
 		helped:   map[string]helperAnswer{},
 		subjects: map[string]string{},
 	}
-	o.GitHubToken = r.known(job.Actor, o.GitHubToken)
+	o.GitHubToken = r.known(o.Job.Actor, o.GitHubToken)
 	for _, item := range o.Items {
 		if item.PasswordEnv.Text != "" && !item.PasswordSet {
 			item.Password = redact.New(strings.TrimRight(o.Getenv(item.PasswordEnv.Text), "\r\n"))
@@ -120,7 +116,6 @@ func NewResolver(o Options) (*Resolver, []Warning) {
 	}
 	r.o = o
 	slices.SortStableFunc(r.items, func(a, b *Item) int { return len(b.Path) - len(a.Path) })
-	o.Redactor.Learn("", job.OIDCRequestToken)
 	for _, name := range []string{"AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_CONTAINER_AUTHORIZATION_TOKEN"} {
 		o.Redactor.Learn("", redact.New(o.Getenv(name)))
 	}

@@ -20,7 +20,7 @@ const (
 
 func TestWhichCredentialApplies(t *testing.T) {
 	awsEnv := []string{"AWS_ACCESS_KEY_ID", "AKIAEXAMPLE", "AWS_SECRET_ACCESS_KEY", "aws-secret"}
-	oidc := []string{oidcURL, "https://token.example/?a=b", oidcToken, "request-token"}
+	oidc := []string{"ACTIONS_ID_TOKEN_REQUEST_URL", "https://token.example/?a=b"}
 	item := func(registry string, change func(*Item)) []Item {
 		i := Item{Line: 1, Registry: registry, ECR: "auto"}
 		change(&i)
@@ -110,7 +110,8 @@ func TestWhichCredentialApplies(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			r, warnings := NewResolver(Options{
 				Items: tt.items, GitHubToken: redact.New(tt.github), Untrusted: tt.untrusted,
-				Getenv:   env(append([]string{"GITHUB_SERVER_URL", tt.server}, tt.env...)...),
+				Getenv:   env(tt.env...),
+				Job:      jobOf(env(append([]string{"GITHUB_SERVER_URL", tt.server}, tt.env...)...)),
 				ReadFile: func(string) ([]byte, error) { return nil, fs.ErrNotExist },
 			})
 			if len(warnings) > 0 {
@@ -193,7 +194,7 @@ func TestOptionsHideNoCredentials(t *testing.T) {
 func TestJobTokenIsKnownHoweverItCame(t *testing.T) {
 	token := redact.New("ghs_own")
 	r, _ := NewResolver(Options{
-		GitHubToken: token, Job: &Job{ServerURL: github, Actor: "octocat"},
+		GitHubToken: token, Job: Job{ServerURL: github, Actor: "octocat"},
 		Items: []Item{login(1, "quay.io", "", "u", "ghs_own"), login(2, "docker.io", "", "u", "other")},
 	})
 	for host, want := range map[string]bool{"ghcr.io": true, "quay.io": true, "docker.io": false, "gcr.io": false} {
@@ -211,10 +212,10 @@ func TestSecretsAreLearned(t *testing.T) {
 	NewResolver(Options{
 		Redactor: redactor, GitHubToken: redact.New("ghs_token_1"),
 		Items:  []Item{login(1, "quay.io", "", "u", "item-password")},
-		Getenv: env("AWS_SECRET_ACCESS_KEY", "aws-secret-key", "AWS_SESSION_TOKEN", "aws-session", oidcToken, "request-token"),
+		Getenv: env("AWS_SECRET_ACCESS_KEY", "aws-secret-key", "AWS_SESSION_TOKEN", "aws-session"),
 	})
-	text := "ghs_token_1 item-password aws-secret-key aws-session request-token"
-	if got := redactor.Redact(text); got != "*** *** *** *** ***" {
+	text := "ghs_token_1 item-password aws-secret-key aws-session"
+	if got := redactor.Redact(text); got != "*** *** *** ***" {
 		t.Errorf("redacted to %q", got)
 	}
 }

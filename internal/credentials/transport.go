@@ -2,6 +2,7 @@ package credentials
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -16,8 +17,9 @@ import (
 )
 
 const (
-	longestPause = 30 * time.Second // a longer Retry-After is not waited for
-	largest      = 1 << 20          // bytes of an answer; tokens are a few KiB
+	defaultTimeout = 30 * time.Second // of one attempt
+	longestPause   = 30 * time.Second // a longer Retry-After is not waited for
+	largest        = 1 << 20          // bytes of an answer; tokens are a few KiB
 )
 
 // tries says how often a provider is asked.
@@ -54,6 +56,28 @@ func (e *exchange) client() *http.Client {
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }
+
+// NewClient returns a client for what is asked before any registry is: like the exchanges
+// of this package it calls nothing but HTTPS (loopback aside), follows no redirects, bounds
+// answers, and repeats what may pass. Each attempt takes timeout at most; 0 means 30 s. Nil
+// means [http.DefaultTransport] and the real clock.
+func NewClient(base http.RoundTripper, clock retry.Clock, timeout time.Duration) *http.Client {
+	if base == nil {
+		base = http.DefaultTransport
+	}
+	if clock == nil {
+		clock = retry.SystemClock{}
+	}
+	own := func() *exchange { return &exchange{base: base, clock: clock, timeout: cmp.Or(timeout, defaultTimeout)} }
+	client := own().client()
+	client.Transport = eachRequest(func(req *http.Request) (*http.Response, error) { return own().RoundTrip(req) })
+	return client
+}
+
+// eachRequest carries each request by itself: an exchange remembers the last failure.
+type eachRequest func(*http.Request) (*http.Response, error)
+
+func (e eachRequest) RoundTrip(req *http.Request) (*http.Response, error) { return e(req) }
 
 // unanswered is a provider that gave no usable answer, however often it was asked.
 type unanswered struct {

@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"go.uber.org/goleak"
 
+	"github.com/multi-registry-push/multi-registry-push/internal/actions"
 	"github.com/multi-registry-push/multi-registry-push/internal/credentials"
 	"github.com/multi-registry-push/multi-registry-push/internal/imageref"
 	"github.com/multi-registry-push/multi-registry-push/internal/redact"
@@ -104,12 +105,34 @@ func (j *job) set(variables ...string) {
 // resolver returns the resolver of the job with these items.
 func (j *job) resolver(items ...credentials.Item) *credentials.Resolver {
 	j.t.Helper()
-	j.o.Items = items
+	j.o.Items, j.o.Job = items, j.facts()
 	r, warnings := credentials.NewResolver(j.o)
 	if len(warnings) > 0 {
 		j.t.Errorf("warnings: %v", warnings)
 	}
 	return r
+}
+
+// facts are what the program knows of the job by its variables.
+func (j *job) facts() credentials.Job {
+	var environ []string
+	for name, value := range j.env {
+		environ = append(environ, name+"="+value)
+	}
+	runner := actions.New(actions.Options{Environ: environ, Clean: j.redactor.Redact, Learn: j.redactor.Learn})
+	for _, secret := range runner.Secrets() {
+		j.redactor.Learn("", secret)
+	}
+	known := runner.Job()
+	facts := credentials.Job{
+		ServerURL: known.ServerURL, Forge: known.Gitea, Actor: known.Actor,
+		Repository: known.Repository, RepositoryID: known.RepositoryID, OwnerID: known.OwnerID, RunID: known.RunID,
+		InContainer: j.env["HOME"] == "/github/home",
+	}
+	if known.IDToken {
+		facts.IDToken = runner.WithClient(credentials.NewClient(j.o.Transport, j.clock, j.o.Timeout)).IDToken
+	}
+	return facts
 }
 
 // choose returns the choice for a repository, which must not be a skip.
