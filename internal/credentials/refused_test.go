@@ -16,7 +16,7 @@ func TestRefusedNamesTheAccount(t *testing.T) {
 	named := Item{Line: 11, Registry: "quay.io", Path: "env", Username: set("eve"), PasswordEnv: set("TOKEN")}
 	r, _ := NewResolver(Options{
 		Items:       []Item{login(1, "quay.io", "", "alice", "pw-alice"), login(5, "quay.io", "org", "bob", "pw-bob"), quay, named},
-		GitHubToken: redact.New("ghs_x"), Job: &Job{ServerURL: github, Actor: "octocat", OIDCRequestURL: "x", OIDCRequestToken: redact.New("y")},
+		GitHubToken: redact.New("ghs_x"), Job: jobOf(env("GITHUB_SERVER_URL", github, "GITHUB_ACTOR", "octocat", "ACTIONS_ID_TOKEN_REQUEST_URL", "x")),
 		Getenv: env("TOKEN", "pw-eve", "DOCKER_AUTH_CONFIG", `{"auths":{"docker.example":{"auth":"`+basicAuth("carol", "pw-carol")+`"}}}`),
 	})
 	answer := usererror.New(usererror.WrongCredentials, "quay.io", "quay.io/a: logging in", "", errors.New("401"))
