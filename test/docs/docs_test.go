@@ -174,8 +174,12 @@ func TestStepsOnAFork(t *testing.T) {
 					if err := os.WriteFile(event, []byte(`{"pull_request":{"head":{"repo":{"id":2,"full_name":"fork/app"}},"base":{"repo":{"id":1,"full_name":"acme/app"}}}}`), 0o600); err != nil {
 						t.Fatal(err)
 					}
+					output := filepath.Join(temp, "output")
+					if err := os.WriteFile(output, nil, 0o600); err != nil {
+						t.Fatal(err)
+					}
 					environ := []string{
-						"GITHUB_ACTIONS=true", "GITHUB_SERVER_URL=https://github.com", "GITHUB_ACTOR=stranger", "GITHUB_REPOSITORY=acme/app",
+						"GITHUB_ACTIONS=true", "GITHUB_OUTPUT=" + output, "GITHUB_SERVER_URL=https://github.com", "GITHUB_ACTOR=stranger", "GITHUB_REPOSITORY=acme/app",
 						"GITHUB_EVENT_NAME=pull_request", "GITHUB_EVENT_PATH=" + event, "HOME=" + temp, "INPUT_GITHUB-TOKEN=",
 					}
 					for key, value := range step.With {
