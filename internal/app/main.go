@@ -77,6 +77,7 @@ func Main(ctx context.Context, env Env) (status int) {
 	}
 	set, wrong := config.Read(ctx, from)
 	bad = append(bad, wrong...)
+	tellPublic(out.redactor, out.runner, def, set)
 
 	s := newStep(env, vars, job, paths, out, set)
 	s.json = args.JSON

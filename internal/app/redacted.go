@@ -1,16 +1,23 @@
 package app
 
 import (
+	"errors"
 	"strings"
 
+	"github.com/multi-registry-push/multi-registry-push/internal/redact"
 	"github.com/multi-registry-push/multi-registry-push/internal/report"
+	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
-// redacted returns an event with the secrets in texts from the outside replaced, and each
-// of these texts in one line: no registry can write lines of the log that look like ours.
-// Markdown and JSON, which the record becomes later, spell secrets so that none is found.
+// longestFreeText bounds one free text, in bytes, when its secrets are out.
+const longestFreeText = 4000
+
+// redacted returns an event with the secrets in free texts replaced, and each
+// text in one line: no registry can write lines of the log that look like ours.
+// Hosts, references and digests are
+// public, and never searched: a registry chooses its tokens, and could make them unreadable.
 func redacted(e report.Event, hide func(string) string) report.Event {
-	redact := func(text string) string { return oneLine(hide(text)) }
+	redact := func(text string) string { return string(redact.Redacted(oneLine(hide(text))).Cut(longestFreeText)) }
 	switch e := e.(type) {
 	case report.RegistryFailed:
 		e.Err = redactedError(e.Err, redact)
@@ -28,26 +35,26 @@ func redacted(e report.Event, hide func(string) string) report.Event {
 		e.Line, e.Reason = redact(e.Line), redact(e.Reason)
 		return e
 	case report.RegistryPlanned:
-		e.References, e.Accounts, e.Skip = each(e.References, redact), each(e.Accounts, redact), redact(e.Skip)
+		e.References, e.Accounts, e.Skip = each(e.References, oneLine), each(e.Accounts, redact), redact(e.Skip)
 		return e
 	case report.RegistrySkipped:
 		e.Reason = redact(e.Reason)
 		return e
 	case report.TagsSkipped:
-		e.References, e.Reason = each(e.References, redact), redact(e.Reason)
+		e.References, e.Reason = each(e.References, oneLine), redact(e.Reason)
 		return e
 	case report.RepositoryCreated:
-		e.Repository = redact(e.Repository)
+		e.Repository = oneLine(e.Repository)
 		return e
 	case report.TagDone:
-		e.Reference, e.Reason = redact(e.Reference), redact(e.Reason)
+		e.Reference, e.Reason = oneLine(e.Reference), redact(e.Reason)
 		return e
 	case report.DryRunPlan:
 		e.Note = redact(e.Note)
 		return e
 	case report.SourceKnown:
-		e.Reference, e.Digest, e.MediaType = redact(e.Reference), redact(e.Digest), redact(e.MediaType)
-		e.Platforms = each(e.Platforms, redact)
+		e.Reference, e.Digest, e.MediaType = redact(e.Reference), oneLine(e.Digest), oneLine(e.MediaType)
+		e.Platforms = each(e.Platforms, oneLine)
 		return e
 	}
 	return e
@@ -84,7 +91,11 @@ func redactedError(err error, redact func(string) string) error {
 		}
 		return parts
 	}
-	return &cleanError{text: redact(err.Error()), err: err}
+	clean := &cleanError{text: redact(err.Error()), err: err}
+	if problem, ok := errors.AsType[*usererror.Problem](err); ok { // its advice repeats text, too
+		clean.err = usererror.New(problem.Code, problem.Registry, clean.text, redact(problem.Advice()), err)
+	}
+	return clean
 }
 
 type cleanError struct {

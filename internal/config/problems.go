@@ -9,9 +9,10 @@ func (p *problems) add(code usererror.Code, what, remedy string) {
 	*p = append(*p, usererror.New(code, "", what, remedy, nil))
 }
 
-// short bounds text from outside in messages.
+// short bounds outside text in messages. Far above what is ever shown: that is cut when the
+// message was redacted, since half a secret is not found.
 func short(s string) string {
-	const most = 300
+	const most = 64 << 10
 	if len(s) <= most {
 		return s
 	}

@@ -250,9 +250,10 @@ func invalid(what, remedy string) error {
 	return usererror.New(usererror.InvalidSource, "", what, remedy, nil)
 }
 
-// short bounds outside text in messages.
+// short bounds outside text in messages. Far above what is ever shown: that is cut when the
+// message was redacted, since half a secret is not found.
 func short(s string) string {
-	const most = 300
+	const most = 64 << 10
 	if len(s) <= most {
 		return s
 	}

@@ -339,6 +339,10 @@ func (t *Tokens) wanted(scopes string, need Access) (wanted []string) {
 	return wanted
 }
 
+// errInvalidToken says that what a token service sent cannot be a bearer token (RFC 6750,
+// section 2.1).
+var errInvalidToken = errors.New("the token service's answer holds something that is no token")
+
 // buy exchanges the account's credentials for a token. life is 0 if the server did
 // not say how long the token lives: then a 401 will tell.
 func (t *Tokens) buy(ctx context.Context, ch *gcr.Challenge, scopes []string) (value string, life time.Duration, err error) {
@@ -355,7 +359,7 @@ func (t *Tokens) buy(ctx context.Context, ch *gcr.Challenge, scopes []string) (v
 		if tok != nil {
 			for _, s := range []string{tok.Token, tok.AccessToken, tok.RefreshToken} {
 				if s != "" {
-					t.h.t.Options().Redactor.Learn("", redact.New(s))
+					t.h.t.Options().Redactor.LearnIssued(t.h.t.Options().Host, redact.New(s))
 				}
 			}
 		}
@@ -365,6 +369,9 @@ func (t *Tokens) buy(ctx context.Context, ch *gcr.Challenge, scopes []string) (v
 		value = tok.AccessToken
 		if value == "" {
 			value = tok.Token
+		}
+		if !redact.ValidToken(value) {
+			return errInvalidToken
 		}
 		life = time.Duration(max(0, min(tok.ExpiresIn, 1<<31))) * time.Second
 		return nil
