@@ -1,6 +1,8 @@
 package credentials
 
 import (
+	"strings"
+
 	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
@@ -11,19 +13,23 @@ func (c Credential) Refused(registry string, err error) error {
 	if c.Account == "" {
 		return err
 	}
+	who := c.Account
+	if strings.Contains(who, ", line ") {
+		who += ","
+	}
 	_, asWritten := c.Auth.(staticAuth)
 	switch {
 	case usererror.Is(err, usererror.WrongCredentials) && asWritten:
 		return usererror.New(usererror.WrongCredentials, registry,
-			c.Account+", was refused: wrong password or expired token", usererror.Advice(err), err)
+			who+" was refused: wrong password or expired token", usererror.Advice(err), err)
 	case usererror.Is(err, usererror.WrongCredentials):
-		return usererror.New(usererror.WrongCredentials, registry, c.Account+", was refused", usererror.Advice(err), err)
+		return usererror.New(usererror.WrongCredentials, registry, who+" was refused", usererror.Advice(err), err)
 	case usererror.Is(err, usererror.OIDCRefused):
-		return usererror.New(usererror.OIDCRefused, registry, c.Account+", was refused", usererror.Advice(err), err)
+		return usererror.New(usererror.OIDCRefused, registry, who+" was refused", usererror.Advice(err), err)
 	case usererror.Is(err, usererror.NoPushPermission):
-		return usererror.New(usererror.NoPushPermission, registry, c.Account+", may not push", usererror.Advice(err), err)
+		return usererror.New(usererror.NoPushPermission, registry, who+" may not push", usererror.Advice(err), err)
 	case usererror.Is(err, usererror.NoPullPermission):
-		return usererror.New(usererror.NoPullPermission, registry, c.Account+", may not pull", usererror.Advice(err), err)
+		return usererror.New(usererror.NoPullPermission, registry, who+" may not pull", usererror.Advice(err), err)
 	}
 	return err
 }
