@@ -22,12 +22,17 @@ type jobToken struct {
 // one it is wanted for. The redactor knows the token when it is returned.
 func (r *Resolver) jobToken(ctx context.Context, registry, audience string) (jobToken, error) {
 	if !r.job.hasOIDC() {
-		return jobToken{}, usererror.New(usererror.OIDCMissing, registry,
-			"logging in to "+registry+" without a stored secret needs the job's OIDC token, and the job may not ask for one", "", nil)
+		remedy := ""
+		if r.job.Forge {
+			remedy = "On Forgejo add `enable-openid-connect: true` to the workflow; Gitea gives jobs no OIDC token."
+		}
+		return jobToken{}, usererror.New(usererror.OIDCMissing, registry, "logging in to "+registry+
+			" without a stored secret needs the job's OIDC token, and the job may not ask for one", remedy, nil)
 	}
 	token, err := r.job.IDToken(ctx, audience)
 	if err != nil {
-		return jobToken{}, r.refused(usererror.OIDCRefused, registry, "asking GitHub for the job's OIDC token for "+registry, "", err)
+		return jobToken{}, r.refused(usererror.OIDCRefused, registry,
+			"asking GitHub for the job's OIDC token for "+registry, "", err)
 	}
 	claims := readClaims(token)
 	r.noteSubject(registry, claims.Subject)
