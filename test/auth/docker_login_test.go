@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/multi-registry-push/multi-registry-push/internal/credentials"
 	"github.com/multi-registry-push/multi-registry-push/test/standins"
 )
 
@@ -59,12 +60,34 @@ func TestLoginsOfEarlierSteps(t *testing.T) {
 		check(t, o, expect{status: "pushed", origin: origin}, host)
 		hides(t, o.all, "dckr_pat_right", "robot:with:colons")
 
+		// Without it nothing is seen. In a container action, which this process is not, the
+		// reason says so: see below.
 		o = run{tags: tags, env: []string{"HOME=/github/home"}}.do(t, n, g)
-		check(t, o, expect{status: "skipped", message: "logins of earlier steps in ~/.docker (docker/login-action) cannot be seen from a container action"}, host)
-		for _, way := range []string{"DOCKER_CONFIG", "registry-auth"} {
-			if reason := o.registry(t).Reason; !strings.Contains(reason, way) {
-				t.Errorf("%s is not named as a way: %s", way, reason)
-			}
+		check(t, o, expect{status: "skipped", message: "no credentials in registry-auth or Docker's configuration"}, host)
+	}
+}
+
+// In a container action the reason names both ways to make a login count, unless one was taken.
+func TestReasonNamesEarlierLogins(t *testing.T) {
+	dir := t.TempDir()
+	dockerLogin(t, dir, "docker.io", "acme", "dckr_pat_right")
+	for _, set := range []string{"", dir} {
+		r, warnings := credentials.NewResolver(credentials.Options{
+			Job: credentials.Job{ServerURL: "https://github.com", InContainer: true},
+			Getenv: func(name string) string {
+				return map[string]string{"HOME": "/github/home", "DOCKER_CONFIG": set}[name]
+			},
+		})
+		if len(warnings) > 0 {
+			t.Error(warnings)
+		}
+		hidden := r.For(t.Context(), repository("quay.io", "acme/app")).Skip
+		says := strings.Contains(hidden, "docker/login-action") && strings.Contains(hidden, "set DOCKER_CONFIG") && strings.Contains(hidden, "an item in registry-auth")
+		if says != (set == "") {
+			t.Errorf("with DOCKER_CONFIG=%q: %s", set, hidden)
+		}
+		if c := r.For(t.Context(), repository("docker.io", "acme/app")); (c.Skip == "") != (set != "") {
+			t.Errorf("with DOCKER_CONFIG=%q: %q from %q", set, c.Skip, c.Origin)
 		}
 	}
 }
