@@ -1,15 +1,26 @@
-// Package registry talks to registries that speak the OCI distribution
-// specification 1.1. A Client is one host: its transport, retries, limits, pauses,
-// counters and tokens; a Repository is the view on one of its repositories: reading,
-// uploading with resume, tagging.
+// Package registry is a client of registries that speak the OCI distribution
+// specification 1.1. A Client is one host; a Repository is the view on one of its
+// repositories: it reads, uploads with resume, writes manifests and tags, and lists.
 //
 // One request passes through these layers, from the top:
 //
-//	Repository's methods   what is asked, and what the answer means
-//	retry (retry.go)       passing failures again, by a budget of time; pauses
-//	send (send.go)         redirects and credentials: 401 means a new token, once
-//	wire (wire.go)         connections, counters, stall detection, address rules
+//	registry    what is asked, and what the answer means; which ways of asking a host takes
+//	send.go     redirects and credentials: a 401 means a new token, once
+//	auth        challenges and tokens
+//	transport   connections, retries, rate limits, stalls, which addresses may be called
 //
-// Errors are *problem.Problem; the registry's own words are in the *Error that it
-// wraps.
+// Where to find what:
+//
+//	check.go, session.go   login; the upload that proves the permission to push
+//	upload.go              one blob on its way: mount, open, send
+//	ways.go, resume.go     how a host takes bytes; how to go on after a failure
+//	stat.go, read.go       what is there, and its bytes
+//	write.go               manifests and tags
+//	list.go                referrers and tags
+//	public.go              what somebody without a login may pull
+//	words.go               every word of registries that decides something, with its source
+//
+// Errors are *usererror.Problem, which wrap what happened: an *Error is the registry's
+// answer; ErrNotFound, ErrUnclear, ErrPrecondition, ErrImmutable, ErrUnsupported,
+// ErrNotPublic and *MissingContentError are what decisions are made on.
 package registry

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -262,6 +263,46 @@ func TestListsFromElsewhere(t *testing.T) {
 	first := func() *url.URL { return c.Repository("a").at("/tags/list", url.Values{"last": {"loop"}}) }
 	if err := c.Repository("a").pages(t.Context(), "", first, nil, func([]byte) error { return nil }); err == nil || page > maxPages {
 		t.Errorf("an endless list: %v after %d pages", err, page)
+	}
+}
+
+// A list of referrers in pages is read whole, whatever its entries are; one whose rest is
+// lacking is no list, and no reason to look for a fallback tag.
+func TestReferrersInPages(t *testing.T) {
+	subject := "sha256:" + strings.Repeat("a", 64)
+	page := func(n int) string {
+		_, d := blobOf(n)
+		return fmt.Sprintf(`{"schemaVersion":2,"manifests":[{"mediaType":"application/x.foreign+json","digest":%q,"size":%d,"artifactType":"x/%d","annotations":{"n":"%d"}}]}`, d.Digest, d.Size, n, n)
+	}
+	for name, lacking := range map[string]int{"whole": 0, "the rest is lacking": 3} {
+		f := newFake(t)
+		f.hook = func(w http.ResponseWriter, r *http.Request) bool {
+			if !strings.Contains(r.URL.Path, "/referrers/") {
+				return false
+			}
+			n, _ := strconv.Atoi(r.URL.Query().Get("page"))
+			if n++; n == lacking {
+				refuse(w, http.StatusNotFound, "UNKNOWN", "no such page")
+				return true
+			}
+			w.Header().Add("Link", `</v2/other>; rel="help"`)
+			if n < 3 {
+				w.Header().Add("Link", fmt.Sprintf(`<%s?page=%d>; title="x"; rel="next"`, r.URL.Path, n))
+			}
+			_, _ = io.WriteString(w, page(n))
+			return true
+		}
+		c, _ := f.client(nil)
+		ds, api, err := c.Repository("a").Referrers(t.Context(), subject)
+		if lacking != 0 {
+			if err == nil || f.requests("GET /v2/a/manifests/") != 0 {
+				t.Errorf("%s: %d, %v", name, len(ds), err)
+			}
+			continue
+		}
+		if err != nil || !api || len(ds) != 3 || ds[2].ArtifactType != "x/3" || ds[2].Annotations["n"] != "3" {
+			t.Errorf("%s: %v, %v, %v", name, ds, api, err)
+		}
 	}
 }
 

@@ -30,6 +30,7 @@ const (
 // (distribution spec, "Referrers Tag Schema"). None is no error.
 func (r *Repository) Referrers(ctx context.Context, digest string) (ds []v1.Descriptor, api bool, err error) {
 	doing := "listing referrers of " + short(digest)
+	pages := 0
 	err = r.pages(ctx, doing, func() *url.URL { return r.at("/referrers/"+digest, nil) },
 		http.Header{"Accept": {string(types.OCIImageIndex)}},
 		func(page []byte) error {
@@ -41,6 +42,7 @@ func (r *Repository) Referrers(ctx context.Context, digest string) (ds []v1.Desc
 			if err != nil || !index.MediaType.IsIndex() && index.SchemaVersion != 2 {
 				return errNoReferrers
 			}
+			pages++
 			if ds = append(ds, index.Manifests...); len(ds) > maxReferrers {
 				return fmt.Errorf("the list of referrers: %w: more than %d", jsondoc.ErrTooMany, maxReferrers)
 			}
@@ -50,6 +52,8 @@ func (r *Repository) Referrers(ctx context.Context, digest string) (ds []v1.Desc
 	switch {
 	case err == nil:
 		return ds, true, nil
+	case pages > 0: // the registry has the API, and the rest of the list is lacking
+		return nil, false, r.explain(ctx, doing, false, err)
 	case errors.Is(err, errNoReferrers):
 	case errors.As(err, &answer) && (answer.Status >= 400 && answer.Status < 500 || answer.Status == http.StatusNotImplemented) &&
 		answer.Status != http.StatusUnauthorized && answer.Status != http.StatusForbidden && !transport.TransientStatus(answer.Status):
@@ -121,7 +125,7 @@ func (r *Repository) pages(ctx context.Context, doing string, first func() *url.
 			}
 			defer resp.Body.Close()
 			away = transport.FromElsewhere(resp)
-			next = nextLink(resp.Header.Get("Link"))
+			next = nextLink(strings.Join(resp.Header.Values("Link"), ", "))
 			page, err = io.ReadAll(io.LimitReader(resp.Body, maxManifest+1))
 			if err == nil && len(page) > maxManifest {
 				err = errors.New("a page of more than 4 MiB")
@@ -150,15 +154,25 @@ func (r *Repository) pages(ctx context.Context, doing string, first func() *url.
 	return fmt.Errorf("a list of more than %d pages", maxPages)
 }
 
-// nextLink reads the target of a Link header with rel="next" (RFC 8288).
+// nextLink reads the target of the link with rel="next" among those of a Link header (RFC
+// 8288).
 func nextLink(value string) string {
-	start := strings.IndexByte(value, '<')
-	if start < 0 {
-		return ""
+	for {
+		_, rest, ok := strings.Cut(value, "<")
+		if !ok {
+			return ""
+		}
+		target, rest, ok := strings.Cut(rest, ">")
+		if !ok {
+			return ""
+		}
+		parameters, _, _ := strings.Cut(rest, "<")
+		for parameter := range strings.FieldsFuncSeq(parameters, func(c rune) bool { return c == ';' || c == ',' }) {
+			name, relation, _ := strings.Cut(strings.TrimSpace(parameter), "=")
+			if strings.EqualFold(name, "rel") && strings.EqualFold(strings.Trim(relation, `"`), "next") {
+				return target
+			}
+		}
+		value = rest
 	}
-	target, rest, ok := strings.Cut(value[start+1:], ">")
-	if !ok || !strings.Contains(rest, "next") {
-		return ""
-	}
-	return target
 }
