@@ -64,6 +64,14 @@ func (b *Blob) Claim() *Claim {
 	return c
 }
 
+// Dropped reports whether all claims have been released, so that another one could not be
+// used.
+func (b *Blob) Dropped() bool {
+	b.spool.mu.Lock()
+	defer b.spool.mu.Unlock()
+	return b.dropped
+}
+
 // at returns the segment that holds the byte at offset, nil if none does.
 func (b *Blob) at(offset int64) *segment {
 	// The wanted one is the last for most readers, and there are few.

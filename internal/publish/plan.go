@@ -1,7 +1,9 @@
 package publish
 
 import (
+	"fmt"
 	"regexp"
+	"slices"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/config"
 	"github.com/multi-registry-push/multi-registry-push/internal/credentials"
@@ -15,6 +17,10 @@ type Plan struct {
 	Registries []RegistryPlan // by host, in the order in which tags first names them, skipped ones included
 	Skipped    []config.Skip  // lines and items that name no destination
 	Policy     Policy
+
+	// Credentials are those of every repository that is written to or read from. Those of
+	// sources are added when sources are parsed, which happens only if Enabled.
+	Credentials map[imageref.Repository]credentials.Credential
 }
 
 // Image is what was asked for; what it is, an ImageResult tells.
@@ -81,4 +87,141 @@ type Policy struct {
 	CreateImmutable  bool
 	Concurrency      int  // blobs in flight to one registry; 0 is auto
 	Untrusted        bool // a pull request from a fork or by Dependabot
+}
+
+// Enabled reports whether any registry gets anything: if none does, nobody looks at the
+// sources.
+func (p Plan) Enabled() bool { return slices.ContainsFunc(p.Registries, RegistryPlan.Enabled) }
+
+// Enabled reports whether the registry gets anything.
+func (r RegistryPlan) Enabled() bool { return len(r.Repositories) > 0 }
+
+// Optional reports whether all of the registry's failures are warnings only.
+func (r RegistryPlan) Optional() bool {
+	never := func(p RepositoryPlan) bool { return p.Required == RequiredNever }
+	return r.Enabled() && !slices.ContainsFunc(r.Repositories, func(p RepositoryPlan) bool { return !never(p) })
+}
+
+// NewPlan groups the destinations of settings by registry and repository and decides which
+// of them are enabled. resolved holds the credential of every repository that they name.
+// It is pure: it sends nothing, opens nothing and reads no clock.
+func NewPlan(settings config.Settings, resolved map[imageref.Repository]credentials.Credential) Plan {
+	p := Plan{
+		Skipped: settings.Skipped, Credentials: resolved,
+		Policy: Policy{
+			Atomic: settings.Atomic, DryRun: settings.DryRun, PushByDigest: settings.PushByDigest,
+			ImmutableTags: settings.ImmutableTags, SkipExisting: settings.SkipExisting,
+			Referrers: settings.Referrers, Thorough: settings.Thorough, FailOnMissing: settings.FailOnMissing,
+			CreateRepository: settings.CreateRepository, CreateImmutable: settings.CreateImmutable,
+			Concurrency: settings.Concurrency,
+		},
+	}
+	for i, image := range settings.Images {
+		platforms := image.Platforms
+		if len(platforms) == 0 {
+			platforms = settings.Platforms
+		}
+		p.Images = append(p.Images, Image{Name: image.Name, Line: image.Line, Platforms: platforms})
+		for _, d := range image.Destinations {
+			p.add(i, d.Reference, resolved[d.Reference.Repository])
+		}
+	}
+	for _, s := range settings.Skipped {
+		if s.Host != "" {
+			p.leaveLine(s)
+		}
+	}
+	return p
+}
+
+// registry returns the plan of host, which is new if it was not named before.
+func (p *Plan) registry(host string) *RegistryPlan {
+	i := slices.IndexFunc(p.Registries, func(r RegistryPlan) bool { return r.Host == host })
+	if i < 0 {
+		i = len(p.Registries)
+		p.Registries = append(p.Registries, RegistryPlan{Host: host})
+	}
+	return &p.Registries[i]
+}
+
+func (p *Plan) add(image int, ref imageref.Reference, c credentials.Credential) {
+	r := p.registry(ref.Repository.Host)
+	item := c.Item
+	left := Left{Image: image, Required: required(c)}
+	switch {
+	case item != nil && item.TagsMatching != nil && !item.TagsMatching.MatchString(ref.Tag):
+		left.Reason, left.Why, left.Required = "tags-matching is "+item.TagsWritten, SkipTagsMatching, RequiredDefault
+		r.leave(left, p.name(ref))
+		return
+	case c.Skip != "":
+		left.Reason, left.Why = c.Skip, SkipCredentials
+		r.leave(left, p.name(ref))
+		return
+	}
+	i := slices.IndexFunc(r.Repositories, func(x RepositoryPlan) bool { return x.Repository == ref.Repository })
+	if i < 0 {
+		i = len(r.Repositories)
+		r.Repositories = append(r.Repositories, RepositoryPlan{Repository: ref.Repository, Credential: c, Required: required(c)})
+	}
+	r.Repositories[i].add(image, ref.Tag, p.Policy.PushByDigest)
+}
+
+// name is how reports call ref. By digest it is the repository: what the digest is, only the
+// source tells.
+func (p *Plan) name(ref imageref.Reference) string {
+	if p.Policy.PushByDigest {
+		return ref.Repository.String()
+	}
+	return ref.String()
+}
+
+func (r *RepositoryPlan) add(image int, tag string, byDigest bool) {
+	i := slices.IndexFunc(r.Targets, func(t Target) bool { return t.Image == image })
+	if i < 0 {
+		i = len(r.Targets)
+		r.Targets = append(r.Targets, Target{Image: image})
+	}
+	if t := &r.Targets[i]; !byDigest && !slices.Contains(t.Tags, tag) {
+		t.Tags = append(t.Tags, tag)
+	}
+}
+
+func (r *RegistryPlan) leave(l Left, reference string) {
+	i := slices.IndexFunc(r.Left, func(o Left) bool {
+		return o.Image == l.Image && o.Reason == l.Reason && o.Why == l.Why && o.Required == l.Required
+	})
+	if i < 0 {
+		i = len(r.Left)
+		r.Left = append(r.Left, l)
+	}
+	if !slices.Contains(r.Left[i].References, reference) {
+		r.Left[i].References = append(r.Left[i].References, reference)
+	}
+}
+
+// leaveLine makes the registry that a line still names a skipped one, if nothing else
+// names it.
+func (p *Plan) leaveLine(s config.Skip) {
+	r := p.registry(s.Host)
+	if r.Enabled() || len(r.Left) > 0 {
+		return
+	}
+	r.Left = append(r.Left, Left{
+		Reason: fmt.Sprintf("%s, line %d, %s %s", s.Input, s.Line, s.Text, s.Reason), Why: SkipUnconfigured,
+	})
+}
+
+func required(c credentials.Credential) Required {
+	switch {
+	case c.Item == nil || c.Item.Required == nil:
+		return RequiredDefault
+	case *c.Item.Required:
+		return RequiredAlways
+	}
+	return RequiredNever
+}
+
+// lacks reports whether missing credentials of a repository are an error.
+func (p Policy) lacks(r Required) bool {
+	return r == RequiredAlways || p.FailOnMissing && r != RequiredNever
 }

@@ -1,0 +1,197 @@
+package publish
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"sync/atomic"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
+)
+
+// together publishes all or nothing: no tag is written anywhere until every required
+// registry holds all images whole and would take their tags. If a write fails even then,
+// what has moved is put back. Optional registries follow when the others are done, and hold
+// nobody back.
+func (r *run) together(ctx context.Context) {
+	var required, optional []*registryRun
+	for _, s := range r.registries {
+		if s.Optional() {
+			optional = append(optional, s)
+		} else {
+			required = append(required, s)
+		}
+	}
+	decided := make(chan struct{})
+	committed := false
+	optionalCtx, stopOptional := context.WithCancel(ctx)
+	defer stopOptional()
+	var late group
+	for _, s := range optional {
+		late.run(func() { r.followLate(ctx, optionalCtx, s, decided, &committed) })
+	}
+	committed = r.commit(ctx, required)
+	if !committed {
+		stopOptional()
+	}
+	close(decided)
+	late.wait()
+	if !committed {
+		r.holdBackAll(ctx)
+	}
+}
+
+// followLate brings all images to an optional registry, and tags them when the others have
+// been tagged.
+func (r *run) followLate(ctx, copying context.Context, s *registryRun, decided <-chan struct{}, committed *bool) {
+	r.everyImage(s, func(s *registryRun, im *image) {
+		l := r.newLeases(im)
+		defer l.end()
+		whole := r.bring(copying, s, im, l)
+		if <-decided; whole && *committed {
+			updates := r.resolved(s, im)
+			r.writeTags(ctx, s, updates, l, nil)
+			r.finishManifests(ctx, s, im, l)
+			r.verify(ctx, s, updates)
+		}
+	})
+}
+
+// commit brings all images to all registries and then moves their tags, and reports whether
+// all were written.
+func (r *run) commit(ctx context.Context, registries []*registryRun) bool {
+	atOnce(registries, func(s *registryRun) {
+		r.everyImage(s, func(s *registryRun, im *image) {
+			l := r.newLeases(im)
+			defer l.end()
+			r.bring(ctx, s, im, l)
+		})
+	})
+	if ctx.Err() != nil || anyRequiredFailed(registries) {
+		return false
+	}
+	// Only now: while the slowest copied, somebody else may have moved a tag.
+	atOnce(registries, func(s *registryRun) { r.readTagsAgain(ctx, s) })
+	if ctx.Err() != nil || anyRequiredFailed(registries) {
+		return false
+	}
+	updates, later := make([][]*tagUpdate, len(registries)), make([][]*tagUpdate, len(registries))
+	index := make([]int, len(registries))
+	for i, s := range registries {
+		index[i] = i
+		for _, t := range s.targets {
+			switch {
+			case t.out():
+			case t.optional:
+				later[i] = append(later[i], t.updates...)
+			default:
+				updates[i] = append(updates[i], t.updates...)
+			}
+		}
+	}
+	var stop atomic.Bool
+	atOnce(index, func(i int) { r.writeTags(ctx, registries[i], updates[i], nil, &stop) })
+	if stop.Load() || ctx.Err() != nil && !allWritten(updates) {
+		r.rollBack(ctx, registries, updates)
+		return false
+	}
+	atOnce(index, func(i int) {
+		s := registries[i]
+		r.writeTags(ctx, s, later[i], nil, nil)
+		for _, im := range s.images() {
+			r.finishManifests(ctx, s, im, nil)
+		}
+		r.verify(ctx, s, slices.Concat(updates[i], later[i]))
+	})
+	return true
+}
+
+// readTagsAgain looks up every tag of a registry once more, and keeps the manifests that
+// would have to be put back.
+func (r *run) readTagsAgain(ctx context.Context, s *registryRun) {
+	for _, im := range s.images() {
+		atOnce(s.alive(im), func(t *target) {
+			r.lookUpAll(ctx, t, t.updates)
+			limited(requestsAtOnce, t.updates, func(u *tagUpdate) {
+				if err := u.keepOld(ctx); err != nil {
+					r.failWithin(ctx, t, err)
+				}
+			})
+		})
+		r.settleConflicts(ctx, s, im)
+	}
+}
+
+// finishManifests writes what could not be there before the root was.
+func (r *run) finishManifests(ctx context.Context, s *registryRun, im *image, l *leases) {
+	for _, t := range s.alive(im) {
+		late := r.late(t)
+		for _, m := range t.missing {
+			if !late[m.Descriptor.Digest] || m == im.root {
+				continue
+			}
+			if err := r.putManifest(ctx, t, m, l); err != nil {
+				r.failWithin(ctx, t, err)
+			}
+		}
+	}
+}
+
+// anyRequiredFailed reports whether a target failed whose failure counts.
+func anyRequiredFailed(registries []*registryRun) bool { return len(culprits(registries)) > 0 }
+
+// culprits returns the hosts of targets that failed and whose failure counts.
+func culprits(registries []*registryRun) (hosts []string) {
+	for _, s := range registries {
+		if slices.ContainsFunc(s.targets, func(t *target) bool { return t.err() != nil && !t.optional }) {
+			hosts = append(hosts, s.Host)
+		}
+	}
+	return hosts
+}
+
+func allWritten(updates [][]*tagUpdate) bool {
+	for _, of := range updates {
+		for _, u := range of {
+			if !u.written && !u.stays() {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// holdBackAll holds back every target that has not failed itself, if one that counts has.
+func (r *run) holdBackAll(ctx context.Context) {
+	hosts := culprits(r.registries)
+	if ctx.Err() != nil || len(hosts) == 0 {
+		return
+	}
+	for _, s := range r.registries {
+		for _, t := range s.targets {
+			if !t.out() && t.err() == nil {
+				r.holdBack(t, hosts)
+			}
+		}
+	}
+}
+
+// holdBack ends a target that did nothing wrong. Where all was there already it is unchanged
+// whatever else happened.
+func (r *run) holdBack(t *target, culprits []string) {
+	if t.complete() {
+		for _, u := range t.updates {
+			if len(t.registry.results.unsettled(t)) > 0 {
+				u.settle(Unchanged, u.before, "")
+			}
+		}
+		t.leave()
+		return
+	}
+	r.leaveOut(t, HeldBack, "", heldBack(t.Repository.Host, culprits))
+}
+
+func heldBack(host string, culprits []string) string {
+	return usererror.New(usererror.AtomicHeldBack, host,
+		host+" was not tagged, because atomic is on and "+strings.Join(culprits, ", ")+" failed", "", nil).Error()
+}

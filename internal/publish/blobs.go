@@ -1,0 +1,268 @@
+package publish
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"sync"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/registry"
+	"github.com/multi-registry-push/multi-registry-push/internal/source"
+)
+
+// blobJob is a blob that repositories of one registry may lack.
+type blobJob struct {
+	descriptor v1.Descriptor
+	blob       source.Blob
+	targets    []*target
+	arrived    map[*target]*future // resolved when the target has the blob, or never will
+	repair     map[*target]bool    // a manifest that names the blob is there already
+}
+
+func newBlobJob(d v1.Descriptor, b source.Blob) *blobJob {
+	return &blobJob{descriptor: d, blob: b, arrived: map[*target]*future{}, repair: map[*target]bool{}}
+}
+
+func (j *blobJob) add(t *target, repair bool) {
+	if j.arrived[t] == nil {
+		j.targets = append(j.targets, t)
+		j.arrived[t] = newFuture()
+		j.repair[t] = repair
+	}
+	j.repair[t] = j.repair[t] && repair
+}
+
+// hostBlob is what is known of a blob on one host. Its turn is held by who sends it: the
+// next repository mounts it then.
+type hostBlob struct {
+	turn chan struct{}
+
+	mu      sync.Mutex
+	holding []string // paths of repositories that have it
+}
+
+func (b *hostBlob) has(path string) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Contains(b.holding, path)
+}
+
+func (b *hostBlob) add(path string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !slices.Contains(b.holding, path) {
+		b.holding = slices.Insert(b.holding, 0, path)
+	}
+}
+
+// others returns the repositories to mount from, the latest to get the blob first.
+func (b *hostBlob) others(path string) []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(b.holding), func(p string) bool { return p == path })
+}
+
+func (s *registryRun) blob(digest v1.Hash) *hostBlob {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.blobs[digest] == nil {
+		s.blobs[digest] = &hostBlob{turn: make(chan struct{}, 1)}
+	}
+	return s.blobs[digest]
+}
+
+// blobJobs returns the blobs of the manifests that targets lack, by digest; with thorough
+// those of all manifests.
+func (r *run) blobJobs(ctx context.Context, targets []*target) (map[v1.Hash]*blobJob, error) {
+	jobs := map[v1.Hash]*blobJob{}
+	for _, t := range targets {
+		if err := addJobs(ctx, jobs, t, t.missing, false); err != nil {
+			return nil, err
+		}
+		if !r.Thorough {
+			continue
+		}
+		if err := addJobs(ctx, jobs, t, manifests(t.roots...), true); err != nil {
+			return nil, err
+		}
+	}
+	return jobs, nil
+}
+
+func addJobs(ctx context.Context, jobs map[v1.Hash]*blobJob, t *target, all []*source.Manifest, repair bool) error {
+	for _, m := range all {
+		for _, b := range m.Blobs {
+			d, err := b.Descriptor(ctx)
+			if err != nil {
+				return markSource(err)
+			}
+			if jobs[d.Digest] == nil {
+				jobs[d.Digest] = newBlobJob(d, b)
+			}
+			jobs[d.Digest].add(t, repair)
+		}
+	}
+	return nil
+}
+
+// largestFirst returns jobs by size. All registries go through the same blobs in the same
+// order, which keeps the cache short.
+func largestFirst(jobs map[v1.Hash]*blobJob) []*blobJob {
+	var all []*blobJob
+	for _, j := range jobs {
+		all = append(all, j)
+	}
+	slices.SortFunc(all, func(a, b *blobJob) int {
+		return cmp.Or(cmp.Compare(b.descriptor.Size, a.descriptor.Size), cmp.Compare(a.descriptor.Digest.Hex, b.descriptor.Digest.Hex))
+	})
+	return all
+}
+
+// bringBlob brings one blob to the repositories of a registry that lack it: the first gets
+// the bytes, unless the registry can mount them from another repository, the others mount
+// from it.
+func (r *run) bringBlob(ctx context.Context, s *registryRun, im *image, l *leases, j *blobJob) {
+	defer l.release(j.descriptor.Digest)
+	defer func() {
+		for _, t := range j.targets {
+			select {
+			case <-j.arrived[t].done:
+			default:
+				j.arrived[t].resolve(errNotThere)
+			}
+		}
+	}()
+	known := s.blob(j.descriptor.Digest)
+	lacking := r.askForBlob(ctx, s, j, known)
+	if len(lacking) == 0 {
+		return
+	}
+	if at := im.source.Origin; at != nil && at.Host == s.Host && !known.has(at.Path) {
+		known.mu.Lock()
+		known.holding = append(known.holding, at.Path)
+		known.mu.Unlock()
+	}
+	select {
+	case known.turn <- struct{}{}:
+		defer func() { <-known.turn }()
+	case <-ctx.Done():
+		return
+	}
+	s.results.bytes(j.descriptor.Size, 0)
+	expected := j.descriptor.Size
+	for _, t := range lacking {
+		how, ok := r.sendBlob(ctx, t, l, j, known)
+		if !ok {
+			continue
+		}
+		j.arrived[t].resolve(nil)
+		if how == registry.Uploaded {
+			expected -= j.descriptor.Size
+		}
+	}
+	s.results.bytes(-expected, 0) // mounted, or sent more than once
+}
+
+// askForBlob asks every repository for a blob and returns those that lack it.
+func (r *run) askForBlob(ctx context.Context, s *registryRun, j *blobJob, known *hostBlob) (lacking []*target) {
+	lacks := make([]bool, len(j.targets))
+	index := make([]int, len(j.targets))
+	for i := range j.targets {
+		index[i] = i
+	}
+	atOnce(index, func(i int) {
+		t := j.targets[i]
+		if t.out() || known.has(t.Repository.Path) {
+			return
+		}
+		within, cancel := t.within(ctx)
+		defer cancel()
+		s.ask(within, func() {
+			_, err := t.client.StatBlob(within, j.descriptor.Digest.String())
+			switch {
+			case err == nil:
+				known.add(t.Repository.Path)
+				s.results.blob(t.Repository.Path, j.descriptor, registry.Existing)
+			case isMissing(err):
+				lacks[i] = true
+			default:
+				r.failWithin(ctx, t, err)
+			}
+		})
+	})
+	for i, t := range j.targets {
+		switch {
+		case lacks[i]:
+			lacking = append(lacking, t)
+		case !t.out():
+			j.arrived[t].resolve(nil)
+		}
+	}
+	return lacking
+}
+
+// sendBlob brings a blob to one repository, and reports how and whether it is there.
+func (r *run) sendBlob(ctx context.Context, t *target, l *leases, j *blobJob, known *hostBlob) (registry.How, bool) {
+	path := t.Repository.Path
+	if t.out() {
+		return "", false
+	}
+	if known.has(path) { // another image brought it meanwhile
+		return registry.Existing, true
+	}
+	from := known.others(path)
+	var proof Upload
+	if len(from) == 0 {
+		proof = t.takeProof()
+	}
+	within, cancel := t.within(ctx)
+	defer cancel()
+	results := t.registry.results
+	how, err := t.client.Upload(within, j.descriptor, from, l.content(j.descriptor.Digest, j.blob), sentBytes{results}, proof)
+	if err != nil {
+		r.failWithin(ctx, t, err)
+		return "", false
+	}
+	known.add(path)
+	results.blob(path, j.descriptor, how)
+	if j.repair[t] && how != registry.Existing {
+		results.change(func(out *RegistryResult) { out.Repaired++ })
+	}
+	return how, true
+}
+
+// sentBytes counts what goes out.
+type sentBytes struct{ results *registryResults }
+
+// Sent implements registry.Progress.
+func (p sentBytes) Sent(n int64) { p.results.bytes(0, n) }
+
+// copyAhead sends layers that are still being compressed, each as soon as its digest is
+// known, before there is a manifest that names them.
+func (r *run) copyAhead(ctx context.Context, s *registryRun, im *image, l *leases) {
+	ahead := im.source.Ahead()
+	if len(ahead) == 0 {
+		return
+	}
+	for _, t := range s.alive(im) {
+		if <-t.allowed.done; t.allowed.err != nil {
+			return // what is there already is known when the root is
+		}
+	}
+	if !r.mayCopy(ctx, s, im) {
+		return
+	}
+	atOnce(ahead, func(b source.Blob) {
+		d, err := b.Descriptor(ctx)
+		if err != nil {
+			return // the root will not be known either, and say why
+		}
+		j := newBlobJob(d, b)
+		for _, t := range s.alive(im) {
+			j.add(t, false)
+		}
+		r.bringBlob(ctx, s, im, l, j)
+	})
+}

@@ -1,0 +1,114 @@
+package publish
+
+import (
+	"context"
+	"slices"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/source"
+)
+
+// bring brings an image to a registry, up to but without its tags, and reports whether
+// anything can be tagged.
+func (r *run) bring(ctx context.Context, s *registryRun, im *image, l *leases) bool {
+	targets := s.targetsOf(im)
+	defer func() {
+		for _, t := range targets {
+			r.gate.arrive(t)
+			r.cancelUpload(ctx, t.sent())
+		}
+	}()
+	atOnce(targets, func(t *target) { r.waitLogin(ctx, t) })
+	if len(s.alive(im)) == 0 {
+		return false
+	}
+	leave := s.results.enter(Copy)
+	defer func() { leave(ctx.Err() != nil || slices.ContainsFunc(targets, func(t *target) bool { return t.err() != nil })) }()
+	var g group
+	for _, t := range s.alive(im) {
+		g.run(func() { r.arriveAllowed(ctx, t) })
+	}
+	g.run(func() { r.takeInventory(ctx, s, im, l) })
+	g.wait()
+	atOnce(s.alive(im), func(t *target) { r.checkAllowed(ctx, t) })
+	for _, t := range targets {
+		r.gate.arrive(t)
+	}
+	if len(s.alive(im)) == 0 || ctx.Err() != nil {
+		return false
+	}
+	if r.Atomic || r.anythingToSend(s, im) {
+		if !r.mayCopy(ctx, s, im) {
+			return false
+		}
+		r.copy(ctx, s, im, l)
+	}
+	return len(s.alive(im)) > 0
+}
+
+// arriveAllowed lets a target count as ready to be sent to as soon as its permission is
+// proved. With atomic it counts when its inventory has shown no conflict either, unless
+// that takes as long as compressing the image.
+func (r *run) arriveAllowed(ctx context.Context, t *target) {
+	<-t.allowed.done
+	if t.allowed.err != nil {
+		return
+	}
+	if r.Atomic {
+		if r.read(ctx, t.image, t.image.opened) != nil || len(t.image.source.Ahead()) == 0 {
+			return
+		}
+	}
+	r.gate.arrive(t)
+}
+
+// checkAllowed ends a target that may not be pushed to, unless nothing has to be: a registry
+// that is read-only but holds the image already is unchanged.
+func (r *run) checkAllowed(ctx context.Context, t *target) {
+	<-t.allowed.done
+	if t.allowed.err != nil && !t.complete() {
+		r.refused(ctx, t, t.allowed.err)
+	}
+}
+
+func (r *run) anythingToSend(s *registryRun, im *image) bool {
+	return slices.ContainsFunc(s.alive(im), func(t *target) bool { return r.Thorough || !t.complete() })
+}
+
+// copy brings every blob and manifest that is missing to every repository of a registry
+// that gets the image: each manifest as soon as what it points at is there.
+func (r *run) copy(ctx context.Context, s *registryRun, im *image, l *leases) {
+	for _, t := range s.alive(im) {
+		t.countExisting(ctx)
+	}
+	jobs, err := r.blobJobs(ctx, s.alive(im))
+	if err != nil {
+		r.failAll(ctx, s, im, err)
+		return
+	}
+	l.keep(jobs)
+	var g group
+	for _, j := range largestFirst(jobs) {
+		g.run(func() { r.bringBlob(ctx, s, im, l, j) })
+	}
+	for _, t := range s.alive(im) {
+		r.bringManifests(ctx, &g, t, jobs, l)
+	}
+	g.wait()
+	for _, t := range s.alive(im) {
+		if ctx.Err() != nil {
+			r.fail(ctx, t, ctx.Err())
+		}
+	}
+}
+
+// underTag reports whether the image's root is written under its tags at once, not by
+// digest first: nothing that refers to it is written before, and no gate is between.
+func (r *run) underTag(t *target) bool {
+	if r.Atomic || r.PushByDigest {
+		return false
+	}
+	return !slices.ContainsFunc(t.missing, func(m *source.Manifest) bool {
+		subject, ok := subjectOf(m)
+		return ok && subject == t.image.root.Descriptor.Digest
+	})
+}

@@ -1,0 +1,143 @@
+package publish
+
+import (
+	"context"
+	"sync"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/blobcache"
+	"github.com/multi-registry-push/multi-registry-push/internal/registry"
+	"github.com/multi-registry-push/multi-registry-push/internal/source"
+)
+
+// leases are one registry's rights to read the blobs of a remote image through the cache.
+type leases struct {
+	r     *run
+	image *image
+
+	mu    sync.Mutex
+	taken bool
+	held  map[v1.Hash]*blobcache.Claim
+}
+
+func (r *run) newLeases(im *image) *leases {
+	return &leases{r: r, image: im, held: map[v1.Hash]*blobcache.Claim{}}
+}
+
+// take leases every blob of the image, if that is remote. Nothing is fetched before it is
+// read.
+func (l *leases) take(ctx context.Context) error {
+	if !l.image.source.Remote() {
+		return nil
+	}
+	l.r.cacheMu.Lock()
+	defer l.r.cacheMu.Unlock()
+	if err := l.r.stock(ctx, l.image); err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.taken = true
+	for digest := range l.image.leases {
+		l.held[digest] = l.image.nextLease(digest)
+	}
+	return nil
+}
+
+// stock puts every blob of a remote image into the cache, once, with a lease for each
+// registry that has not ended yet. A blob that several images share is there once.
+func (r *run) stock(ctx context.Context, im *image) error {
+	if im.stocked {
+		return nil
+	}
+	if r.cache == nil {
+		cache, err := r.deps.Cache()
+		if err != nil {
+			return err
+		}
+		r.cache = cache
+		if text := cache.Note(); text != "" {
+			r.note(Note{}, text)
+		}
+	}
+	im.stocked, im.leases = true, map[v1.Hash][]*blobcache.Claim{}
+	for _, m := range im.manifests() {
+		for _, b := range m.Blobs {
+			d, err := b.Descriptor(ctx)
+			if err != nil {
+				return markSource(err)
+			}
+			if im.leases[d.Digest] == nil {
+				im.leases[d.Digest] = r.lease(d, b, im.ending)
+			}
+		}
+	}
+	return nil
+}
+
+// lease returns n rights to read a blob through the cache.
+func (r *run) lease(d v1.Descriptor, b source.Blob, n int) (all []*blobcache.Claim) {
+	cached := r.cached[d.Digest]
+	if cached == nil || cached.Dropped() {
+		cached = r.cache.Blob(d, b, n)
+		r.cached[d.Digest] = cached
+	}
+	for range n {
+		all = append(all, cached.Claim())
+	}
+	return all
+}
+
+func (im *image) nextLease(digest v1.Hash) *blobcache.Claim {
+	left := im.leases[digest]
+	im.leases[digest] = left[1:]
+	return left[0]
+}
+
+// content returns the bytes of b.
+func (l *leases) content(digest v1.Hash, b source.Blob) registry.Content {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if c := l.held[digest]; c != nil {
+		return fromSource{c}
+	}
+	return fromSource{b}
+}
+
+// release ends the lease of a blob that the registry has, or does not lack.
+func (l *leases) release(digest v1.Hash) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if c := l.held[digest]; c != nil {
+		c.Release()
+		delete(l.held, digest)
+	}
+}
+
+// keep releases every blob that is not in lacking.
+func (l *leases) keep(lacking map[v1.Hash]*blobJob) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for digest, c := range l.held {
+		if lacking[digest] == nil {
+			c.Release()
+			delete(l.held, digest)
+		}
+	}
+}
+
+// end releases all that is left. It is called once.
+func (l *leases) end() {
+	l.keep(nil)
+	l.r.cacheMu.Lock()
+	defer l.r.cacheMu.Unlock()
+	im := l.image
+	im.ending--
+	if l.taken || !im.stocked {
+		return
+	}
+	for digest := range im.leases {
+		im.nextLease(digest).Release()
+	}
+}

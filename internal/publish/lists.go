@@ -1,0 +1,108 @@
+package publish
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"strings"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/registry"
+	"github.com/multi-registry-push/multi-registry-push/internal/source"
+)
+
+// fallbackTag returns the move that adds referrers to the fallback index of subject
+// (OCI distribution spec, "Referrers Tag Schema"), keeping what others have put there. It
+// returns nil where the registry has the API, or the index names them all.
+func fallbackTag(ctx context.Context, t *target, subject v1.Hash, referrers []*source.Manifest) (*tagUpdate, error) {
+	there, api, err := t.client.Referrers(ctx, subject.String())
+	if err != nil && !errors.Is(err, registry.ErrNotFound) {
+		return nil, err
+	}
+	if api {
+		return nil, nil
+	}
+	added := false
+	for _, m := range referrers {
+		if !slices.ContainsFunc(there, func(d v1.Descriptor) bool { return d.Digest == m.Descriptor.Digest }) {
+			there = append(there, referrerDescriptor(m))
+			added = true
+		}
+	}
+	if !added {
+		return nil, nil
+	}
+	raw, err := json.Marshal(v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex, Manifests: there})
+	if err != nil {
+		return nil, err
+	}
+	digest, _, err := v1.SHA256(strings.NewReader(string(raw)))
+	if err != nil {
+		return nil, err
+	}
+	return &tagUpdate{
+		t: t, tag: subject.Algorithm + "-" + subject.Hex, raw: raw, mediaType: string(types.OCIImageIndex), digest: digest,
+		renew: func(ctx context.Context) (*tagUpdate, error) { return fallbackTag(ctx, t, subject, referrers) },
+	}, nil
+}
+
+// listTries is how often a list of referrers is written while others write it, too.
+const listTries = 3
+
+// refresh adds ours to the list as it is now. With changed, what it served before is
+// looked up anew in any case.
+func (u *tagUpdate) refresh(ctx context.Context, keep, changed bool) error {
+	now, err := m.renew(ctx)
+	switch {
+	case err != nil:
+		return err
+	case now == nil: // somebody has named ours
+		m.before = m.digest.String()
+		return nil
+	case now.digest == m.digest && !changed:
+		return nil
+	}
+	m.raw, m.digest = now.raw, now.digest
+	m.before, m.old = "", nil
+	return m.lookUp(ctx, keep)
+}
+
+// listed makes sure that the list names ours still: somebody who read it before we wrote may
+// have written it since, without them.
+func (r *run) listed(ctx context.Context, u *tagUpdate) error {
+	for try := 0; ; try++ {
+		now, err := m.renew(ctx)
+		if err != nil || now == nil {
+			return err
+		}
+		if try > 0 { // the first time, the list may only be shown late
+			if _, err := m.t.client.PutManifest(ctx, m.tag, now.raw, now.mediaType, registry.Condition{}); err != nil {
+				return err
+			}
+		}
+		if try == len(r.deps.VerifyPauses) || !pause(ctx, r.deps.VerifyPauses[try]) {
+			return errors.New("it does not name what was added to it")
+		}
+	}
+}
+
+// referrerDescriptor is how an index of referrers names m: with its artifact type and
+// its annotations.
+func referrerDescriptor(m *source.Manifest) v1.Descriptor {
+	var says struct {
+		ArtifactType string            `json:"artifactType"`
+		Config       *v1.Descriptor    `json:"config"`
+		Annotations  map[string]string `json:"annotations"`
+	}
+	_ = json.Unmarshal(m.Raw, &says) // it was read before, when its subject was
+	if says.ArtifactType == "" && says.Config != nil {
+		says.ArtifactType = string(says.Config.MediaType)
+	}
+	return v1.Descriptor{
+		MediaType: m.Descriptor.MediaType, Size: m.Descriptor.Size, Digest: m.Descriptor.Digest,
+		ArtifactType: says.ArtifactType, Annotations: says.Annotations,
+	}
+}

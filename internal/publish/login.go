@@ -1,0 +1,250 @@
+package publish
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/imageref"
+	"github.com/multi-registry-push/multi-registry-push/internal/registry"
+	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
+)
+
+// missingElsewhere is why a registry gets nothing although it could.
+const missingElsewhere = "nothing is sent, because credentials are missing elsewhere"
+
+// planned puts down what the plan alone tells, and reports whether there is anything to do.
+func (r *run) planned() bool {
+	unconfigured := r.FailOnMissing && len(r.plan.Skipped) > 0
+	for _, skipped := range r.plan.Skipped {
+		if r.FailOnMissing {
+			r.runFailed(usererror.New(usererror.MissingCredentials, "",
+				fmt.Sprintf("%s, line %d, %q is not configured (%s), and missing-credentials is fail", skipped.Input, skipped.Line, skipped.Text, skipped.Reason),
+				"Set the variable that should stand there, or leave the line out. Pull requests from forks have no variables: leave `missing-credentials` at `skip` for them.", nil))
+		}
+	}
+	missing := map[string]error{}
+	for _, p := range r.plan.Registries {
+		if err := r.missing(p); err != nil {
+			missing[p.Host] = err
+		}
+		r.noteChoices(p)
+	}
+	for _, p := range r.plan.Registries {
+		switch s := r.resultsOf(p.Host); {
+		case missing[p.Host] != nil:
+			s.failed(r.failure(missing[p.Host], false))
+			s.settleAll(ReferenceResult{Status: Failed, Reason: "credentials are missing"})
+		case len(missing) > 0 || unconfigured:
+			s.settleAll(ReferenceResult{Status: Skipped, SkipKind: SkipElsewhere, Reason: missingElsewhere})
+		}
+	}
+	return r.plan.Enabled() && len(missing) == 0 && !unconfigured
+}
+
+// missing returns the error that the plan of a registry holds: credentials that are missing
+// where that is not a skip.
+func (r *run) missing(p RegistryPlan) error {
+	for _, l := range p.Left {
+		if l.Why != SkipCredentials || !r.lacks(l.Required) {
+			continue
+		}
+		why := "missing-credentials is fail"
+		if l.Required == RequiredAlways {
+			why = "its item has required: true"
+		}
+		return usererror.New(usererror.MissingCredentials, p.Host, fmt.Sprintf("%s: %s, and %s", p.Host, l.Reason, why), "", nil)
+	}
+	return nil
+}
+
+// settleAll puts the same word down for every reference, those included that the plan left
+// out.
+func (s *registryResults) settleAll(word ReferenceResult) {
+	for i := range s.out.References {
+		word.Image, word.Reference = s.out.References[i].Image, s.out.References[i].Reference
+		s.change(func(out *RegistryResult) { out.References[i] = word })
+		s.r.observer.Reference(s.out.Host, word)
+	}
+}
+
+// noteChoices says what came up when the credentials of a registry were chosen: above all
+// where that is why there are none.
+func (r *run) noteChoices(p RegistryPlan) {
+	var all []string
+	for repository, c := range r.plan.Credentials {
+		if repository.Host == p.Host {
+			all = append(all, c.Warnings...)
+		}
+	}
+	slices.Sort(all)
+	for _, w := range slices.Compact(all) {
+		r.note(Note{Host: p.Host, Warning: true}, w)
+	}
+}
+
+// login logs in to every repository of a registry, and proves there that the account may
+// push, both at once.
+func (r *run) login(ctx context.Context, s *registryRun) {
+	leave := s.results.enter(Login)
+	defer func() {
+		failed := slices.ContainsFunc(s.targets, func(t *target) bool { return t.err() != nil })
+		leave(ctx.Err() != nil || failed && !slices.ContainsFunc(s.targets, func(t *target) bool { return !t.out() }))
+	}()
+	atOnce(s.repositories, func(p *repository) {
+		var proof group
+		if !r.DryRun {
+			proof.run(func() { p.allowed.resolve(r.guarded(s, func() error { return r.provePermission(ctx, s, p) })) })
+		}
+		p.loggedIn.resolve(r.guarded(s, func() error { return r.enterRepository(ctx, p) }))
+		proof.wait()
+	})
+}
+
+// guarded calls f and returns a panic in it as an error.
+func (r *run) guarded(s *registryRun, f func() error) (err error) {
+	if panicked := protect(func() { err = f() }); panicked != nil {
+		return internalError(s.Host, panicked)
+	}
+	return err
+}
+
+// enterRepository proves the credentials, and in a dry run that they can read.
+func (r *run) enterRepository(ctx context.Context, p *repository) error {
+	err := p.client.Login(ctx)
+	if err == nil && r.DryRun {
+		if err = p.client.CheckPull(ctx); usererror.Is(err, usererror.RepositoryMissing) {
+			p.missing, err = true, nil
+		}
+	}
+	if p.Credential.Anonymous {
+		err = wantsLogin(err)
+	}
+	return err
+}
+
+// provePermission opens an upload, and creates the repository first where it is missing
+// and that was asked for.
+func (r *run) provePermission(ctx context.Context, s *registryRun, p *repository) error {
+	proof, err := p.client.StartUpload(ctx)
+	if usererror.Is(err, usererror.RepositoryMissing) && p.Credential.CreateRepository != nil {
+		if err = r.create(ctx, s, p, err); err == nil {
+			proof, err = p.client.StartUpload(ctx)
+		}
+	}
+	if err != nil && p.Credential.Anonymous {
+		err = wantsLogin(err)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.proof = proof
+	return err
+}
+
+func (r *run) create(ctx context.Context, s *registryRun, p *repository, missing error) error {
+	if !r.CreateRepository {
+		return notThere(p, missing)
+	}
+	created, err := p.Credential.CreateRepository(ctx, p.Repository.Path, r.CreateImmutable)
+	if err == nil && created {
+		s.results.change(func(out *RegistryResult) {
+			out.Created = append(out.Created, p.Repository.String())
+			out.Wrote = true
+		})
+		r.note(Note{Host: s.Host}, "created the repository "+p.Repository.String())
+	}
+	return err
+}
+
+func notThere(p *repository, err error) error {
+	return usererror.New(usererror.RepositoryMissing, p.Repository.Host, "repository "+p.Repository.String()+" does not exist",
+		"create it, or set `create-repository: true` (the account then needs the IAM action ecr:CreateRepository, at ECR Public ecr-public:CreateRepository)", err)
+}
+
+// wantsLogin gives a refusal the remedy that it has where nobody logged in: there is no
+// account whose user name or rights one could look at.
+func wantsLogin(err error) error {
+	p, ok := errors.AsType[*usererror.Problem](err)
+	if !ok || !slices.Contains([]usererror.Code{usererror.WrongCredentials, usererror.NoPushPermission, usererror.NoPullPermission}, p.Code) {
+		return err
+	}
+	refused := *p
+	refused.Remedy = "The registry wants a login: give its item a username and a password in place of anonymous: true."
+	return &refused
+}
+
+// waitLogin waits until the target's repository has been logged in to, and reports whether
+// that went well.
+func (r *run) waitLogin(ctx context.Context, t *target) bool {
+	<-t.loggedIn.done // a login ends when the run is cancelled
+	err := t.loggedIn.err
+	switch {
+	case err == nil:
+		return !t.out() && ctx.Err() == nil
+	case usererror.Is(err, usererror.MissingCredentials):
+		// Some chains only know that they end in nothing when they are asked.
+		r.unusable(ctx, t, err, SkipCredentials, "AWS credentials are unset")
+	default:
+		r.fail(ctx, t, err)
+	}
+	return false
+}
+
+// refused ends a target to which a push was refused.
+func (r *run) refused(ctx context.Context, t *target, err error) {
+	if usererror.Is(err, usererror.NoPushPermission) && r.Untrusted && t.Credential.JobToken {
+		r.unusable(ctx, t, err, SkipFork, "the job's own token may not push here: the job runs for a pull request from a fork or by Dependabot")
+		return
+	}
+	if usererror.Is(err, usererror.MissingCredentials) {
+		r.unusable(ctx, t, err, SkipCredentials, "AWS credentials are unset")
+		return
+	}
+	r.fail(ctx, t, err)
+}
+
+// unusable ends a target that has no usable credential after all: a skip, as for those of
+// which the plan knew, unless that is an error here.
+func (r *run) unusable(ctx context.Context, t *target, err error, kind SkipKind, reason string) {
+	if r.lacks(t.Required) {
+		r.gate.lack()
+		r.fail(ctx, t, err)
+		return
+	}
+	r.leaveOut(t, Skipped, kind, reason)
+}
+
+// leaveOut ends a target without a failure.
+func (r *run) leaveOut(t *target, status Status, kind SkipKind, reason string) {
+	if !t.leave() {
+		return
+	}
+	for _, at := range t.registry.results.unsettled(t) {
+		t.registry.results.settle(at, ReferenceResult{Status: status, SkipKind: kind, Reason: r.deps.Clean(reason)})
+	}
+}
+
+// notePullsLeft says how many pulls the registry of a source still allows, with a warning
+// when few are left: a job that runs out of them fails in the middle of something else.
+func (r *run) notePullsLeft(im *image) {
+	for _, part := range im.plan.Parts {
+		if at := part.Repository(); at != nil {
+			if l := r.host(at.Host).Stats().RateLimit; l != nil && l.Limit > 0 {
+				text, few := pullsLeft(*at, *l)
+				r.note(Note{Host: at.Host, Warning: few}, text)
+			}
+		}
+	}
+}
+
+func pullsLeft(at imageref.Repository, l registry.RateLimit) (text string, few bool) {
+	text = fmt.Sprintf("%s: %d of %d pulls left", at.Host, l.Remaining, l.Limit)
+	if l.Window > 0 {
+		text += " in " + period(l.Window)
+	}
+	if few = l.Remaining*10 <= l.Limit; few {
+		text += "; log in, or use an account with a higher limit"
+	}
+	return text, few
+}

@@ -1,0 +1,168 @@
+package publish
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/registry"
+	"github.com/multi-registry-push/multi-registry-push/internal/source"
+)
+
+// errNotThere is what a manifest waits for in vain: why, the target tells.
+var errNotThere = errors.New("what it points at is not there")
+
+// bringManifests starts to write what t lacks, by digest: each manifest as soon as its
+// blobs, its children and its subject are there. What refers to one subject is written one
+// after the other: registries keep the list of a subject's referrers by reading, adding and
+// writing it, and some lose one of two that come at once.
+func (r *run) bringManifests(ctx context.Context, g *group, t *target, jobs map[v1.Hash]*blobJob, l *leases) {
+	done := map[v1.Hash]*future{}
+	last := map[v1.Hash]*future{} // of a subject's referrers
+	late := r.late(t)
+	for _, m := range t.missing {
+		if late[m.Descriptor.Digest] {
+			continue
+		}
+		var after []*future
+		for _, b := range m.Blobs {
+			if d, err := b.Descriptor(ctx); err == nil && jobs[d.Digest] != nil {
+				after = append(after, jobs[d.Digest].arrived[t])
+			}
+		}
+		for _, c := range m.Manifests {
+			after = append(after, done[c.Descriptor.Digest])
+		}
+		written := newFuture()
+		if subject, ok := subjectOf(m); ok {
+			after = append(after, done[subject], last[subject])
+			last[subject] = written
+		}
+		done[m.Descriptor.Digest] = written
+		g.run(func() {
+			written.resolve(r.guarded(t.registry, func() error { return r.bringManifest(ctx, t, m, after, l) }))
+			if written.err != nil && !errors.Is(written.err, errNotThere) {
+				r.failWithin(ctx, t, written.err)
+			}
+		})
+	}
+}
+
+// late returns the manifests that are not written before the tags: the root where it is
+// written under its tags at once, or with atomic by digest, and what cannot be there
+// without it.
+func (r *run) late(t *target) map[v1.Hash]bool {
+	late := map[v1.Hash]bool{}
+	if !r.underTag(t) && !(r.Atomic && r.PushByDigest) {
+		return late
+	}
+	late[t.image.root.Descriptor.Digest] = true
+	for _, m := range t.missing { // subjects and children come first
+		if subject, ok := subjectOf(m); ok && late[subject] {
+			late[m.Descriptor.Digest] = true
+		}
+		for _, c := range m.Manifests {
+			if late[c.Descriptor.Digest] {
+				late[m.Descriptor.Digest] = true
+			}
+		}
+	}
+	return late
+}
+
+// bringManifest writes one manifest when all of after have happened.
+func (r *run) bringManifest(ctx context.Context, t *target, m *source.Manifest, after []*future, l *leases) error {
+	for _, f := range after {
+		if f == nil {
+			continue
+		}
+		if <-f.done; f.err != nil {
+			return errNotThere
+		}
+	}
+	if t.out() || ctx.Err() != nil {
+		return errNotThere
+	}
+	return r.putManifest(ctx, t, m, l)
+}
+
+// putManifest writes a manifest by digest. A registry that lacks what it is known to have is
+// repaired, once.
+func (r *run) putManifest(ctx context.Context, t *target, m *source.Manifest, l *leases) error {
+	d := m.Descriptor
+	put := func() (err error) {
+		within, cancel := t.within(ctx)
+		defer cancel()
+		t.registry.ask(within, func() {
+			_, err = t.client.PutManifest(within, d.Digest.String(), m.Raw, string(d.MediaType), registry.Condition{Whole: true})
+		})
+		return err
+	}
+	err := put()
+	if lacksContent(err) && l != nil {
+		if err = r.repair(ctx, t, l); err == nil {
+			err = put()
+		}
+	}
+	if err == nil {
+		t.registry.results.change(func(out *RegistryResult) { out.Wrote = true })
+	}
+	return err
+}
+
+// repair asks a repository for all blobs and manifests of an image, and sends those that
+// it lacks though a manifest that is there names them. It does so once.
+func (r *run) repair(ctx context.Context, t *target, l *leases) error {
+	t.repairing.Do(func() { t.repaired = r.repairTarget(ctx, t, l) })
+	return t.repaired
+}
+
+func (r *run) repairTarget(ctx context.Context, t *target, l *leases) error {
+	jobs := map[v1.Hash]*blobJob{}
+	if err := addJobs(ctx, jobs, t, manifests(t.roots...), true); err != nil {
+		return err
+	}
+	var before, after int
+	results := t.registry.results
+	results.change(func(out *RegistryResult) { before = out.Repaired })
+	var g group
+	for _, j := range largestFirst(jobs) {
+		t.registry.blob(j.descriptor.Digest).forget(t.Repository.Path)
+		g.run(func() { r.bringBlob(ctx, t.registry, t.image, l, j) })
+	}
+	g.wait()
+	if err := t.err(); err != nil {
+		return err
+	}
+	results.change(func(out *RegistryResult) { after = out.Repaired })
+	r.note(Note{Host: t.Repository.Host, Warning: true}, fmt.Sprintf(
+		"%s lacked content of manifests that are there: %d blobs were sent again", t.Repository, after-before))
+	return r.repairChildren(ctx, t)
+}
+
+// repairChildren writes children again that a registry lost.
+func (r *run) repairChildren(ctx context.Context, t *target) error {
+	lost := r.missingManifests(ctx, t)
+	for _, m := range writeOrder(manifests(t.roots...)) {
+		if !lost[m.Descriptor.Digest] || m == t.image.root {
+			continue
+		}
+		if err := r.putManifest(ctx, t, m, nil); err != nil {
+			return err
+		}
+	}
+	return t.err()
+}
+
+func (b *hostBlob) forget(path string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for i, p := range b.holding {
+		if p == path {
+			b.holding = append(b.holding[:i:i], b.holding[i+1:]...)
+			return
+		}
+	}
+}

@@ -1,0 +1,54 @@
+package publish
+
+import (
+	"context"
+	"errors"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/registry"
+	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
+)
+
+// verifyPublic asks for every reference of the repositories with public: true as somebody
+// does who has no account. A registry that does not let such a client read fails; one that
+// does not answer is a warning.
+func (r *run) verifyPublic(ctx context.Context, s *registryRun, updates []*tagUpdate) {
+	var all []*tagUpdate
+	for _, u := range updates {
+		if u.asked && u.t.Public && !u.t.out() && (u.written || u.stays()) {
+			all = append(all, u)
+		}
+	}
+	if len(all) == 0 {
+		return
+	}
+	leave := s.results.enter(Verify)
+	defer func() { leave(ctx.Err() != nil || r.anyFailed(all)) }()
+	limited(requestsAtOnce, all, func(u *tagUpdate) {
+		err := u.t.client.CheckPublic(ctx, u.ref())
+		var answer *registry.Error
+		switch {
+		case err == nil || ctx.Err() != nil:
+		case usererror.Is(err, usererror.NoPullPermission), usererror.Is(err, usererror.NotPublic),
+			errors.As(err, &answer) && (answer.Status == 401 || answer.Status == 403 || answer.Status == 404):
+			r.failTag(u.t, usererror.New(usererror.NotPublic, s.Host, u.String()+" cannot be pulled without a login, and its item has public: true", visibility(s.Host, u.t.Repository.Path), err))
+		default:
+			r.note(Note{Host: s.Host, Warning: true}, "whether "+u.String()+" can be pulled without a login could not be found out: "+err.Error())
+		}
+	})
+}
+
+// visibility says where the visibility of a repository is changed: no registry has an
+// interface for that which an action could use.
+func visibility(host, path string) string {
+	switch host {
+	case "ghcr.io":
+		return "A new package is private until its owner changes that, in the package's settings under \"Danger Zone\": https://github.com/users/" +
+			owner(path) + "/packages/container/package/" + rest(path) + "/settings, or, where the owner is an organization, https://github.com/orgs/" +
+			owner(path) + "/packages/container/" + rest(path) + "/settings."
+	case "docker.io":
+		return "Change it at https://hub.docker.com/repository/docker/" + path + "/settings."
+	case "quay.io":
+		return "Change it at https://quay.io/repository/" + path + "?tab=settings."
+	}
+	return ""
+}

@@ -1,0 +1,234 @@
+package publish
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/source"
+	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
+)
+
+// mostReferrers bounds what is copied along with an image: a source could name new
+// referrers of referrers for ever.
+const mostReferrers = 1000
+
+// referrersAtOnce is how many manifests a source is asked for referrers of at a time.
+const referrersAtOnce = 8
+
+// collectReferrers returns what refers to the image or to any manifest below it, and
+// what refers to those: an SBOM can be signed, too.
+func collectReferrers(ctx context.Context, image *source.Image, root *source.Manifest) ([]source.Referrer, error) {
+	var out []source.Referrer
+	asked := map[v1.Hash]bool{}
+	for open := manifests(root); len(open) > 0; {
+		var ask []*source.Manifest
+		for _, m := range open {
+			if !asked[m.Descriptor.Digest] {
+				asked[m.Descriptor.Digest] = true
+				ask = append(ask, m)
+			}
+		}
+		found := make([][]source.Referrer, len(ask))
+		errs := make([]error, len(ask))
+		index := make([]int, len(ask))
+		for i := range ask {
+			index[i] = i
+		}
+		limited(referrersAtOnce, index, func(i int) { found[i], errs[i] = image.Referrers(ctx, ask[i]) })
+		if err := errors.Join(errs...); err != nil {
+			return nil, err
+		}
+		open = nil
+		for _, e := range slices.Concat(found...) {
+			if len(out) == mostReferrers {
+				return nil, usererror.New(usererror.SourceUnsupported, "", fmt.Sprintf("more than %d manifests refer to the image", mostReferrers), "Copy the image without `referrers: true`, or remove some.", nil)
+			}
+			out = append(out, e)
+			open = append(open, manifests(e.Manifest)...)
+		}
+	}
+	return out, nil
+}
+
+// referrerUpdates returns the tags that make t find referrers: cosign's, and, where the
+// registry lacks the referrers API, the fallback tag of each subject. Updates without a
+// manifest only tell what is passed over.
+func (r *run) referrerUpdates(ctx context.Context, t *target) []*tagUpdate {
+	bySubject := map[v1.Hash][]*source.Manifest{}
+	var subjects []v1.Hash
+	var updates []*tagUpdate
+	for _, e := range t.image.referrers {
+		d := e.Manifest.Descriptor
+		subject, ok := subjectOf(e.Manifest)
+		switch {
+		case e.Tag != "":
+			updates = append(updates, &tagUpdate{
+				t: t, tag: e.Tag, raw: e.Manifest.Raw, mediaType: string(d.MediaType), digest: d.Digest, signature: e.Manifest,
+			})
+		case ok:
+			if bySubject[subject] == nil {
+				subjects = append(subjects, subject)
+			}
+			bySubject[subject] = append(bySubject[subject], e.Manifest)
+		}
+	}
+	if r.PushByDigest {
+		for _, u := range updates {
+			u.passOver()
+		}
+	}
+	var mu sync.Mutex
+	var g group
+	g.run(func() { r.lookUpAll(ctx, t, updates) })
+	for _, subject := range subjects {
+		if r.DryRun {
+			break // which of them are missing is known from the manifests
+		}
+		g.run(func() {
+			u, err := r.fallbackUpdate(ctx, t, subject, bySubject[subject])
+			if err != nil {
+				r.failWithin(ctx, t, err)
+			}
+			if u != nil {
+				mu.Lock()
+				defer mu.Unlock()
+				updates = append(updates, u)
+			}
+		})
+	}
+	g.wait()
+	for _, u := range updates {
+		if u.signature != nil && u.raw != nil && !t.out() {
+			r.keepSignatures(ctx, u)
+		}
+	}
+	return updates
+}
+
+// passOver makes u one that only tells that its referrers are not copied.
+func (u *tagUpdate) passOver() {
+	u.passedOver = append(u.passedOver, u.digest)
+	u.raw = nil
+}
+
+// fallbackUpdate is fallbackTag under a slot for small requests. By digest no tag is
+// written, so that the referrers are passed over.
+func (r *run) fallbackUpdate(ctx context.Context, t *target, subject v1.Hash, referrers []*source.Manifest) (u *tagUpdate, err error) {
+	within, cancel := t.within(ctx)
+	defer cancel()
+	t.registry.ask(within, func() { u, err = fallbackTag(within, t, subject, referrers) })
+	if err != nil || u == nil {
+		return nil, err
+	}
+	if r.PushByDigest {
+		for _, m := range referrers {
+			u.passedOver = append(u.passedOver, m.Descriptor.Digest)
+		}
+		u.raw = nil
+		return u, nil
+	}
+	within2, cancel2 := t.within(ctx)
+	defer cancel2()
+	t.registry.ask(within2, func() { err = u.lookUp(within2) })
+	return u, err
+}
+
+// keepSignatures decides whether a signature's tag moves. One that holds a signature which
+// the source's lacks is kept: nobody could get that back. Nor does one move that
+// immutable-tags protects.
+func (r *run) keepSignatures(ctx context.Context, u *tagUpdate) {
+	if u.before == "" || u.stays() {
+		return
+	}
+	why := ""
+	if r.mustStay(u.tag) {
+		why = "immutable-tags protects it"
+	} else {
+		holds, err := u.holdsOthers(ctx)
+		switch {
+		case err != nil:
+			r.failWithin(ctx, u.t, err)
+			return
+		case holds:
+			why = "it holds a signature that the source does not have"
+		}
+	}
+	if why == "" {
+		return
+	}
+	r.note(Note{Host: u.t.Repository.Host, Warning: true}, fmt.Sprintf("%s is kept as it is: %s", u, why))
+	u.t.registry.results.change(func(out *RegistryResult) { out.Referrers.Kept++ })
+	u.kept = true
+	u.passOver()
+}
+
+// holdsOthers reports whether what the tag serves holds a layer, which is what cosign writes
+// for a signature, that is not in ours.
+func (u *tagUpdate) holdsOthers(ctx context.Context) (bool, error) {
+	raw, _, err := u.t.client.Manifest(ctx, u.before)
+	if isMissing(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	var theirs, ours v1.Manifest
+	if json.Unmarshal(raw, &theirs) != nil || json.Unmarshal(u.signature.Raw, &ours) != nil || len(theirs.Layers) == 0 {
+		return true, nil // not what cosign writes: nobody can tell what it is good for
+	}
+	return slices.ContainsFunc(theirs.Layers, func(d v1.Descriptor) bool {
+		return !slices.ContainsFunc(ours.Layers, func(o v1.Descriptor) bool { return o.Digest == d.Digest })
+	}), nil
+}
+
+// lookAtSignature looks at a signature's tag right before it is written: another job may have
+// signed meanwhile.
+func (r *run) lookAtSignature(ctx context.Context, u *tagUpdate) error {
+	was := u.before
+	if err := u.lookUp(ctx); err != nil {
+		return err
+	}
+	if u.before != was {
+		r.keepSignatures(ctx, u)
+	}
+	return nil
+}
+
+// countReferrers counts what becomes of what refers to the image.
+func (t *target) countReferrers() {
+	var copied, passed int
+	for _, e := range t.image.referrers {
+		d := e.Manifest.Descriptor.Digest
+		var over, kept, moves bool
+		for _, u := range t.considered {
+			over = over || slices.Contains(u.passedOver, d)
+			kept = kept || u.kept && u.digest == d
+			moves = moves || u.signature != nil && u.digest == d && !u.stays()
+		}
+		switch {
+		case kept:
+		case over:
+			passed++
+		case moves || lacks(t.missing, e.Manifest):
+			copied++
+		}
+	}
+	t.registry.results.change(func(out *RegistryResult) {
+		out.Referrers.Copied += copied
+		out.Referrers.PassedOver += passed + t.image.passedOver
+	})
+}
+
+// subjectOf returns the digest of what m refers to.
+func subjectOf(m *source.Manifest) (v1.Hash, bool) {
+	if m.Subject == nil {
+		return v1.Hash{}, false
+	}
+	return m.Subject.Digest, true
+}

@@ -1,0 +1,302 @@
+package publish
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/credentials"
+	"github.com/multi-registry-push/multi-registry-push/internal/imageref"
+)
+
+// registryRun is a registry that gets images.
+type registryRun struct {
+	RegistryPlan
+	client       Host
+	repositories []*repository
+	targets      []*target
+	requests     chan struct{} // slots of small requests
+	results      *registryResults
+
+	mu    sync.Mutex
+	blobs map[v1.Hash]*hostBlob
+}
+
+// repository is one repository that gets images.
+type repository struct {
+	RepositoryPlan
+	client   Repository
+	loggedIn *future // the account can be used here
+	allowed  *future // the permission to push is proved
+
+	mu      sync.Mutex
+	proof   Upload // opened to prove the permission, and not used yet
+	missing bool   // a dry run found no repository
+	pending int    // images that may still send blobs here
+}
+
+// target is one image in one repository: what fails alone.
+type target struct {
+	*repository
+	registry *registryRun
+	image    *image
+	tags     []string
+	optional bool
+	inventory
+
+	mu        sync.Mutex
+	failure   error
+	left      bool // skipped or held back: nothing more is done
+	cancels   map[int]context.CancelFunc
+	keys      int   // of cancels, so far
+	tagFailed error // of one tag or several, while others may be well
+	arrived   bool  // at the gate
+
+	repairing sync.Once
+	repaired  error
+}
+
+func (r *run) newRegistry(plan RegistryPlan, client Host) *registryRun {
+	s := &registryRun{
+		RegistryPlan: plan, client: client, requests: make(chan struct{}, requestsAtOnce),
+		blobs: map[v1.Hash]*hostBlob{},
+	}
+	for _, p := range plan.Repositories {
+		repo := &repository{
+			RepositoryPlan: p, pending: len(p.Targets), client: client.Repository(p.Repository.Path),
+			loggedIn: newFuture(), allowed: newFuture(),
+		}
+		s.repositories = append(s.repositories, repo)
+		for _, t := range p.Targets {
+			s.targets = append(s.targets, &target{
+				repository: repo, registry: s, image: r.images[t.Image], tags: t.Tags,
+				optional: p.Required == RequiredNever, cancels: map[int]context.CancelFunc{},
+			})
+		}
+	}
+	s.results = r.resultsOf(plan.Host)
+	return s
+}
+
+// images returns the images that the registry gets.
+func (s *registryRun) images() (all []*image) {
+	for _, t := range s.targets {
+		if !slices.Contains(all, t.image) {
+			all = append(all, t.image)
+		}
+	}
+	return all
+}
+
+func (s *registryRun) targetsOf(im *image) (all []*target) {
+	for _, t := range s.targets {
+		if t.image == im {
+			all = append(all, t)
+		}
+	}
+	return all
+}
+
+// alive returns the targets of an image that nothing has ended yet.
+func (s *registryRun) alive(im *image) []*target {
+	return slices.DeleteFunc(s.targetsOf(im), (*target).out)
+}
+
+// ask runs a small request when there is a slot for it.
+func (s *registryRun) ask(ctx context.Context, f func()) {
+	select {
+	case s.requests <- struct{}{}:
+		defer func() { <-s.requests }()
+	case <-ctx.Done():
+	}
+	f()
+}
+
+// out reports whether nothing more is done for the target.
+func (t *target) out() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.failure != nil || t.left
+}
+
+// err returns why the target, or one of its tags, failed.
+func (t *target) err() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.failure != nil {
+		return t.failure
+	}
+	return t.tagFailed
+}
+
+// within returns ctx, ended also when the target fails or is left out.
+func (t *target) within(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.failure != nil || t.left {
+		cancel()
+		return ctx, cancel
+	}
+	t.keys++
+	key := t.keys
+	t.cancels[key] = cancel
+	return ctx, func() {
+		cancel()
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		delete(t.cancels, key)
+	}
+}
+
+// fail takes the first failure, ends what is in flight for the target, and reports whether
+// err was the first.
+func (t *target) fail(err error) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.failure != nil || t.left {
+		return false
+	}
+	t.failure = err
+	t.cancelAll()
+	return true
+}
+
+// leave ends the target without a failure, and reports whether it had not ended before.
+func (t *target) leave() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.failure != nil || t.left {
+		return false
+	}
+	t.left = true
+	t.cancelAll()
+	return true
+}
+
+func (t *target) cancelAll() {
+	for _, cancel := range t.cancels {
+		cancel()
+	}
+}
+
+// failTag takes a failure that concerns one tag only: the target's other tags go on.
+func (t *target) failTag(err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.tagFailed == nil {
+		t.tagFailed = err
+	}
+}
+
+// takeProof returns the upload that proved the permission, once.
+func (p *repository) takeProof() Upload {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	u := p.proof
+	p.proof = nil
+	return u
+}
+
+// sent says that an image sends no more blobs to the repository, and returns the upload
+// that proved the permission once nobody else can use it.
+func (p *repository) sent() (unused Upload) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.pending--; p.pending > 0 {
+		return nil
+	}
+	u := p.proof
+	p.proof = nil
+	return u
+}
+
+// connect makes the client of every enabled registry.
+func (r *run) connect() {
+	for _, plan := range r.plan.Registries {
+		if plan.Enabled() {
+			r.registries = append(r.registries, r.newRegistry(plan, r.host(plan.Host)))
+		}
+	}
+	for _, im := range r.images {
+		for _, s := range r.registries {
+			if len(s.targetsOf(im)) > 0 {
+				im.ending++
+			}
+		}
+	}
+	r.gate = r.newSendGate()
+}
+
+// host returns the client of a host; a source on the host of a destination shares its
+// client.
+func (r *run) host(host string) Host {
+	r.hostsMu.Lock()
+	defer r.hostsMu.Unlock()
+	if h := r.hosts[host]; h != nil {
+		return h
+	}
+	h := r.deps.Connect(host, r.insecure(host), func(path string) credentials.Credential {
+		return r.plan.Credentials[imageref.Repository{Host: host, Path: path}]
+	})
+	r.hosts[host] = h
+	return h
+}
+
+// insecure reports whether a host may be reached without verified TLS: only if that was
+// said for every repository that is used there, since they share one client.
+func (r *run) insecure(host string) bool {
+	all, said := true, false
+	for _, repository := range r.repositoriesOf(host) {
+		c := r.plan.Credentials[repository]
+		one := c.Item != nil && c.Item.Insecure
+		all, said = all && one, said || one
+	}
+	if said && !all {
+		r.note(Note{Host: host, Warning: true}, host+
+			" is reached by verified TLS alone: insecure: true does not hold for all of its repositories that are used here")
+	}
+	return all && said
+}
+
+// repositoriesOf returns the repositories of a host that are written to or read from.
+func (r *run) repositoriesOf(host string) (all []imageref.Repository) {
+	for _, s := range r.plan.Registries {
+		for _, p := range s.Repositories {
+			if s.Host == host {
+				all = append(all, p.Repository)
+			}
+		}
+	}
+	for _, im := range r.plan.Images {
+		for _, part := range im.Parts {
+			if at := part.Repository(); at != nil && at.Host == host {
+				all = append(all, *at)
+			}
+		}
+	}
+	return all
+}
+
+func (r *run) disconnect() {
+	r.hostsMu.Lock()
+	defer r.hostsMu.Unlock()
+	for _, h := range r.hosts {
+		h.Close()
+	}
+}
+
+// pause waits for d, and reports whether that was not cut short.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

@@ -1,0 +1,153 @@
+package publish
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/registry"
+	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
+)
+
+// rollBackTime is how long tags are put back when the job was cancelled: the runner
+// kills the container within seconds.
+const rollBackTime = 2500 * time.Millisecond
+
+// rollBack returns every tag that moved to what it served before. It touches only tags
+// that still serve our digest, or, where the registry has just taken the write, do not show
+// it yet. New ones are deleted by name, never by digest, which would take other tags along.
+func (r *run) rollBack(ctx context.Context, registries []*registryRun, updates [][]*tagUpdate) {
+	why := "a tag could not be written elsewhere"
+	status := HeldBack
+	if ctx.Err() != nil {
+		why, status = "the job was cancelled", Failed
+	}
+	ctx, cancel := outlive(ctx, rollBackTime)
+	defer cancel()
+	var all []*tagUpdate
+	for i := range registries {
+		all = append(all, updates[i]...)
+	}
+	limited(requestsAtOnce, all, func(u *tagUpdate) {
+		switch {
+		case u.stays():
+			if u.asked && slices.Contains(u.t.registry.results.unsettled(u.t), slot{u.t.image.index, u.t.Repository, u.tag}) {
+				u.settle(Unchanged, u.before, "") // the writes stopped before it
+			}
+		case !u.attempted:
+			u.settle(failedOr(u, status), u.before, cmp.Or(u.failure, "not moved, because "+why))
+		case u.tag == "":
+			u.settle(failedOr(u, status), u.now(), cmp.Or(u.failure, "stays: what was written by digest is not deleted"))
+		default:
+			r.rollBackOne(ctx, u, status, why)
+		}
+	})
+}
+
+// failedOr returns Failed for an update that failed by itself, else status.
+func failedOr(u *tagUpdate, status Status) Status {
+	if u.failure != "" {
+		return Failed
+	}
+	return status
+}
+
+func (u *tagUpdate) now() string {
+	if u.written {
+		return u.digest.String()
+	}
+	return u.before
+}
+
+func (r *run) rollBackOne(ctx context.Context, u *tagUpdate, status Status, why string) {
+	now, err := r.putOneBack(ctx, u)
+	if err != nil {
+		err = usererror.New(usererror.NotPutBack, u.t.Repository.Host, fmt.Sprintf("putting %s back to %s", u, orNothing(u.before)), u.byHand(now), err)
+		r.failTag(u.t, err)
+		u.settle(Failed, now, err.Error())
+		return
+	}
+	reason := cmp.Or(u.failure, "put back, because "+why)
+	if now != u.before {
+		reason = fmt.Sprintf("left alone: somebody else has moved it since, to %s", orNothing(now))
+	}
+	u.settle(failedOr(u, status), now, reason)
+}
+
+// byHand is what is left to a person where a tag was not put back and serves now.
+func (u *tagUpdate) byHand(now string) string {
+	if u.before == "" {
+		return fmt.Sprintf("Remove the tag %s by hand; it serves %s.", u, orUnknown(now))
+	}
+	return fmt.Sprintf("Set %s to %s by hand; it serves %s.", u, u.before, orUnknown(now))
+}
+
+// putOneBack returns what the tag serves afterwards, "?" if that is not known.
+func (r *run) putOneBack(ctx context.Context, u *tagUpdate) (now string, err error) {
+	now, err = r.servedAfterWrite(ctx, u)
+	if err != nil {
+		return unknown, err
+	}
+	seen := now == u.digest.String()
+	if !seen && !(u.written && now == u.before) {
+		return now, nil
+	}
+	switch {
+	case u.before == "":
+		err = u.t.client.DeleteTag(ctx, u.tag)
+		if errors.Is(err, registry.ErrNotFound) {
+			if err = nil; !seen {
+				err = errors.New("the registry took the write and does not show it: it may yet move")
+			}
+		}
+	case u.old == nil:
+		err = errors.New("the manifest that it served is gone")
+	default:
+		cond := registry.Condition{}
+		if seen {
+			cond.IfMatch = u.digest.String()
+		}
+		_, err = u.t.client.PutManifest(ctx, u.tag, u.old, u.oldType, cond)
+	}
+	if err == nil {
+		return u.before, nil
+	}
+	now, statErr := u.serves(ctx)
+	switch {
+	case statErr != nil:
+		return unknown, err
+	case seen && now == u.before, // it was only the answer that was lost
+		now != u.digest.String() && errors.Is(err, registry.ErrPrecondition): // somebody moved it while we looked
+		return now, nil
+	}
+	return now, err
+}
+
+// servedAfterWrite asks what a tag serves to which a write was sent. A registry may show
+// the write late, so one that still shows what was there before is asked again: a few
+// times if it took the write, once if it did not say.
+func (r *run) servedAfterWrite(ctx context.Context, u *tagUpdate) (string, error) {
+	pauses := r.deps.VerifyPauses
+	pauses = pauses[:min(len(pauses), patience)]
+	if !u.written && len(pauses) > 1 {
+		pauses = pauses[:1]
+	}
+	for try := 0; ; try++ {
+		now, err := u.serves(ctx)
+		if err != nil || now != u.before || try == len(pauses) || !pause(ctx, pauses[try]) {
+			return now, err
+		}
+	}
+}
+
+const unknown = "?"
+
+func orUnknown(digest string) string {
+	if digest == unknown {
+		return "what cannot be told, since the registry does not answer"
+	}
+	return orNothing(digest)
+}

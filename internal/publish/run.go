@@ -1,0 +1,205 @@
+package publish
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/blobcache"
+	"github.com/multi-registry-push/multi-registry-push/internal/credentials"
+	"github.com/multi-registry-push/multi-registry-push/internal/imageref"
+	"github.com/multi-registry-push/multi-registry-push/internal/redact"
+	"github.com/multi-registry-push/multi-registry-push/internal/source"
+	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
+)
+
+// requestsAtOnce bounds the small requests of one registry that wait for the client.
+const requestsAtOnce = 64
+
+// tidyTime is how long the end of a run waits for uploads that are being cancelled.
+const tidyTime = 2 * time.Second
+
+// Deps are what a run works with.
+type Deps struct {
+	// Connect makes the client of one host; it is called once a host, those of sources
+	// included. account returns the credential of a repository of that host.
+	Connect func(host string, insecure bool, account func(path string) credentials.Credential) Host
+	// Open opens the source of an image. It is called only when some registry is enabled;
+	// remote sources are read through the repositories that it is given.
+	Open func(ctx context.Context, image Image, repository func(imageref.Repository) source.RemoteRepository) (*source.Image, error)
+	// Cache makes the cache for the blobs of remote sources.
+	Cache func() (*blobcache.Spool, error)
+	// Clean takes secrets and line breaks out of free text.
+	Clean func(text string) redact.Redacted
+	// Now tells the time; nil means time.Now.
+	Now func() time.Time
+	// VerifyPauses are the waits between the questions after a tag that a registry does
+	// not serve yet; nil means 30 s in all.
+	VerifyPauses []time.Duration
+}
+
+// Run carries out plan and returns what became of it. When it returns, all that it started
+// has ended. When ctx is cancelled, uploads end at once, nothing more is tagged, and with
+// Policy.Atomic tags that have moved are put back.
+func Run(ctx context.Context, plan Plan, deps Deps, observer Observer) Result {
+	r := newRun(plan, deps, observer)
+	if r.planned() {
+		r.publish(ctx)
+	}
+	return r.finalize(ctx)
+}
+
+// run holds what does not change while a run goes on, and what it has found out so far.
+type run struct {
+	Policy
+	plan     Plan
+	deps     Deps
+	observer Observer
+	start    time.Time
+
+	images     []*image
+	registries []*registryRun // enabled ones
+	results    []*registryResults // of all, in the plan's order
+	gate       *sendGate
+	used       usage
+	tidying    sync.WaitGroup // uploads that are being cancelled
+
+	hostsMu sync.Mutex
+	hosts   map[string]Host
+
+	cacheMu sync.Mutex
+	cache   *blobcache.Spool
+	cached  map[v1.Hash]*blobcache.Blob
+
+	mu          sync.Mutex // guards what follows
+	failures    []Failure
+	notes       []Note
+	tidyCancels []context.CancelFunc
+}
+
+func newRun(plan Plan, deps Deps, observer Observer) *run {
+	if deps.Now == nil {
+		deps.Now = time.Now
+	}
+	if deps.Clean == nil {
+		deps.Clean = func(text string) redact.Redacted { return redact.Redacted(text) }
+	}
+	if deps.VerifyPauses == nil {
+		ms := time.Millisecond
+		deps.VerifyPauses = []time.Duration{200 * ms, 500 * ms, 1000 * ms, 2000 * ms, 4000 * ms, 8000 * ms, 14300 * ms}
+	}
+	r := &run{
+		Policy: plan.Policy, plan: plan, deps: deps, observer: observer, start: deps.Now(),
+		hosts: map[string]Host{}, cached: map[v1.Hash]*blobcache.Blob{},
+	}
+	for _, p := range plan.Registries {
+		r.results = append(r.results, newRegistryResults(r, p))
+	}
+	for i := range plan.Images {
+		r.images = append(r.images, newImage(i, plan.Images[i]))
+	}
+	return r
+}
+
+// publish does all that sends anything: it opens the images' sources while the registries
+// log in, and brings each image to each registry as soon as both are ready.
+func (r *run) publish(ctx context.Context) {
+	r.connect()
+	defer r.disconnect()
+	reading, stopReading := context.WithCancel(ctx)
+	var sources group
+	for _, im := range r.images {
+		if r.wanted(im) {
+			sources.run(func() { r.openImage(reading, im) })
+		}
+	}
+	defer r.closeImages()
+	defer sources.wg.Wait()
+	defer stopReading()
+
+	var logins group
+	for _, s := range r.registries {
+		logins.run(func() { r.login(ctx, s) })
+	}
+	defer r.tidy()
+	defer logins.wg.Wait()
+	switch {
+	case r.DryRun:
+		r.everywhere(func(s *registryRun, im *image) { r.compare(ctx, s, im) })
+	case r.Atomic:
+		r.together(ctx)
+	default:
+		r.everywhere(func(s *registryRun, im *image) { r.publishImage(ctx, s, im) })
+	}
+}
+
+// everywhere calls f for every image of every registry at once. A panic in f fails what it
+// was called for.
+func (r *run) everywhere(f func(*registryRun, *image)) {
+	atOnce(r.registries, func(s *registryRun) { r.everyImage(s, f) })
+}
+
+func (r *run) everyImage(s *registryRun, f func(*registryRun, *image)) {
+	atOnce(s.images(), func(im *image) {
+		if err := protect(func() { f(s, im) }); err != nil {
+			r.failAll(context.Background(), s, im, internalError(s.Host, err))
+		}
+	})
+}
+
+func internalError(host string, err error) error {
+	return usererror.New(usererror.Internal, host, "publishing to "+host, "", err)
+}
+
+// publishImage brings one image to one registry: copy, tag, verify.
+func (r *run) publishImage(ctx context.Context, s *registryRun, im *image) {
+	leases := r.newLeases(im)
+	defer leases.end()
+	if !r.bring(ctx, s, im, leases) {
+		return
+	}
+	updates := r.resolved(s, im)
+	r.writeTags(ctx, s, updates, leases, nil)
+	r.verify(ctx, s, updates)
+}
+
+// wanted reports whether any registry is to get the image.
+func (r *run) wanted(im *image) bool {
+	for _, s := range r.registries {
+		if len(s.targetsOf(im)) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// tidy waits for uploads that are being cancelled, for a while: nobody needs them, and
+// registries clean up by themselves what is not cancelled.
+func (r *run) tidy() {
+	timer := time.AfterFunc(tidyTime, func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		for _, cancel := range r.tidyCancels {
+			cancel()
+		}
+	})
+	defer timer.Stop()
+	r.tidying.Wait()
+}
+
+// cancelUpload cancels an upload that carries nothing, while the run goes on.
+func (r *run) cancelUpload(ctx context.Context, u Upload) {
+	if u == nil {
+		return
+	}
+	within, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	r.mu.Lock()
+	r.tidyCancels = append(r.tidyCancels, cancel)
+	r.mu.Unlock()
+	r.tidying.Go(func() {
+		defer cancel()
+		_ = protect(func() { u.Cancel(within) })
+	})
+}

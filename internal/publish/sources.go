@@ -1,0 +1,180 @@
+package publish
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/blobcache"
+	"github.com/multi-registry-push/multi-registry-push/internal/imageref"
+	"github.com/multi-registry-push/multi-registry-push/internal/registry"
+	"github.com/multi-registry-push/multi-registry-push/internal/source"
+)
+
+// image is one image of the plan, while it is being read.
+type image struct {
+	index int
+	plan  Image
+
+	opened *future // source is set
+	known  *future // root, referrers and result are set
+
+	source    *source.Image
+	root      *source.Manifest
+	referrers []source.Referrer // of the image and all its manifests, and of those
+	skipped   int               // referrers of the source that are not copied
+	result    ImageResult
+
+	// Guarded by run.cacheMu.
+	stocked bool                         // its blobs are in the cache
+	ending  int                          // registries that have not done with it
+	leases  map[v1.Hash][]*blobcache.Claim // one for each of these, until it takes it
+
+	mu      sync.Mutex
+	counted bool // a registry that had logged in asked for it
+	told    bool // the observer was told of it, or of its failure
+}
+
+func newImage(index int, plan Image) *image {
+	im := &image{index: index, plan: plan, opened: newFuture(), known: newFuture()}
+	im.result.Name = plan.Name
+	return im
+}
+
+// manifests returns all of the image, referrers included, each digest once and every
+// manifest behind those that it points at.
+func (im *image) manifests() []*source.Manifest { return manifests(im.roots()...) }
+
+// roots returns the manifests that have to be everywhere: the image's, and those that
+// refer to it.
+func (im *image) roots() []*source.Manifest {
+	roots := []*source.Manifest{im.root}
+	for _, e := range im.referrers {
+		roots = append(roots, e.Manifest)
+	}
+	return roots
+}
+
+// openImage opens an image's source and reads its manifests. It is the first that reads
+// anything of the image.
+func (r *run) openImage(ctx context.Context, im *image) {
+	var err error
+	if panicked := protect(func() { err = r.readImage(ctx, im) }); panicked != nil {
+		err = internalError("", panicked)
+	}
+	select {
+	case <-im.opened.done:
+	default:
+		im.opened.resolve(err)
+	}
+	im.known.resolve(err)
+}
+
+func (r *run) readImage(ctx context.Context, im *image) (err error) {
+	im.source, err = r.deps.Open(ctx, im.plan, func(at imageref.Repository) source.RemoteRepository {
+		return counted{r.host(at.Host).Repository(at.Path), &r.used}
+	})
+	if err != nil {
+		return err
+	}
+	im.opened.resolve(nil)
+	if im.root, err = im.source.Root(ctx); err != nil {
+		return err
+	}
+	r.notePullsLeft(im)
+	if r.Referrers {
+		if im.referrers, err = collectReferrers(ctx, im.source, im.root); err != nil {
+			return err
+		}
+	}
+	return r.describe(ctx, im)
+}
+
+// describe fills in what reports say of an image.
+func (r *run) describe(ctx context.Context, im *image) error {
+	size, err := totalSize(ctx, im.root)
+	if err != nil {
+		return err
+	}
+	platforms, err := im.source.Platforms(ctx)
+	if err != nil {
+		return err
+	}
+	im.result.Reference = im.source.Reference
+	im.result.Digest = im.root.Descriptor.Digest.String()
+	im.result.MediaType = string(im.root.Descriptor.MediaType)
+	im.result.Platforms, im.result.SizeBytes = platforms, size
+	return nil
+}
+
+// read waits until f, one of the image's futures, is resolved. It is called by a registry that has logged in: from then on an
+// error of the source counts.
+func (r *run) read(ctx context.Context, im *image, f *future) error {
+	im.mu.Lock()
+	im.counted = true
+	im.mu.Unlock()
+	select {
+	case <-f.done:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	if f.err != nil {
+		return &sourceError{f.err}
+	}
+	if f == im.known {
+		im.mu.Lock()
+		defer im.mu.Unlock()
+		if !im.told {
+			im.told = true
+			r.observer.Image(im.index, im.result)
+		}
+	}
+	return nil
+}
+
+// closeImages frees what the sources and the cache hold.
+func (r *run) closeImages() {
+	if r.cache != nil {
+		_ = r.cache.Close()
+	}
+	for _, im := range r.images {
+		if im.source != nil {
+			_ = im.source.Close()
+		}
+	}
+}
+
+// sourceError marks what went wrong at the source rather than at a destination.
+type sourceError struct{ err error }
+
+func (e *sourceError) Error() string { return fmt.Sprintf("reading the source: %v", e.err) }
+func (e *sourceError) Unwrap() error { return e.err }
+
+func markSource(err error) error {
+	if err == nil || errors.Is(err, io.EOF) || errors.Is(err, context.Canceled) {
+		return err
+	}
+	return &sourceError{err}
+}
+
+// fromSource marks the errors of content as the source's.
+type fromSource struct{ registry.Content }
+
+func (c fromSource) Open(ctx context.Context, offset int64) (io.ReadCloser, error) {
+	rc, err := c.Content.Open(ctx, offset)
+	if err != nil {
+		return nil, markSource(err)
+	}
+	return sourceReader{rc}, nil
+}
+
+type sourceReader struct{ io.ReadCloser }
+
+func (s sourceReader) Read(p []byte) (int, error) {
+	n, err := s.ReadCloser.Read(p)
+	return n, markSource(err)
+}

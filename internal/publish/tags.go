@@ -1,0 +1,401 @@
+package publish
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/imageref"
+	"github.com/multi-registry-push/multi-registry-push/internal/registry"
+	"github.com/multi-registry-push/multi-registry-push/internal/source"
+	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
+)
+
+// writeTime is how long the write of a tag that has begun may still take when the run is
+// cancelled.
+const writeTime = 1500 * time.Millisecond
+
+// tagUpdate is a tag that is to serve a manifest which its repository holds whole.
+type tagUpdate struct {
+	t         *target
+	tag       string // empty: the image's root, by digest
+	raw       []byte
+	mediaType string
+	digest    v1.Hash
+	asked     bool // by the user; else a referrer's tag
+	// renew is set for a list of referrers, which others add to as well: it returns the
+	// update that makes the list as it is now name ours, nil if it does.
+	renew func(ctx context.Context) (*tagUpdate, error)
+	// signature is the manifest of a signature's tag, which is moved only if it holds all
+	// that is there.
+	signature  *source.Manifest
+	passedOver []v1.Hash // referrers that are not to be copied
+
+	before    string // what the tag served, empty for nothing or unknown
+	unknown   bool   // the registry does not tell what the tag serves
+	old       []byte // the manifest that before names, kept for putting it back
+	oldType   string
+	attempted bool // a write was sent: the tag may have moved
+	written   bool // the registry took the write
+	failure   string
+}
+
+// askedUpdates returns the updates that the user asked for. What they point at is known
+// later.
+func (t *target) askedUpdates(byDigest bool) (all []*tagUpdate) {
+	if byDigest {
+		return []*tagUpdate{{t: t, asked: true}}
+	}
+	for _, tag := range t.tags {
+		all = append(all, &tagUpdate{t: t, tag: tag, asked: true})
+	}
+	return all
+}
+
+// point makes an update that was asked for one to root.
+func (u *tagUpdate) point(root *source.Manifest) {
+	if !u.asked {
+		return
+	}
+	u.raw, u.mediaType, u.digest = root.Raw, string(root.Descriptor.MediaType), root.Descriptor.Digest
+	if u.tag == "" && !lacks(u.t.missing, root) {
+		u.before = root.Descriptor.Digest.String()
+	}
+}
+
+func lacks(missing []*source.Manifest, m *source.Manifest) bool {
+	for _, other := range missing {
+		if other.Descriptor.Digest == m.Descriptor.Digest {
+			return true
+		}
+	}
+	return false
+}
+
+func (u *tagUpdate) String() string {
+	if u.tag == "" {
+		return u.t.Repository.String() + "@" + u.digest.String()
+	}
+	return imageref.Reference{Repository: u.t.Repository, Tag: u.tag}.String()
+}
+
+// ref is what the manifest is written under.
+func (u *tagUpdate) ref() string {
+	if u.tag == "" {
+		return u.digest.String()
+	}
+	return u.tag
+}
+
+// stays reports whether the tag serves the digest already.
+func (u *tagUpdate) stays() bool { return !u.unknown && u.before == u.digest.String() }
+
+// settle puts down the last word on a reference that was asked for.
+func (u *tagUpdate) settle(status Status, now string, reason string) {
+	if !u.asked {
+		return
+	}
+	r := u.t.registry.results.r
+	u.t.registry.results.settle(slot{u.t.image.index, u.t.Repository, u.tag}, ReferenceResult{
+		Reference: u.String(), Status: status, Before: u.before, Now: now, Reason: r.deps.Clean(reason),
+	})
+}
+
+// lookUpAll finds out what every tag serves now.
+func (r *run) lookUpAll(ctx context.Context, t *target, updates []*tagUpdate) {
+	within, cancel := t.within(ctx)
+	defer cancel()
+	limited(requestsAtOnce, updates, func(u *tagUpdate) {
+		if u.tag == "" || t.out() {
+			return
+		}
+		var err error
+		t.registry.ask(within, func() { err = u.lookUp(within) })
+		if err == nil && u.unknown {
+			err = r.mustKnow(u)
+		}
+		if err != nil {
+			r.failWithin(ctx, t, err)
+		}
+	})
+}
+
+// lookUp asks what the tag serves.
+func (u *tagUpdate) lookUp(ctx context.Context) error {
+	d, err := u.t.client.Stat(ctx, u.tag)
+	u.before, u.unknown = "", false
+	switch {
+	case err == nil:
+		u.before = d.Digest.String()
+	case errors.Is(err, registry.ErrNotFound):
+	case isUnclear(err):
+		u.unknown = true
+	default:
+		return err
+	}
+	return nil
+}
+
+// mustKnow returns an error if a tag of which the registry does not tell what it serves must
+// not be moved for that.
+func (r *run) mustKnow(u *tagUpdate) error {
+	if !r.Atomic && !r.SkipExisting && !r.mustStay(u.tag) {
+		return nil
+	}
+	return usererror.New(usererror.TagRefused, u.t.Repository.Host, u.String()+": the registry does not tell whether this tag is there", 
+		"A tag that is immutable, or that may have to be put back, cannot be moved unseen. Let the account read the repository.", nil)
+}
+
+// mustStay reports whether immutable-tags protects a tag.
+func (r *run) mustStay(tag string) bool {
+	return r.ImmutableTags != nil && r.ImmutableTags.MatchString(tag)
+}
+
+// keepOld gets the manifest that the tag serves now, so that it can be put back.
+func (u *tagUpdate) keepOld(ctx context.Context) error {
+	if u.before == "" || u.stays() || u.tag == "" {
+		return nil
+	}
+	raw, d, err := u.t.client.Manifest(ctx, u.before)
+	u.old, u.oldType = raw, string(d.MediaType)
+	if errors.Is(err, registry.ErrNotFound) {
+		return nil // it cannot be put back then, which is put down if it comes to that
+	}
+	return err
+}
+
+// conflicts reports whether the update is one that immutable-tags forbids.
+func (r *run) conflicts(u *tagUpdate) bool {
+	return u.asked && u.before != "" && !u.stays() && r.mustStay(u.tag)
+}
+
+// settleConflicts ends what immutable-tags forbids: with skip-existing the repository is
+// left out, else none of the image's tags in this registry move. A repository with
+// required: false stops no other.
+func (r *run) settleConflicts(ctx context.Context, s *registryRun, im *image) {
+	for _, optional := range []bool{false, true} {
+		var conflict *tagUpdate
+		for _, t := range s.alive(im) {
+			for _, u := range t.updates {
+				if t.optional != optional || !r.conflicts(u) {
+					continue
+				}
+				if r.SkipExisting {
+					r.skipExisting(u)
+					break
+				}
+				if conflict == nil {
+					conflict = u
+				}
+				u.settle(Failed, u.before, "immutable, and serves another digest")
+			}
+		}
+		if conflict == nil {
+			continue
+		}
+		what := fmt.Sprintf("%s is immutable and serves %s, not %s", conflict, conflict.before, conflict.digest)
+		if !optional {
+			what += "; none of this registry's tags were moved"
+		}
+		for _, t := range s.alive(im) {
+			if t.optional || !optional {
+				r.fail(ctx, t, usererror.New(usererror.ImmutableTag, s.Host, what, "", nil))
+			}
+		}
+	}
+}
+
+// skipExisting leaves an image out in a repository.
+func (r *run) skipExisting(u *tagUpdate) {
+	reason := fmt.Sprintf("%s is there already, at %s", u, u.before)
+	if u.t.out() {
+		return
+	}
+	r.note(Note{Host: u.t.Repository.Host}, fmt.Sprintf("%s: the image is left out in %s, all its tags (skip-existing)", reason, u.t.Repository))
+	r.leaveOut(u.t, Skipped, SkipExisting, reason)
+}
+
+// resolved returns the updates of an image's repositories that nothing has ended yet.
+func (r *run) resolved(s *registryRun, im *image) (all []*tagUpdate) {
+	for _, t := range s.alive(im) {
+		all = append(all, t.updates...)
+	}
+	return all
+}
+
+// writeTags points the tags at the image: first those of referrers, then those that were
+// asked for. With stop, it writes nothing more once a required write has failed anywhere. Of
+// what a registry protects by itself, only its refusal tells: then no other of its tags
+// moves that has not yet.
+func (r *run) writeTags(ctx context.Context, s *registryRun, updates []*tagUpdate, l *leases, stop *atomic.Bool) {
+	if len(updates) == 0 {
+		return
+	}
+	leave := s.results.enter(Tag)
+	defer func() { leave(ctx.Err() != nil || r.anyFailed(updates)) }()
+	var refused atomic.Pointer[tagUpdate]
+	one := func(u *tagUpdate) {
+		if ctx.Err() != nil || stop != nil && stop.Load() || u.t.out() {
+			return
+		}
+		if by := refused.Load(); by != nil && !u.stays() && (u.t.optional || !by.t.optional) {
+			u.settle(Failed, u.before, "not moved, because the registry does not let "+by.String()+" move")
+			return
+		}
+		err := r.writeTag(ctx, u, l)
+		if err == nil {
+			return
+		}
+		switch {
+		case stop != nil && !u.t.optional:
+			stop.Store(true)
+		case stop == nil && u.asked && usererror.Is(err, usererror.ImmutableTag):
+			refused.Store(u)
+		}
+		r.tagFailed(ctx, u, err)
+	}
+	for _, wave := range r.waves(updates) {
+		limited(requestsAtOnce, wave, one)
+	}
+}
+
+func (r *run) anyFailed(updates []*tagUpdate) bool {
+	for _, u := range updates {
+		if u.t.err() != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// waves orders updates: referrers' tags, those that may turn out not to move, the rest.
+func (r *run) waves(updates []*tagUpdate) (out [3][]*tagUpdate) {
+	first := likeliestRefused(updates)
+	for _, u := range updates {
+		switch {
+		case !u.asked:
+			out[0] = append(out[0], u)
+		case u == first, r.mustStay(u.tag):
+			out[1] = append(out[1], u)
+		default:
+			out[2] = append(out[2], u)
+		}
+	}
+	return out
+}
+
+// likeliestRefused returns the update to try before all others, nil if none can be refused as
+// immutable: of the tags that point elsewhere now, the most specific version, since rules that
+// protect only some tags protect those.
+func likeliestRefused(updates []*tagUpdate) (first *tagUpdate) {
+	for _, u := range updates {
+		if u.asked && u.before != "" && !u.stays() && (first == nil || strings.Count(u.tag, ".") > strings.Count(first.tag, ".")) {
+			first = u
+		}
+	}
+	return first
+}
+
+// writeTag writes one tag after a last look at what must not be lost by it.
+func (r *run) writeTag(ctx context.Context, u *tagUpdate, l *leases) error {
+	for try := 1; ; try++ {
+		cond, err := r.lastLook(ctx, u, try)
+		if err != nil || u.t.out() {
+			return err
+		}
+		if u.stays() {
+			u.settle(Unchanged, u.before, "")
+			return nil
+		}
+		err = r.putTag(ctx, u, cond, l)
+		if u.renew == nil || try == listTries || !errors.Is(err, registry.ErrPrecondition) {
+			return err
+		}
+	}
+}
+
+// lastLook looks, right before the write, at what must not be lost by it: between the look
+// and the write somebody may have been faster. What it returns lets registries that honour
+// conditions close the gap that is left.
+func (r *run) lastLook(ctx context.Context, u *tagUpdate, try int) (registry.Condition, error) {
+	cond := registry.Condition{Whole: true}
+	switch {
+	case u.stays():
+	case u.renew != nil:
+		if err := u.refresh(ctx, r.Atomic, try > 1); err != nil {
+			return cond, err
+		}
+		if cond.Whole = false; try < listTries { // the last attempt is unconditional
+			cond.IfMatch, cond.IfNoneMatch = u.before, u.before == ""
+		}
+	case u.signature != nil:
+		return cond, r.lookAtSignature(ctx, u)
+	case u.asked && r.mustStay(u.tag):
+		if err := u.lookUp(ctx); err != nil {
+			return cond, err
+		}
+		switch {
+		case !r.conflicts(u):
+		case r.SkipExisting:
+			r.skipExisting(u)
+		default:
+			return cond, usererror.New(usererror.ImmutableTag, u.t.Repository.Host,
+				fmt.Sprintf("%s is immutable and serves %s by now, not %s", u, u.before, u.digest), "", nil)
+		}
+		cond.IfNoneMatch = true
+	}
+	return cond, nil
+}
+
+// putTag writes the tag.
+func (r *run) putTag(ctx context.Context, u *tagUpdate, cond registry.Condition, l *leases) error {
+	u.attempted = true
+	// A write that has begun is not cut off by a cancellation: nobody could say whether
+	// the registry carried it out.
+	begun, cancel := outlive(ctx, writeTime)
+	defer cancel()
+	put := func() error {
+		_, err := u.t.client.PutManifest(begun, u.ref(), u.raw, u.mediaType, cond)
+		return err
+	}
+	err := put()
+	if lacksContent(err) && l != nil && u.asked && ctx.Err() == nil {
+		if err = r.repair(ctx, u.t, l); err == nil {
+			err = put()
+		}
+	}
+	switch {
+	case errors.Is(err, registry.ErrImmutable), errors.Is(err, registry.ErrPrecondition):
+		return usererror.New(usererror.ImmutableTag, u.t.Repository.Host, "the registry does not let "+u.String()+" move", "", err)
+	case err != nil && ctx.Err() == nil:
+		return usererror.New(usererror.TagRefused, u.t.Repository.Host, u.String()+" was not tagged", usererror.Advice(err), err)
+	case err != nil:
+		return err
+	}
+	u.written = true
+	u.t.registry.results.change(func(out *RegistryResult) { out.Wrote = true })
+	u.settle(Pushed, u.digest.String(), "")
+	return nil
+}
+
+// tagFailed puts down that one tag was not written. Other tags of the target go on.
+func (r *run) tagFailed(ctx context.Context, u *tagUpdate, err error) {
+	if ctx.Err() != nil {
+		return
+	}
+	u.failure = err.Error()
+	now := ""
+	if usererror.Is(err, usererror.ImmutableTag) {
+		now = u.before // it did not move, for sure
+	}
+	u.settle(Failed, now, u.failure)
+	r.failTag(u.t, err)
+	if usererror.Is(err, usererror.RegistryGaveUp) || usererror.Is(err, usererror.Unreachable) {
+		u.t.fail(err) // its other tags would wait as long for the same answer
+	}
+}

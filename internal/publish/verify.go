@@ -1,0 +1,114 @@
+package publish
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/registry"
+	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
+)
+
+// patience is how many of the pauses between questions are spent on a tag that serves
+// neither what was written nor what it served before.
+const patience = 4
+
+// verify asks again for everything that was written under a tag, or by digest, and then,
+// where that was asked for, as somebody does who has no account.
+func (r *run) verify(ctx context.Context, s *registryRun, updates []*tagUpdate) {
+	var written []*tagUpdate
+	for _, u := range updates {
+		if u.written {
+			written = append(written, u)
+		}
+	}
+	if len(written) > 0 {
+		leave := s.results.enter(Verify)
+		limited(requestsAtOnce, written, func(u *tagUpdate) { r.verifyOne(ctx, u) })
+		leave(ctx.Err() != nil || r.anyFailed(written))
+	}
+	r.verifyPublic(ctx, s, updates)
+}
+
+func (r *run) verifyOne(ctx context.Context, u *tagUpdate) {
+	if u.renew != nil {
+		if err := r.listed(ctx, u); err != nil && ctx.Err() == nil {
+			r.failTag(u.t, usererror.New(usererror.VerifyMismatch, u.t.Repository.Host, "asking for "+u.String()+" after it was written", usererror.Advice(err), err))
+		}
+		return
+	}
+	serves, err := r.servesNow(ctx, u)
+	switch {
+	case ctx.Err() != nil: // it was written; whether it is served was not asked
+	case err != nil:
+		err = usererror.New(usererror.VerifyMismatch, u.t.Repository.Host, "asking for "+u.String()+" after it was written", usererror.Advice(err), err)
+		u.settle(Failed, "", err.Error())
+		r.failTag(u.t, err)
+	case serves == u.digest.String():
+	case serves == u.before || serves == "":
+		r.unseen(u, serves)
+	default:
+		err = usererror.New(usererror.VerifyMismatch, u.t.Repository.Host, fmt.Sprintf("%s serves %s, not %s", u, orNothing(serves), u.digest), "", nil)
+		u.settle(Failed, serves, err.Error())
+		r.failTag(u.t, err)
+	}
+}
+
+// unseen puts down that a registry took a write and does not show it yet.
+func (r *run) unseen(u *tagUpdate, serves string) {
+	text := fmt.Sprintf("%s was taken by the registry, which still serves %s after half a minute", u, orNothing(serves))
+	r.note(Note{Host: u.t.Repository.Host, Warning: true}, text)
+	if !u.asked {
+		return
+	}
+	u.t.registry.results.settle(slot{u.t.image.index, u.t.Repository, u.tag}, ReferenceResult{
+		Reference: u.String(), Status: Pushed, Before: u.before, Now: serves, Unseen: true, Reason: r.deps.Clean(text),
+	})
+}
+
+// servesNow returns the digest that the tag serves, "" for none, after asking until it is
+// ours or the time for that is over. One that is neither ours nor what was there before is
+// given less time.
+func (r *run) servesNow(ctx context.Context, u *tagUpdate) (digest string, err error) {
+	for try := 0; ; try++ {
+		digest, err = u.serves(ctx)
+		third := digest != u.before && digest != ""
+		if err != nil || digest == u.digest.String() || third && try >= patience ||
+			try == len(r.deps.VerifyPauses) || !pause(ctx, r.deps.VerifyPauses[try]) {
+			return digest, err
+		}
+	}
+}
+
+// serves returns the digest that the tag serves, "" for none.
+func (u *tagUpdate) serves(ctx context.Context) (string, error) {
+	d, err := u.t.client.Stat(ctx, u.ref())
+	switch {
+	case errors.Is(err, registry.ErrNotFound):
+		return "", nil
+	case err != nil:
+		return "", err
+	}
+	return d.Digest.String(), nil
+}
+
+func orNothing(digest string) string {
+	if digest == "" {
+		return "nothing"
+	}
+	return digest
+}
+
+// outlive returns a context that ends d after ctx does, whether that has ended already or
+// does so meanwhile.
+func outlive(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	longer, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		timer := time.AfterFunc(d, func() { cancel(errNoTime) })
+		context.AfterFunc(longer, func() { timer.Stop() })
+	})
+	return longer, func() { stop(); cancel(nil) }
+}
+
+var errNoTime = errors.New("the registry did not answer within the seconds that are left to a cancelled job")
