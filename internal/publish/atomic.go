@@ -44,7 +44,7 @@ func (r *run) together(ctx context.Context) {
 // followLate brings all images to an optional registry, and tags them when the others have
 // been tagged.
 func (r *run) followLate(ctx, copying context.Context, s *registryRun, decided <-chan struct{}, committed *bool) {
-	r.everyImage(s, func(s *registryRun, im *image) {
+	r.everyImage(s, func(s *registryRun, im *sourceImage) {
 		l := r.newLeases(im)
 		defer l.end()
 		whole := r.bring(copying, s, im, l)
@@ -61,7 +61,7 @@ func (r *run) followLate(ctx, copying context.Context, s *registryRun, decided <
 // all were written.
 func (r *run) commit(ctx context.Context, registries []*registryRun) bool {
 	atOnce(registries, func(s *registryRun) {
-		r.everyImage(s, func(s *registryRun, im *image) {
+		r.everyImage(s, func(s *registryRun, im *sourceImage) {
 			l := r.newLeases(im)
 			defer l.end()
 			r.bring(ctx, s, im, l)
@@ -123,7 +123,7 @@ func (r *run) readTagsAgain(ctx context.Context, s *registryRun) {
 }
 
 // finishManifests writes what could not be there before the root was.
-func (r *run) finishManifests(ctx context.Context, s *registryRun, im *image, l *leases) {
+func (r *run) finishManifests(ctx context.Context, s *registryRun, im *sourceImage, l *leases) {
 	for _, t := range s.alive(im) {
 		late := r.late(t)
 		for _, m := range t.missing {

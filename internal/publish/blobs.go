@@ -8,6 +8,7 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/multi-registry-push/multi-registry-push/internal/image"
 	"github.com/multi-registry-push/multi-registry-push/internal/registry"
 	"github.com/multi-registry-push/multi-registry-push/internal/source"
 )
@@ -84,7 +85,7 @@ func (r *run) blobJobs(ctx context.Context, targets []*target) (map[v1.Hash]*blo
 		if !r.Thorough {
 			continue
 		}
-		if err := addJobs(ctx, jobs, t, manifests(t.roots...), true); err != nil {
+		if err := addJobs(ctx, jobs, t, image.ChildrenFirst(t.roots...), true); err != nil {
 			return nil, err
 		}
 	}
@@ -123,7 +124,7 @@ func largestFirst(jobs map[v1.Hash]*blobJob) []*blobJob {
 // bringBlob brings one blob to the repositories of a registry that lack it: the first gets
 // the bytes, unless the registry can mount them from another repository, the others mount
 // from it.
-func (r *run) bringBlob(ctx context.Context, s *registryRun, im *image, l *leases, j *blobJob) {
+func (r *run) bringBlob(ctx context.Context, s *registryRun, l *leases, j *blobJob) {
 	defer l.release(j.descriptor.Digest)
 	defer func() {
 		for _, t := range j.targets {
@@ -139,10 +140,8 @@ func (r *run) bringBlob(ctx context.Context, s *registryRun, im *image, l *lease
 	if len(lacking) == 0 {
 		return
 	}
-	if at := im.source.Origin; at != nil && at.Host == s.Host && !known.has(at.Path) {
-		known.mu.Lock()
-		known.holding = append(known.holding, at.Path)
-		known.mu.Unlock()
+	if at, ok := image.Origin(j.blob); ok && at.Host == s.Host {
+		known.add(at.Path)
 	}
 	select {
 	case known.turn <- struct{}{}:
@@ -179,18 +178,16 @@ func (r *run) askForBlob(ctx context.Context, s *registryRun, j *blobJob, known 
 		}
 		within, cancel := t.within(ctx)
 		defer cancel()
-		s.ask(within, func() {
-			_, err := t.client.StatBlob(within, j.descriptor.Digest.String())
-			switch {
-			case err == nil:
-				known.add(t.Repository.Path)
-				s.results.blob(t.Repository.Path, j.descriptor, registry.Existing)
-			case isMissing(err):
-				lacks[i] = true
-			default:
-				r.failWithin(ctx, t, err)
-			}
-		})
+		_, err := t.client.StatBlob(within, j.descriptor.Digest.String())
+		switch {
+		case err == nil:
+			known.add(t.Repository.Path)
+			s.results.blob(t.Repository.Path, j.descriptor, registry.Existing)
+		case isMissing(err):
+			lacks[i] = true
+		default:
+			r.failWithin(ctx, t, err)
+		}
 	})
 	for i, t := range j.targets {
 		switch {
@@ -213,7 +210,7 @@ func (r *run) sendBlob(ctx context.Context, t *target, l *leases, j *blobJob, kn
 		return registry.Existing, true
 	}
 	from := known.others(path)
-	var proof Upload
+	var proof *registry.Upload
 	if len(from) == 0 {
 		proof = t.takeProof()
 	}
@@ -241,7 +238,7 @@ func (p sentBytes) Sent(n int64) { p.results.bytes(0, n) }
 
 // copyAhead sends layers that are still being compressed, each as soon as its digest is
 // known, before there is a manifest that names them.
-func (r *run) copyAhead(ctx context.Context, s *registryRun, im *image, l *leases) {
+func (r *run) copyAhead(ctx context.Context, s *registryRun, im *sourceImage, l *leases) {
 	ahead := im.source.Ahead()
 	if len(ahead) == 0 {
 		return
@@ -263,6 +260,6 @@ func (r *run) copyAhead(ctx context.Context, s *registryRun, im *image, l *lease
 		for _, t := range s.alive(im) {
 			j.add(t, false)
 		}
-		r.bringBlob(ctx, s, im, l, j)
+		r.bringBlob(ctx, s, l, j)
 	})
 }

@@ -9,12 +9,12 @@ import (
 
 // bring brings an image to a registry, up to but without its tags, and reports whether
 // anything can be tagged.
-func (r *run) bring(ctx context.Context, s *registryRun, im *image, l *leases) bool {
+func (r *run) bring(ctx context.Context, s *registryRun, im *sourceImage, l *leases) bool {
 	targets := s.targetsOf(im)
 	defer func() {
 		for _, t := range targets {
 			r.gate.arrive(t)
-			r.cancelUpload(ctx, t.sent())
+			t.sent().Cancel()
 		}
 	}()
 	atOnce(targets, func(t *target) { r.waitLogin(ctx, t) })
@@ -22,7 +22,9 @@ func (r *run) bring(ctx context.Context, s *registryRun, im *image, l *leases) b
 		return false
 	}
 	leave := s.results.enter(Copy)
-	defer func() { leave(ctx.Err() != nil || slices.ContainsFunc(targets, func(t *target) bool { return t.err() != nil })) }()
+	defer func() {
+		leave(ctx.Err() != nil || slices.ContainsFunc(targets, func(t *target) bool { return t.err() != nil }))
+	}()
 	var g group
 	for _, t := range s.alive(im) {
 		g.run(func() { r.arriveAllowed(ctx, t) })
@@ -70,15 +72,16 @@ func (r *run) checkAllowed(ctx context.Context, t *target) {
 	}
 }
 
-func (r *run) anythingToSend(s *registryRun, im *image) bool {
+func (r *run) anythingToSend(s *registryRun, im *sourceImage) bool {
 	return slices.ContainsFunc(s.alive(im), func(t *target) bool { return r.Thorough || !t.complete() })
 }
 
 // copy brings every blob and manifest that is missing to every repository of a registry
 // that gets the image: each manifest as soon as what it points at is there.
-func (r *run) copy(ctx context.Context, s *registryRun, im *image, l *leases) {
+func (r *run) copy(ctx context.Context, s *registryRun, im *sourceImage, l *leases) {
 	for _, t := range s.alive(im) {
 		t.countExisting(ctx)
+		t.countReferrers()
 	}
 	jobs, err := r.blobJobs(ctx, s.alive(im))
 	if err != nil {
@@ -88,7 +91,7 @@ func (r *run) copy(ctx context.Context, s *registryRun, im *image, l *leases) {
 	l.keep(jobs)
 	var g group
 	for _, j := range largestFirst(jobs) {
-		g.run(func() { r.bringBlob(ctx, s, im, l, j) })
+		g.run(func() { r.bringBlob(ctx, s, l, j) })
 	}
 	for _, t := range s.alive(im) {
 		r.bringManifests(ctx, &g, t, jobs, l)
@@ -108,7 +111,6 @@ func (r *run) underTag(t *target) bool {
 		return false
 	}
 	return !slices.ContainsFunc(t.missing, func(m *source.Manifest) bool {
-		subject, ok := subjectOf(m)
-		return ok && subject == t.image.root.Descriptor.Digest
+		return m.Subject != nil && m.Subject.Digest == t.image.root.Descriptor.Digest
 	})
 }

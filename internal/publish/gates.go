@@ -72,7 +72,7 @@ func (g *sendGate) lack() {
 
 // mayCopy waits at the gate and reports whether the registry may be sent the image. Where
 // it may not, its targets are left out, or held back.
-func (r *run) mayCopy(ctx context.Context, s *registryRun, im *image) bool {
+func (r *run) mayCopy(ctx context.Context, s *registryRun, im *sourceImage) bool {
 	select {
 	case <-r.gate.open:
 	case <-ctx.Done():

@@ -30,16 +30,9 @@ type Repository interface {
 type Access interface {
 	Login(ctx context.Context) error
 	CheckPull(ctx context.Context) error
-	// StartUpload proves the permission to push by opening an upload, which may carry a
-	// blob. The upload is nil where the registry opens none.
-	StartUpload(ctx context.Context) (Upload, error)
+	StartUpload(ctx context.Context) (*registry.Upload, error)
 	// CheckPublic reads a reference as somebody does who has no account.
 	CheckPublic(ctx context.Context, ref string) error
-}
-
-// Upload is an upload that a registry has opened.
-type Upload interface {
-	Cancel(ctx context.Context)
 }
 
 // Reader reads manifests and blobs.
@@ -52,9 +45,9 @@ type Reader interface {
 
 // Writer writes blobs, manifests and tags.
 type Writer interface {
-	// Upload brings a blob. into, which may be nil, is an upload that is open already; it
-	// belongs to Upload from then on, whatever comes of it.
-	Upload(ctx context.Context, d v1.Descriptor, from []string, c registry.Content, p registry.Progress, into Upload) (registry.How, error)
+	Upload(
+		ctx context.Context, d v1.Descriptor, from []string, c registry.Content, p registry.Progress, opened *registry.Upload,
+	) (registry.How, error)
 	PutManifest(ctx context.Context, ref string, raw []byte, mediaType string, cond registry.Condition) (registry.PutResult, error)
 	DeleteTag(ctx context.Context, tag string) error
 }
@@ -70,27 +63,19 @@ func HostOf(c *registry.Client) Host { return client{c} }
 
 type client struct{ *registry.Client }
 
-func (c client) Repository(path string) Repository { return repositoryClient{c.Client.Repository(path)} }
+func (c client) Repository(path string) Repository {
+	return repositoryClient{c.Client.Repository(path)}
+}
 
 type repositoryClient struct{ *registry.Repository }
 
-func (r repositoryClient) StartUpload(ctx context.Context) (Upload, error) {
-	return nil, r.CheckPush(ctx)
-}
-
 func (r repositoryClient) CheckPublic(context.Context, string) error { return nil }
-
-func (r repositoryClient) Upload(ctx context.Context, d v1.Descriptor, from []string, c registry.Content, p registry.Progress, _ Upload) (registry.How, error) {
-	return r.Repository.Upload(ctx, d, from, c, p)
-}
 
 // isMissing reports whether what was asked for by digest is to be taken as not there. An
 // answer that says neither yes nor no means that too: the write tells.
-func isMissing(err error) bool { return errors.Is(err, registry.ErrNotFound) }
-
-// isUnclear reports whether a registry answered so that nobody can tell whether there is
-// such a tag.
-func isUnclear(error) bool { return false }
+func isMissing(err error) bool {
+	return errors.Is(err, registry.ErrNotFound) || errors.Is(err, registry.ErrUnclear)
+}
 
 // lacksContent reports whether a registry refused a manifest because it lacks what that
 // points at.

@@ -6,6 +6,7 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/multi-registry-push/multi-registry-push/internal/image"
 	"github.com/multi-registry-push/multi-registry-push/internal/registry"
 	"github.com/multi-registry-push/multi-registry-push/internal/source"
 )
@@ -15,12 +16,13 @@ type inventory struct {
 	updates []*tagUpdate       // the tags that were asked for, and those of referrers
 	missing []*source.Manifest // of what the repository is to get, in the order in which they can be written
 	roots   []*source.Manifest // what it is to get
+	extra   []*tagUpdate       // all updates of referrers, those included that are passed over
 }
 
 // takeInventory asks every repository of a registry that gets the image for its tags and
 // manifests, all at once, and decides what is not to be touched. Layers that are still
 // being compressed are sent meanwhile.
-func (r *run) takeInventory(ctx context.Context, s *registryRun, im *image, l *leases) {
+func (r *run) takeInventory(ctx context.Context, s *registryRun, im *sourceImage, l *leases) {
 	var g group
 	for _, t := range s.alive(im) {
 		g.run(func() {
@@ -39,7 +41,7 @@ func (r *run) takeInventory(ctx context.Context, s *registryRun, im *image, l *l
 }
 
 // readSource waits for the image's manifests and asks every repository for them.
-func (r *run) readSource(ctx context.Context, s *registryRun, im *image, l *leases) {
+func (r *run) readSource(ctx context.Context, s *registryRun, im *sourceImage, l *leases) {
 	err := r.read(ctx, im, im.opened)
 	if err == nil && l != nil {
 		r.copyAhead(ctx, s, im, l)
@@ -67,7 +69,7 @@ func (r *run) readSource(ctx context.Context, s *registryRun, im *image, l *leas
 
 // sourceUnread ends every target of an image that cannot be read. Those that could not have
 // been pushed to anyway are ended for that.
-func (r *run) sourceUnread(ctx context.Context, s *registryRun, im *image, err error) {
+func (r *run) sourceUnread(ctx context.Context, s *registryRun, im *sourceImage, err error) {
 	atOnce(s.alive(im), func(t *target) {
 		if !r.DryRun {
 			if <-t.allowed.done; t.allowed.err != nil {
@@ -92,16 +94,14 @@ func (r *run) missingManifests(ctx context.Context, t *target) map[v1.Hash]bool 
 	within, cancel := t.within(ctx)
 	defer cancel()
 	limited(requestsAtOnce, index, func(i int) {
-		t.registry.ask(within, func() {
-			_, err := t.client.Stat(within, all[i].Descriptor.Digest.String())
-			switch {
-			case err == nil:
-			case isMissing(err):
-				lacks[i] = true
-			default:
-				r.failWithin(ctx, t, err)
-			}
-		})
+		_, err := t.client.Stat(within, all[i].Descriptor.Digest.String())
+		switch {
+		case err == nil:
+		case isMissing(err):
+			lacks[i] = true
+		default:
+			r.failWithin(ctx, t, err)
+		}
 	})
 	missing := map[v1.Hash]bool{}
 	for i, m := range all {
@@ -122,7 +122,7 @@ func (r *run) failWithin(ctx context.Context, t *target, err error) {
 
 // accept puts down what t is to get: the image, and of its referrers those that are not
 // passed over.
-func (t *target) accept(im *image, extra []*tagUpdate, missing map[v1.Hash]bool) {
+func (t *target) accept(im *sourceImage, extra []*tagUpdate, missing map[v1.Hash]bool) {
 	passed := map[v1.Hash]bool{}
 	for _, u := range extra {
 		for _, d := range u.passedOver {
@@ -135,13 +135,9 @@ func (t *target) accept(im *image, extra []*tagUpdate, missing map[v1.Hash]bool)
 			t.roots = append(t.roots, e.Manifest)
 		}
 	}
+	t.extra = slices.Clone(extra)
 	t.updates = append(t.updates, slices.DeleteFunc(extra, func(u *tagUpdate) bool { return u.raw == nil })...)
-	for _, m := range manifests(t.roots...) {
-		if missing[m.Descriptor.Digest] {
-			t.missing = append(t.missing, m)
-		}
-	}
-	t.missing = writeOrder(t.missing)
+	t.missing = writeOrder(missing, t.roots...)
 }
 
 // complete reports whether the repository holds all that it is to get, and its tags serve it.
@@ -155,7 +151,7 @@ func (t *target) countExisting(ctx context.Context) {
 	for _, m := range t.missing {
 		missing[m.Descriptor.Digest] = true
 	}
-	for _, m := range manifests(t.roots...) {
+	for _, m := range image.ChildrenFirst(t.roots...) {
 		if missing[m.Descriptor.Digest] {
 			continue
 		}
@@ -165,4 +161,17 @@ func (t *target) countExisting(ctx context.Context) {
 			}
 		}
 	}
+}
+
+// writeOrder returns those of missing that are below roots, in the order in which registries
+// take them.
+func writeOrder(missing map[v1.Hash]bool, roots ...*source.Manifest) (all []*source.Manifest) {
+	for _, level := range image.Levels(roots...) {
+		for _, m := range level {
+			if missing[m.Descriptor.Digest] {
+				all = append(all, m)
+			}
+		}
+	}
+	return all
 }

@@ -7,6 +7,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/blobcache"
+	"github.com/multi-registry-push/multi-registry-push/internal/image"
 	"github.com/multi-registry-push/multi-registry-push/internal/registry"
 	"github.com/multi-registry-push/multi-registry-push/internal/source"
 )
@@ -14,14 +15,14 @@ import (
 // leases are one registry's rights to read the blobs of a remote image through the cache.
 type leases struct {
 	r     *run
-	image *image
+	image *sourceImage
 
 	mu    sync.Mutex
 	taken bool
 	held  map[v1.Hash]*blobcache.Claim
 }
 
-func (r *run) newLeases(im *image) *leases {
+func (r *run) newLeases(im *sourceImage) *leases {
 	return &leases{r: r, image: im, held: map[v1.Hash]*blobcache.Claim{}}
 }
 
@@ -47,7 +48,7 @@ func (l *leases) take(ctx context.Context) error {
 
 // stock puts every blob of a remote image into the cache, once, with a lease for each
 // registry that has not ended yet. A blob that several images share is there once.
-func (r *run) stock(ctx context.Context, im *image) error {
+func (r *run) stock(ctx context.Context, im *sourceImage) error {
 	if im.stocked {
 		return nil
 	}
@@ -62,15 +63,13 @@ func (r *run) stock(ctx context.Context, im *image) error {
 		}
 	}
 	im.stocked, im.leases = true, map[v1.Hash][]*blobcache.Claim{}
-	for _, m := range im.manifests() {
-		for _, b := range m.Blobs {
-			d, err := b.Descriptor(ctx)
-			if err != nil {
-				return markSource(err)
-			}
-			if im.leases[d.Digest] == nil {
-				im.leases[d.Digest] = r.lease(d, b, im.ending)
-			}
+	blobs, err := image.Blobs(ctx, im.roots()...)
+	if err != nil {
+		return markSource(err)
+	}
+	for _, b := range blobs {
+		if d, err := b.Descriptor(ctx); err == nil && image.IsRemote(b) {
+			im.leases[d.Digest] = r.lease(d, b, im.ending)
 		}
 	}
 	return nil
@@ -89,7 +88,7 @@ func (r *run) lease(d v1.Descriptor, b source.Blob, n int) (all []*blobcache.Cla
 	return all
 }
 
-func (im *image) nextLease(digest v1.Hash) *blobcache.Claim {
+func (im *sourceImage) nextLease(digest v1.Hash) *blobcache.Claim {
 	left := im.leases[digest]
 	im.leases[digest] = left[1:]
 	return left[0]

@@ -10,6 +10,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
+	"github.com/multi-registry-push/multi-registry-push/internal/image"
 	"github.com/multi-registry-push/multi-registry-push/internal/registry"
 	"github.com/multi-registry-push/multi-registry-push/internal/source"
 )
@@ -28,7 +29,7 @@ func fallbackTag(ctx context.Context, t *target, subject v1.Hash, referrers []*s
 	added := false
 	for _, m := range referrers {
 		if !slices.ContainsFunc(there, func(d v1.Descriptor) bool { return d.Digest == m.Descriptor.Digest }) {
-			there = append(there, referrerDescriptor(m))
+			there = append(there, m.ReferrerDescriptor())
 			added = true
 		}
 	}
@@ -44,7 +45,7 @@ func fallbackTag(ctx context.Context, t *target, subject v1.Hash, referrers []*s
 		return nil, err
 	}
 	return &tagUpdate{
-		t: t, tag: subject.Algorithm + "-" + subject.Hex, raw: raw, mediaType: string(types.OCIImageIndex), digest: digest,
+		t: t, tag: image.FallbackTag(subject), raw: raw, mediaType: string(types.OCIImageIndex), digest: digest,
 		renew: func(ctx context.Context) (*tagUpdate, error) { return fallbackTag(ctx, t, subject, referrers) },
 	}, nil
 }
@@ -55,54 +56,39 @@ const listTries = 3
 // refresh adds ours to the list as it is now. With changed, what it served before is
 // looked up anew in any case.
 func (u *tagUpdate) refresh(ctx context.Context, keep, changed bool) error {
-	now, err := m.renew(ctx)
+	now, err := u.renew(ctx)
 	switch {
 	case err != nil:
 		return err
 	case now == nil: // somebody has named ours
-		m.before = m.digest.String()
+		u.before = u.digest.String()
 		return nil
-	case now.digest == m.digest && !changed:
+	case now.digest == u.digest && !changed:
 		return nil
 	}
-	m.raw, m.digest = now.raw, now.digest
-	m.before, m.old = "", nil
-	return m.lookUp(ctx, keep)
+	u.raw, u.digest = now.raw, now.digest
+	u.before, u.old = "", nil
+	if err := u.lookUp(ctx); err != nil || !keep {
+		return err
+	}
+	return u.keepOld(ctx)
 }
 
 // listed makes sure that the list names ours still: somebody who read it before we wrote may
 // have written it since, without them.
 func (r *run) listed(ctx context.Context, u *tagUpdate) error {
 	for try := 0; ; try++ {
-		now, err := m.renew(ctx)
+		now, err := u.renew(ctx)
 		if err != nil || now == nil {
 			return err
 		}
 		if try > 0 { // the first time, the list may only be shown late
-			if _, err := m.t.client.PutManifest(ctx, m.tag, now.raw, now.mediaType, registry.Condition{}); err != nil {
+			if _, err := u.t.client.PutManifest(ctx, u.tag, now.raw, now.mediaType, registry.Condition{}); err != nil {
 				return err
 			}
 		}
 		if try == len(r.deps.VerifyPauses) || !pause(ctx, r.deps.VerifyPauses[try]) {
 			return errors.New("it does not name what was added to it")
 		}
-	}
-}
-
-// referrerDescriptor is how an index of referrers names m: with its artifact type and
-// its annotations.
-func referrerDescriptor(m *source.Manifest) v1.Descriptor {
-	var says struct {
-		ArtifactType string            `json:"artifactType"`
-		Config       *v1.Descriptor    `json:"config"`
-		Annotations  map[string]string `json:"annotations"`
-	}
-	_ = json.Unmarshal(m.Raw, &says) // it was read before, when its subject was
-	if says.ArtifactType == "" && says.Config != nil {
-		says.ArtifactType = string(says.Config.MediaType)
-	}
-	return v1.Descriptor{
-		MediaType: m.Descriptor.MediaType, Size: m.Descriptor.Size, Digest: m.Descriptor.Digest,
-		ArtifactType: says.ArtifactType, Annotations: says.Annotations,
 	}
 }

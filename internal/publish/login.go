@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/multi-registry-push/multi-registry-push/internal/imageref"
-	"github.com/multi-registry-push/multi-registry-push/internal/registry"
 	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
@@ -115,7 +113,10 @@ func (r *run) enterRepository(ctx context.Context, p *repository) error {
 	err := p.client.Login(ctx)
 	if err == nil && r.DryRun {
 		if err = p.client.CheckPull(ctx); usererror.Is(err, usererror.RepositoryMissing) {
-			p.missing, err = true, nil
+			err = nil
+			p.mu.Lock()
+			p.absent = true
+			p.mu.Unlock()
 		}
 	}
 	if p.Credential.Anonymous {
@@ -223,28 +224,4 @@ func (r *run) leaveOut(t *target, status Status, kind SkipKind, reason string) {
 	for _, at := range t.registry.results.unsettled(t) {
 		t.registry.results.settle(at, ReferenceResult{Status: status, SkipKind: kind, Reason: r.deps.Clean(reason)})
 	}
-}
-
-// notePullsLeft says how many pulls the registry of a source still allows, with a warning
-// when few are left: a job that runs out of them fails in the middle of something else.
-func (r *run) notePullsLeft(im *image) {
-	for _, part := range im.plan.Parts {
-		if at := part.Repository(); at != nil {
-			if l := r.host(at.Host).Stats().RateLimit; l != nil && l.Limit > 0 {
-				text, few := pullsLeft(*at, *l)
-				r.note(Note{Host: at.Host, Warning: few}, text)
-			}
-		}
-	}
-}
-
-func pullsLeft(at imageref.Repository, l registry.RateLimit) (text string, few bool) {
-	text = fmt.Sprintf("%s: %d of %d pulls left", at.Host, l.Remaining, l.Limit)
-	if l.Window > 0 {
-		text += " in " + period(l.Window)
-	}
-	if few = l.Remaining*10 <= l.Limit; few {
-		text += "; log in, or use an account with a higher limit"
-	}
-	return text, few
 }

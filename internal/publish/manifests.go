@@ -7,6 +7,7 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/multi-registry-push/multi-registry-push/internal/image"
 	"github.com/multi-registry-push/multi-registry-push/internal/registry"
 	"github.com/multi-registry-push/multi-registry-push/internal/source"
 )
@@ -36,7 +37,8 @@ func (r *run) bringManifests(ctx context.Context, g *group, t *target, jobs map[
 			after = append(after, done[c.Descriptor.Digest])
 		}
 		written := newFuture()
-		if subject, ok := subjectOf(m); ok {
+		if m.Subject != nil {
+			subject := m.Subject.Digest
 			after = append(after, done[subject], last[subject])
 			last[subject] = written
 		}
@@ -60,7 +62,7 @@ func (r *run) late(t *target) map[v1.Hash]bool {
 	}
 	late[t.image.root.Descriptor.Digest] = true
 	for _, m := range t.missing { // subjects and children come first
-		if subject, ok := subjectOf(m); ok && late[subject] {
+		if m.Subject != nil && late[m.Subject.Digest] {
 			late[m.Descriptor.Digest] = true
 		}
 		for _, c := range m.Manifests {
@@ -95,9 +97,7 @@ func (r *run) putManifest(ctx context.Context, t *target, m *source.Manifest, l 
 	put := func() (err error) {
 		within, cancel := t.within(ctx)
 		defer cancel()
-		t.registry.ask(within, func() {
-			_, err = t.client.PutManifest(within, d.Digest.String(), m.Raw, string(d.MediaType), registry.Condition{Whole: true})
-		})
+		_, err = t.client.PutManifest(within, d.Digest.String(), m.Raw, string(d.MediaType), registry.Condition{Whole: true})
 		return err
 	}
 	err := put()
@@ -121,7 +121,7 @@ func (r *run) repair(ctx context.Context, t *target, l *leases) error {
 
 func (r *run) repairTarget(ctx context.Context, t *target, l *leases) error {
 	jobs := map[v1.Hash]*blobJob{}
-	if err := addJobs(ctx, jobs, t, manifests(t.roots...), true); err != nil {
+	if err := addJobs(ctx, jobs, t, image.ChildrenFirst(t.roots...), true); err != nil {
 		return err
 	}
 	var before, after int
@@ -130,7 +130,7 @@ func (r *run) repairTarget(ctx context.Context, t *target, l *leases) error {
 	var g group
 	for _, j := range largestFirst(jobs) {
 		t.registry.blob(j.descriptor.Digest).forget(t.Repository.Path)
-		g.run(func() { r.bringBlob(ctx, t.registry, t.image, l, j) })
+		g.run(func() { r.bringBlob(ctx, t.registry, l, j) })
 	}
 	g.wait()
 	if err := t.err(); err != nil {
@@ -145,8 +145,8 @@ func (r *run) repairTarget(ctx context.Context, t *target, l *leases) error {
 // repairChildren writes children again that a registry lost.
 func (r *run) repairChildren(ctx context.Context, t *target) error {
 	lost := r.missingManifests(ctx, t)
-	for _, m := range writeOrder(manifests(t.roots...)) {
-		if !lost[m.Descriptor.Digest] || m == t.image.root {
+	for _, m := range writeOrder(lost, t.roots...) {
+		if m == t.image.root {
 			continue
 		}
 		if err := r.putManifest(ctx, t, m, nil); err != nil {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/multi-registry-push/multi-registry-push/internal/config"
 	"github.com/multi-registry-push/multi-registry-push/internal/credentials"
+	"github.com/multi-registry-push/multi-registry-push/internal/image"
 	"github.com/multi-registry-push/multi-registry-push/internal/imageref"
 	"github.com/multi-registry-push/multi-registry-push/internal/source"
 )

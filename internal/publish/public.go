@@ -3,6 +3,8 @@ package publish
 import (
 	"context"
 	"errors"
+	"net/url"
+	"strings"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/registry"
 	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
@@ -40,11 +42,13 @@ func (r *run) verifyPublic(ctx context.Context, s *registryRun, updates []*tagUp
 // visibility says where the visibility of a repository is changed: no registry has an
 // interface for that which an action could use.
 func visibility(host, path string) string {
+	owner, name, _ := strings.Cut(path, "/")
 	switch host {
 	case "ghcr.io":
+		name = url.PathEscape(name)
 		return "A new package is private until its owner changes that, in the package's settings under \"Danger Zone\": https://github.com/users/" +
-			owner(path) + "/packages/container/package/" + rest(path) + "/settings, or, where the owner is an organization, https://github.com/orgs/" +
-			owner(path) + "/packages/container/" + rest(path) + "/settings."
+			owner + "/packages/container/package/" + name + "/settings, or, where the owner is an organization, https://github.com/orgs/" +
+			owner + "/packages/container/" + name + "/settings."
 	case "docker.io":
 		return "Change it at https://hub.docker.com/repository/docker/" + path + "/settings."
 	case "quay.io":

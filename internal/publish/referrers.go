@@ -10,6 +10,7 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/multi-registry-push/multi-registry-push/internal/image"
 	"github.com/multi-registry-push/multi-registry-push/internal/source"
 	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
@@ -23,10 +24,10 @@ const referrersAtOnce = 8
 
 // collectReferrers returns what refers to the image or to any manifest below it, and
 // what refers to those: an SBOM can be signed, too.
-func collectReferrers(ctx context.Context, image *source.Image, root *source.Manifest) ([]source.Referrer, error) {
+func collectReferrers(ctx context.Context, from *source.Image, root *source.Manifest) ([]source.Referrer, error) {
 	var out []source.Referrer
 	asked := map[v1.Hash]bool{}
-	for open := manifests(root); len(open) > 0; {
+	for open := image.ChildrenFirst(root); len(open) > 0; {
 		var ask []*source.Manifest
 		for _, m := range open {
 			if !asked[m.Descriptor.Digest] {
@@ -40,7 +41,7 @@ func collectReferrers(ctx context.Context, image *source.Image, root *source.Man
 		for i := range ask {
 			index[i] = i
 		}
-		limited(referrersAtOnce, index, func(i int) { found[i], errs[i] = image.Referrers(ctx, ask[i]) })
+		limited(referrersAtOnce, index, func(i int) { found[i], errs[i] = from.Referrers(ctx, ask[i]) })
 		if err := errors.Join(errs...); err != nil {
 			return nil, err
 		}
@@ -50,7 +51,7 @@ func collectReferrers(ctx context.Context, image *source.Image, root *source.Man
 				return nil, usererror.New(usererror.SourceUnsupported, "", fmt.Sprintf("more than %d manifests refer to the image", mostReferrers), "Copy the image without `referrers: true`, or remove some.", nil)
 			}
 			out = append(out, e)
-			open = append(open, manifests(e.Manifest)...)
+			open = append(open, image.ChildrenFirst(e.Manifest)...)
 		}
 	}
 	return out, nil
@@ -65,13 +66,13 @@ func (r *run) referrerUpdates(ctx context.Context, t *target) []*tagUpdate {
 	var updates []*tagUpdate
 	for _, e := range t.image.referrers {
 		d := e.Manifest.Descriptor
-		subject, ok := subjectOf(e.Manifest)
 		switch {
 		case e.Tag != "":
 			updates = append(updates, &tagUpdate{
 				t: t, tag: e.Tag, raw: e.Manifest.Raw, mediaType: string(d.MediaType), digest: d.Digest, signature: e.Manifest,
 			})
-		case ok:
+		case e.Manifest.Subject != nil:
+			subject := e.Manifest.Subject.Digest
 			if bySubject[subject] == nil {
 				subjects = append(subjects, subject)
 			}
@@ -122,7 +123,7 @@ func (u *tagUpdate) passOver() {
 func (r *run) fallbackUpdate(ctx context.Context, t *target, subject v1.Hash, referrers []*source.Manifest) (u *tagUpdate, err error) {
 	within, cancel := t.within(ctx)
 	defer cancel()
-	t.registry.ask(within, func() { u, err = fallbackTag(within, t, subject, referrers) })
+	u, err = fallbackTag(within, t, subject, referrers)
 	if err != nil || u == nil {
 		return nil, err
 	}
@@ -135,7 +136,7 @@ func (r *run) fallbackUpdate(ctx context.Context, t *target, subject v1.Hash, re
 	}
 	within2, cancel2 := t.within(ctx)
 	defer cancel2()
-	t.registry.ask(within2, func() { err = u.lookUp(within2) })
+	err = u.lookUp(within2)
 	return u, err
 }
 
@@ -206,7 +207,7 @@ func (t *target) countReferrers() {
 	for _, e := range t.image.referrers {
 		d := e.Manifest.Descriptor.Digest
 		var over, kept, moves bool
-		for _, u := range t.considered {
+		for _, u := range t.extra {
 			over = over || slices.Contains(u.passedOver, d)
 			kept = kept || u.kept && u.digest == d
 			moves = moves || u.signature != nil && u.digest == d && !u.stays()
@@ -223,12 +224,4 @@ func (t *target) countReferrers() {
 		out.Referrers.Copied += copied
 		out.Referrers.PassedOver += passed + t.image.passedOver
 	})
-}
-
-// subjectOf returns the digest of what m refers to.
-func subjectOf(m *source.Manifest) (v1.Hash, bool) {
-	if m.Subject == nil {
-		return v1.Hash{}, false
-	}
-	return m.Subject.Digest, true
 }

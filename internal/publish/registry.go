@@ -10,6 +10,7 @@ import (
 
 	"github.com/multi-registry-push/multi-registry-push/internal/credentials"
 	"github.com/multi-registry-push/multi-registry-push/internal/imageref"
+	"github.com/multi-registry-push/multi-registry-push/internal/registry"
 )
 
 // registryRun is a registry that gets images.
@@ -18,7 +19,6 @@ type registryRun struct {
 	client       Host
 	repositories []*repository
 	targets      []*target
-	requests     chan struct{} // slots of small requests
 	results      *registryResults
 
 	mu    sync.Mutex
@@ -33,16 +33,16 @@ type repository struct {
 	allowed  *future // the permission to push is proved
 
 	mu      sync.Mutex
-	proof   Upload // opened to prove the permission, and not used yet
-	missing bool   // a dry run found no repository
-	pending int    // images that may still send blobs here
+	proof   *registry.Upload // opened to prove the permission, and not used yet
+	absent  bool             // a dry run found no repository
+	pending int              // images that may still send blobs here
 }
 
 // target is one image in one repository: what fails alone.
 type target struct {
 	*repository
 	registry *registryRun
-	image    *image
+	image    *sourceImage
 	tags     []string
 	optional bool
 	inventory
@@ -61,7 +61,7 @@ type target struct {
 
 func (r *run) newRegistry(plan RegistryPlan, client Host) *registryRun {
 	s := &registryRun{
-		RegistryPlan: plan, client: client, requests: make(chan struct{}, requestsAtOnce),
+		RegistryPlan: plan, client: client,
 		blobs: map[v1.Hash]*hostBlob{},
 	}
 	for _, p := range plan.Repositories {
@@ -82,7 +82,7 @@ func (r *run) newRegistry(plan RegistryPlan, client Host) *registryRun {
 }
 
 // images returns the images that the registry gets.
-func (s *registryRun) images() (all []*image) {
+func (s *registryRun) images() (all []*sourceImage) {
 	for _, t := range s.targets {
 		if !slices.Contains(all, t.image) {
 			all = append(all, t.image)
@@ -91,7 +91,7 @@ func (s *registryRun) images() (all []*image) {
 	return all
 }
 
-func (s *registryRun) targetsOf(im *image) (all []*target) {
+func (s *registryRun) targetsOf(im *sourceImage) (all []*target) {
 	for _, t := range s.targets {
 		if t.image == im {
 			all = append(all, t)
@@ -101,18 +101,8 @@ func (s *registryRun) targetsOf(im *image) (all []*target) {
 }
 
 // alive returns the targets of an image that nothing has ended yet.
-func (s *registryRun) alive(im *image) []*target {
+func (s *registryRun) alive(im *sourceImage) []*target {
 	return slices.DeleteFunc(s.targetsOf(im), (*target).out)
-}
-
-// ask runs a small request when there is a slot for it.
-func (s *registryRun) ask(ctx context.Context, f func()) {
-	select {
-	case s.requests <- struct{}{}:
-		defer func() { <-s.requests }()
-	case <-ctx.Done():
-	}
-	f()
 }
 
 // out reports whether nothing more is done for the target.
@@ -193,7 +183,7 @@ func (t *target) failTag(err error) {
 }
 
 // takeProof returns the upload that proved the permission, once.
-func (p *repository) takeProof() Upload {
+func (p *repository) takeProof() *registry.Upload {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	u := p.proof
@@ -203,7 +193,7 @@ func (p *repository) takeProof() Upload {
 
 // sent says that an image sends no more blobs to the repository, and returns the upload
 // that proved the permission once nobody else can use it.
-func (p *repository) sent() (unused Upload) {
+func (p *repository) sent() (unused *registry.Upload) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.pending--; p.pending > 0 {

@@ -25,11 +25,11 @@ type registryResults struct {
 	out     RegistryResult
 	slots   map[slot]int // indexes of out.References
 	settled map[slot]bool
-	said    map[string]bool           // failures of the whole host that are in out
-	open    map[Phase]int             // how many are in a phase now
-	blobs   map[blobAt]registry.How   // how each came to be there
-	reused  map[blobAt]bool
-	began   map[Phase]int             // index of the span that is open
+	said    map[string]bool         // failures of the whole host that are in out
+	open    map[Phase]int           // how many are in a phase now
+	blobs   map[blobAt]registry.How // how each came to be there
+	lacked  map[v1.Hash]bool        // blobs that a dry run found missing
+	began   map[Phase]int           // index of the span that is open
 }
 
 // slot is one reference of one image.
@@ -47,7 +47,7 @@ type blobAt struct {
 func newRegistryResults(r *run, plan RegistryPlan) *registryResults {
 	s := &registryResults{
 		r: r, slots: map[slot]int{}, settled: map[slot]bool{}, said: map[string]bool{},
-		open: map[Phase]int{}, began: map[Phase]int{}, blobs: map[blobAt]registry.How{}, reused: map[blobAt]bool{},
+		open: map[Phase]int{}, began: map[Phase]int{}, blobs: map[blobAt]registry.How{}, lacked: map[v1.Hash]bool{},
 		out: RegistryResult{Host: plan.Host, Optional: plan.Optional()},
 	}
 	for _, p := range plan.Repositories {
@@ -189,6 +189,19 @@ func (s *registryResults) blob(path string, d v1.Descriptor, how registry.How) {
 	}
 }
 
+// missing counts a blob that a dry run would send: once, however many repositories lack it,
+// since it is mounted in all but the first.
+func (s *registryResults) missing(d v1.Descriptor) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.lacked[d.Digest] {
+		return
+	}
+	s.lacked[d.Digest] = true
+	s.out.Blobs.Missing++
+	s.out.BytesMissing += d.Size
+}
+
 // bytes puts down that more bytes of blobs turned out to be needed, or were sent.
 func (s *registryResults) bytes(expected, sent int64) {
 	if expected == 0 && sent == 0 {
@@ -265,7 +278,7 @@ func (s *registryResults) firstOf(key string) bool {
 	return first
 }
 
-func (r *run) failAll(ctx context.Context, s *registryRun, im *image, err error) {
+func (r *run) failAll(ctx context.Context, s *registryRun, im *sourceImage, err error) {
 	for _, t := range s.alive(im) {
 		r.fail(ctx, t, err)
 	}
@@ -284,7 +297,7 @@ func (r *run) failure(err error, optional bool, images ...int) Failure {
 }
 
 // sourceFailed puts down, once, that an image's source cannot be read.
-func (r *run) sourceFailed(im *image, err error) {
+func (r *run) sourceFailed(im *sourceImage, err error) {
 	im.mu.Lock()
 	if im.result.Failure != nil {
 		im.mu.Unlock()

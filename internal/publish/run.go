@@ -15,11 +15,9 @@ import (
 	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
-// requestsAtOnce bounds the small requests of one registry that wait for the client.
+// requestsAtOnce is how many requests of a kind wait for the client at a time, which admits
+// fewer.
 const requestsAtOnce = 64
-
-// tidyTime is how long the end of a run waits for uploads that are being cancelled.
-const tidyTime = 2 * time.Second
 
 // Deps are what a run works with.
 type Deps struct {
@@ -59,12 +57,11 @@ type run struct {
 	observer Observer
 	start    time.Time
 
-	images     []*image
-	registries []*registryRun // enabled ones
+	images     []*sourceImage
+	registries []*registryRun     // enabled ones
 	results    []*registryResults // of all, in the plan's order
 	gate       *sendGate
 	used       usage
-	tidying    sync.WaitGroup // uploads that are being cancelled
 
 	hostsMu sync.Mutex
 	hosts   map[string]Host
@@ -73,10 +70,9 @@ type run struct {
 	cache   *blobcache.Spool
 	cached  map[v1.Hash]*blobcache.Blob
 
-	mu          sync.Mutex // guards what follows
-	failures    []Failure
-	notes       []Note
-	tidyCancels []context.CancelFunc
+	mu       sync.Mutex // guards what follows
+	failures []Failure
+	notes    []Note
 }
 
 func newRun(plan Plan, deps Deps, observer Observer) *run {
@@ -123,26 +119,25 @@ func (r *run) publish(ctx context.Context) {
 	for _, s := range r.registries {
 		logins.run(func() { r.login(ctx, s) })
 	}
-	defer r.tidy()
 	defer logins.wg.Wait()
 	switch {
 	case r.DryRun:
-		r.everywhere(func(s *registryRun, im *image) { r.compare(ctx, s, im) })
+		r.everywhere(func(s *registryRun, im *sourceImage) { r.compare(ctx, s, im) })
 	case r.Atomic:
 		r.together(ctx)
 	default:
-		r.everywhere(func(s *registryRun, im *image) { r.publishImage(ctx, s, im) })
+		r.everywhere(func(s *registryRun, im *sourceImage) { r.publishImage(ctx, s, im) })
 	}
 }
 
 // everywhere calls f for every image of every registry at once. A panic in f fails what it
 // was called for.
-func (r *run) everywhere(f func(*registryRun, *image)) {
+func (r *run) everywhere(f func(*registryRun, *sourceImage)) {
 	atOnce(r.registries, func(s *registryRun) { r.everyImage(s, f) })
 }
 
-func (r *run) everyImage(s *registryRun, f func(*registryRun, *image)) {
-	atOnce(s.images(), func(im *image) {
+func (r *run) everyImage(s *registryRun, f func(*registryRun, *sourceImage)) {
+	atOnce(s.images(), func(im *sourceImage) {
 		if err := protect(func() { f(s, im) }); err != nil {
 			r.failAll(context.Background(), s, im, internalError(s.Host, err))
 		}
@@ -154,7 +149,7 @@ func internalError(host string, err error) error {
 }
 
 // publishImage brings one image to one registry: copy, tag, verify.
-func (r *run) publishImage(ctx context.Context, s *registryRun, im *image) {
+func (r *run) publishImage(ctx context.Context, s *registryRun, im *sourceImage) {
 	leases := r.newLeases(im)
 	defer leases.end()
 	if !r.bring(ctx, s, im, leases) {
@@ -162,44 +157,16 @@ func (r *run) publishImage(ctx context.Context, s *registryRun, im *image) {
 	}
 	updates := r.resolved(s, im)
 	r.writeTags(ctx, s, updates, leases, nil)
+	r.finishManifests(ctx, s, im, leases)
 	r.verify(ctx, s, updates)
 }
 
 // wanted reports whether any registry is to get the image.
-func (r *run) wanted(im *image) bool {
+func (r *run) wanted(im *sourceImage) bool {
 	for _, s := range r.registries {
 		if len(s.targetsOf(im)) > 0 {
 			return true
 		}
 	}
 	return false
-}
-
-// tidy waits for uploads that are being cancelled, for a while: nobody needs them, and
-// registries clean up by themselves what is not cancelled.
-func (r *run) tidy() {
-	timer := time.AfterFunc(tidyTime, func() {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		for _, cancel := range r.tidyCancels {
-			cancel()
-		}
-	})
-	defer timer.Stop()
-	r.tidying.Wait()
-}
-
-// cancelUpload cancels an upload that carries nothing, while the run goes on.
-func (r *run) cancelUpload(ctx context.Context, u Upload) {
-	if u == nil {
-		return
-	}
-	within, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	r.mu.Lock()
-	r.tidyCancels = append(r.tidyCancels, cancel)
-	r.mu.Unlock()
-	r.tidying.Go(func() {
-		defer cancel()
-		_ = protect(func() { u.Cancel(within) })
-	})
 }

@@ -10,28 +10,29 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/blobcache"
+	"github.com/multi-registry-push/multi-registry-push/internal/image"
 	"github.com/multi-registry-push/multi-registry-push/internal/imageref"
 	"github.com/multi-registry-push/multi-registry-push/internal/registry"
 	"github.com/multi-registry-push/multi-registry-push/internal/source"
 )
 
 // image is one image of the plan, while it is being read.
-type image struct {
+type sourceImage struct {
 	index int
 	plan  Image
 
 	opened *future // source is set
 	known  *future // root, referrers and result are set
 
-	source    *source.Image
-	root      *source.Manifest
-	referrers []source.Referrer // of the image and all its manifests, and of those
-	skipped   int               // referrers of the source that are not copied
-	result    ImageResult
+	source     *source.Image
+	root       *source.Manifest
+	referrers  []source.Referrer // of the image and all its manifests, and of those
+	passedOver int               // referrers in the source that cannot be copied
+	result     ImageResult
 
 	// Guarded by run.cacheMu.
-	stocked bool                         // its blobs are in the cache
-	ending  int                          // registries that have not done with it
+	stocked bool                           // its blobs are in the cache
+	ending  int                            // registries that have not done with it
 	leases  map[v1.Hash][]*blobcache.Claim // one for each of these, until it takes it
 
 	mu      sync.Mutex
@@ -39,19 +40,19 @@ type image struct {
 	told    bool // the observer was told of it, or of its failure
 }
 
-func newImage(index int, plan Image) *image {
-	im := &image{index: index, plan: plan, opened: newFuture(), known: newFuture()}
+func newImage(index int, plan Image) *sourceImage {
+	im := &sourceImage{index: index, plan: plan, opened: newFuture(), known: newFuture()}
 	im.result.Name = plan.Name
 	return im
 }
 
 // manifests returns all of the image, referrers included, each digest once and every
 // manifest behind those that it points at.
-func (im *image) manifests() []*source.Manifest { return manifests(im.roots()...) }
+func (im *sourceImage) manifests() []*source.Manifest { return image.ChildrenFirst(im.roots()...) }
 
 // roots returns the manifests that have to be everywhere: the image's, and those that
 // refer to it.
-func (im *image) roots() []*source.Manifest {
+func (im *sourceImage) roots() []*source.Manifest {
 	roots := []*source.Manifest{im.root}
 	for _, e := range im.referrers {
 		roots = append(roots, e.Manifest)
@@ -61,7 +62,7 @@ func (im *image) roots() []*source.Manifest {
 
 // openImage opens an image's source and reads its manifests. It is the first that reads
 // anything of the image.
-func (r *run) openImage(ctx context.Context, im *image) {
+func (r *run) openImage(ctx context.Context, im *sourceImage) {
 	var err error
 	if panicked := protect(func() { err = r.readImage(ctx, im) }); panicked != nil {
 		err = internalError("", panicked)
@@ -74,7 +75,7 @@ func (r *run) openImage(ctx context.Context, im *image) {
 	im.known.resolve(err)
 }
 
-func (r *run) readImage(ctx context.Context, im *image) (err error) {
+func (r *run) readImage(ctx context.Context, im *sourceImage) (err error) {
 	im.source, err = r.deps.Open(ctx, im.plan, func(at imageref.Repository) source.RemoteRepository {
 		return counted{r.host(at.Host).Repository(at.Path), &r.used}
 	})
@@ -90,13 +91,32 @@ func (r *run) readImage(ctx context.Context, im *image) (err error) {
 		if im.referrers, err = collectReferrers(ctx, im.source, im.root); err != nil {
 			return err
 		}
+		if err = r.countPassedOver(ctx, im); err != nil {
+			return err
+		}
 	}
 	return r.describe(ctx, im)
 }
 
+// countPassedOver says which referrers of the source cannot be copied.
+func (r *run) countPassedOver(ctx context.Context, im *sourceImage) error {
+	over, err := im.source.PassedOver(ctx)
+	if err != nil {
+		return err
+	}
+	im.passedOver = over.Unpublished + over.WithoutSubject
+	if over.Unpublished > 0 {
+		r.note(Note{}, fmt.Sprintf("%s: %d referrers are passed over, since what they refer to is not published", im.source.Reference, over.Unpublished))
+	}
+	if over.WithoutSubject > 0 {
+		r.note(Note{}, fmt.Sprintf("%s: %d attestations are passed over, since they name no subject", im.source.Reference, over.WithoutSubject))
+	}
+	return nil
+}
+
 // describe fills in what reports say of an image.
-func (r *run) describe(ctx context.Context, im *image) error {
-	size, err := totalSize(ctx, im.root)
+func (r *run) describe(ctx context.Context, im *sourceImage) error {
+	size, err := image.TotalSize(ctx, im.root)
 	if err != nil {
 		return err
 	}
@@ -105,6 +125,9 @@ func (r *run) describe(ctx context.Context, im *image) error {
 		return err
 	}
 	im.result.Reference = im.source.Reference
+	for _, p := range im.source.Parts() {
+		im.result.Parts = append(im.result.Parts, p.Reference)
+	}
 	im.result.Digest = im.root.Descriptor.Digest.String()
 	im.result.MediaType = string(im.root.Descriptor.MediaType)
 	im.result.Platforms, im.result.SizeBytes = platforms, size
@@ -113,7 +136,7 @@ func (r *run) describe(ctx context.Context, im *image) error {
 
 // read waits until f, one of the image's futures, is resolved. It is called by a registry that has logged in: from then on an
 // error of the source counts.
-func (r *run) read(ctx context.Context, im *image, f *future) error {
+func (r *run) read(ctx context.Context, im *sourceImage, f *future) error {
 	im.mu.Lock()
 	im.counted = true
 	im.mu.Unlock()

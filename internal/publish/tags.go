@@ -35,6 +35,7 @@ type tagUpdate struct {
 	// that is there.
 	signature  *source.Manifest
 	passedOver []v1.Hash // referrers that are not to be copied
+	kept       bool      // the signatures that are there stay
 
 	before    string // what the tag served, empty for nothing or unknown
 	unknown   bool   // the registry does not tell what the tag serves
@@ -115,7 +116,7 @@ func (r *run) lookUpAll(ctx context.Context, t *target, updates []*tagUpdate) {
 			return
 		}
 		var err error
-		t.registry.ask(within, func() { err = u.lookUp(within) })
+		err = u.lookUp(within)
 		if err == nil && u.unknown {
 			err = r.mustKnow(u)
 		}
@@ -133,7 +134,7 @@ func (u *tagUpdate) lookUp(ctx context.Context) error {
 	case err == nil:
 		u.before = d.Digest.String()
 	case errors.Is(err, registry.ErrNotFound):
-	case isUnclear(err):
+	case errors.Is(err, registry.ErrUnclear):
 		u.unknown = true
 	default:
 		return err
@@ -147,7 +148,7 @@ func (r *run) mustKnow(u *tagUpdate) error {
 	if !r.Atomic && !r.SkipExisting && !r.mustStay(u.tag) {
 		return nil
 	}
-	return usererror.New(usererror.TagRefused, u.t.Repository.Host, u.String()+": the registry does not tell whether this tag is there", 
+	return usererror.New(usererror.TagRefused, u.t.Repository.Host, u.String()+": the registry does not tell whether this tag is there",
 		"A tag that is immutable, or that may have to be put back, cannot be moved unseen. Let the account read the repository.", nil)
 }
 
@@ -177,7 +178,7 @@ func (r *run) conflicts(u *tagUpdate) bool {
 // settleConflicts ends what immutable-tags forbids: with skip-existing the repository is
 // left out, else none of the image's tags in this registry move. A repository with
 // required: false stops no other.
-func (r *run) settleConflicts(ctx context.Context, s *registryRun, im *image) {
+func (r *run) settleConflicts(ctx context.Context, s *registryRun, im *sourceImage) {
 	for _, optional := range []bool{false, true} {
 		var conflict *tagUpdate
 		for _, t := range s.alive(im) {
@@ -221,7 +222,7 @@ func (r *run) skipExisting(u *tagUpdate) {
 }
 
 // resolved returns the updates of an image's repositories that nothing has ended yet.
-func (r *run) resolved(s *registryRun, im *image) (all []*tagUpdate) {
+func (r *run) resolved(s *registryRun, im *sourceImage) (all []*tagUpdate) {
 	for _, t := range s.alive(im) {
 		all = append(all, t.updates...)
 	}

@@ -39,9 +39,11 @@ const (
 	NotPutBack         Code = "tag-not-put-back"
 	VerifyMismatch     Code = "verify-mismatch"
 	AtomicHeldBack     Code = "atomic-held-back"
+	NotPublic          Code = "not-public"
 	DiskFull           Code = "disk-full"
 	TemporaryFolder    Code = "temporary-folder"
 	Cancelled          Code = "cancelled"
+	Internal           Code = "internal-error"
 )
 
 // Entry explains one code.
@@ -82,6 +84,7 @@ func Catalogue() []Entry {
 		{NotARegistry, "What answers at the host is no registry: a web page, or a login page.", "Check the host: many registries have a name or a port of their own, apart from their web pages."},
 		{RegistryRefused, "The registry refused a request.", "Read the registry's answer in the message."},
 		{RegistryGaveUp, "The registry kept failing until the time for retries was used up.", "Run the job again: what has arrived is not sent again."},
+		{Internal, "This program has a mistake.", "Report it with the log at https://github.com/multi-registry-push/multi-registry-push/issues."},
 		{RateLimited, "The registry limits requests, and did not let us through in time.", "Wait, or use an account with a higher limit."},
 		{DigestMismatch, "Bytes do not have the digest they were announced with.", "The source or a proxy on the way changes bytes: build again, or look at the proxy."},
 		{ManifestTooLarge, "A manifest is larger than 4 MiB, which registries need not accept.", "Publish an image with fewer layers, platforms or annotations."},
@@ -92,8 +95,10 @@ func Catalogue() []Entry {
 		{NotPutBack, "A tag that had moved could not be put back.", "Set the tag by hand to the digest that the message names."},
 		{VerifyMismatch, "A tag serves another digest than the one just written.", "Look for another job that writes the same tag; run again."},
 		{AtomicHeldBack, "`atomic` is on and another registry failed: this one's tags were not moved.", "Mend the registry that failed and run again."},
+		{NotPublic, "A repository with `public: true` cannot be pulled from without a login.", "Change its visibility in the registry's settings, then run again: nothing has to be sent twice."},
 		{DiskFull, "The temporary folder is full.", "Free space, or point `TMPDIR` at a larger disk."},
 		{TemporaryFolder, "The temporary folder is not there, or cannot be written to.", "Point `TMPDIR` at a folder that can be written to."},
 		{Cancelled, "The job was cancelled.", "Run it again: what has arrived is not sent again."},
+		{Internal, "This program has a mistake.", "Report it with the log at https://github.com/multi-registry-push/multi-registry-push/issues."},
 	}
 }
