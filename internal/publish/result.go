@@ -51,6 +51,7 @@ const (
 type Result struct {
 	Start, End time.Time
 	DryRun     bool
+	Untrusted  bool // on a pull request from a fork or by Dependabot
 	Cancelled  bool
 	Failures   []Failure // of the run, not of a registry: inputs, a source
 	Images     []ImageResult
@@ -96,6 +97,7 @@ type Note struct {
 	Host    string
 	Warning bool // becomes an annotation
 	Debug   bool // shown only where somebody looks for it
+	Retry   bool // one of many: the log shows the first of each registry
 	Text    redact.Redacted
 }
 
@@ -154,7 +156,7 @@ type Span struct {
 type BlobCounts struct{ Uploaded, Mounted, Existing, Missing int }
 
 // ReferrerCounts says what became of what refers to the images.
-type ReferrerCounts struct{ Copied, Kept, PassedOver int }
+type ReferrerCounts struct{ Copied, Kept, PassedOver, Failed int }
 
 // RateLimit is what a registry says of pulls.
 type RateLimit struct {
