@@ -5,125 +5,137 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
+	"github.com/multi-registry-push/multi-registry-push/internal/publish"
 )
 
 // mostAnnotations is how many notices, warnings and errors each GitHub shows of one
 // step; what comes after is dropped without a word.
 const mostAnnotations = 10
 
-// annotations says, in one annotation a registry, what a person should know without
-// opening the log: failures with their remedy, warnings, and what was skipped and why.
-func (p *Printer) annotations() []Line {
-	r := p.record
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	var failed, warned, noticed []Line
+// longestAnnotation bounds one annotation, in bytes.
+const longestAnnotation = 4000
+
+// Annotations says, in one annotation a registry, what a person should know without
+// opening the log: failures with their remedy, warnings, and what an unset secret or
+// variable left out. What the user configured so, what a pull request from a fork may not
+// do, and who was held back because of others, stands in log and summary only.
+func Annotations(r publish.Result) []Line {
+	failed, warned := failures(r)
+	warned = append(warned, warnings(r)...)
+	return slices.Concat(failed, warned, notices(r))
+}
+
+func failures(r publish.Result) (failed, warned []Line) {
+	failed = runErrors(r)
+	for _, g := range failedFirst(r) {
+		follows := len(g.Failures) == 0 && (r.Cancelled || len(failed) > 0) // that has been said
+		if g.Status() != Failed || follows {
+			continue
+		}
+		line := Line{Kind: ErrorLine, Title: g.Host + " failed", Text: advised(explanations(g))}
+		if g.Tolerated() {
+			line.Kind = WarningLine
+			warned = append(warned, line)
+		} else {
+			failed = append(failed, line)
+		}
+	}
+	return failed, warned
+}
+
+// runErrors are the failures that belong to no registry.
+func runErrors(r publish.Result) []Line {
 	title := "Nothing was published"
-	if r.partly() { // the source broke after some registry had the image
+	if partly(r) { // the source broke after some registry had the image
 		title = "The source could not be read"
 	}
-	for _, err := range r.errs {
-		failed = append(failed, Line{Kind: ErrorLine, Title: title, Text: Advised(err)})
+	var lines []Line
+	for _, f := range r.Failures {
+		lines = append(lines, Line{Kind: ErrorLine, Title: title, Text: advised([]explanation{explain("", f)})})
 	}
-	enabled := 0
-	for _, g := range r.culpritsFirst() {
-		status, reason := r.status(g)
-		switch status {
-		case Failed:
-			enabled++
-			line := Line{Kind: ErrorLine, Title: g.host + " failed", Text: g.advised(reason)}
-			switch {
-			case len(g.errs) == 0 && (len(r.errs) > 0 || r.cancelled):
-				// The run's own error has been said.
-			case g.tolerated():
-				line.Kind = WarningLine
-				warned = append(warned, line)
-			default:
-				failed = append(failed, line)
-			}
-		case Skipped:
-			noticed = append(noticed, Line{Kind: NoticeLine, Title: g.host + " skipped", Text: reason})
-		default:
-			enabled++
-			if text := g.leftOut(); text != "" {
-				noticed = append(noticed, Line{Kind: NoticeLine, Title: g.host + ": some tags left out", Text: text})
-			}
+	for i, image := range r.Images {
+		if image.Failure == nil {
+			continue
+		}
+		of := title
+		if len(r.Images) > 1 {
+			of = imageName(r, i) + " was not published"
+		}
+		lines = append(lines, Line{Kind: ErrorLine, Title: of, Text: advised([]explanation{explain("", *image.Failure)})})
+	}
+	return lines
+}
+
+func warnings(r publish.Result) []Line {
+	var lines []Line
+	for _, n := range r.Notes {
+		line := Line{Kind: WarningLine, Title: firstOf(n.Host, "multi-registry-push"), Text: string(n.Text)}
+		if n.Warning && !slices.Contains(lines, line) {
+			lines = append(lines, line)
 		}
 	}
-	for _, n := range p.warnings {
-		title := n.Registry
-		if title == "" {
-			title = "multi-registry-push"
+	if allSkipped(r) && !r.Untrusted {
+		lines = append(lines, Line{Kind: WarningLine, Title: "Nothing was published", Text: "Every registry was skipped; the log says why."})
+	}
+	return lines
+}
+
+// allSkipped reports whether there was something to do, and all of it was left out.
+func allSkipped(r publish.Result) bool {
+	return len(r.Registries)+len(r.Skipped) > 0 && len(having(r, Skipped)) == len(r.Registries) && len(runFailures(r)) == 0 && !r.Cancelled
+}
+
+// notices are what an unset secret or variable left out, and versions that are there
+// already. On a pull request from a fork all secrets are unset: that is no news.
+func notices(r publish.Result) []Line {
+	if r.Untrusted {
+		return nil
+	}
+	wanted := func(by publish.SkipKind) bool {
+		return by != publish.SkipTagsMatching && by != publish.SkipFork && by != publish.SkipElsewhere
+	}
+	var lines []Line
+	for _, g := range r.Registries {
+		if g.Status() == Skipped {
+			if wanted(g.LeftOutBy()) {
+				lines = append(lines, Line{Kind: NoticeLine, Title: g.Host + " skipped", Text: advised(explanations(g))})
+			}
+			continue
 		}
-		warned = append(warned, Line{Kind: WarningLine, Title: title, Text: n.Text})
+		if left := leftOutBy(g, wanted); len(left) > 0 {
+			lines = append(lines, Line{Kind: NoticeLine, Title: g.Host + ": some tags left out", Text: advised(left)})
+		}
 	}
-	for _, l := range r.lines {
-		noticed = append(noticed, Line{Kind: NoticeLine, Title: "Destination not configured", Text: lineSkipped(l)})
+	for _, l := range unnamed(r) {
+		lines = append(lines, Line{Kind: NoticeLine, Title: "Destination not configured", Text: lineSkipped(l.Input, l.Line, l.Text, l.Reason)})
 	}
-	if enabled == 0 && len(r.registries)+len(r.lines) > 0 && len(r.errs) == 0 && !r.cancelled {
-		warned = append(warned, Line{Kind: WarningLine, Title: "Nothing was published", Text: "Every registry was skipped; the log says why."})
+	return lines
+}
+
+// advised returns reasons with their remedies, each remedy once.
+func advised(why []explanation) string {
+	var b strings.Builder
+	for i, e := range why {
+		b.WriteString(e.coded() + "\n")
+		repeats := slices.ContainsFunc(why[:i], func(o explanation) bool { return o.remedy == e.remedy })
+		if e.remedy != "" && !repeats {
+			b.WriteString(strings.TrimRight(string(e.remedy), "\n") + "\n")
+		}
 	}
+	return bounded(strings.TrimSuffix(b.String(), "\n"), longestAnnotation)
+}
+
+// folded puts the annotations that GitHub would drop into the last one of their kind that
+// it shows.
+func folded(lines []Line) []Line {
 	var all []Line
-	for _, lines := range [][]Line{failed, warned, noticed} {
-		if p.o.Fold {
-			lines = folded(lines)
-		}
-		all = append(all, lines...)
+	for _, kind := range []Kind{ErrorLine, WarningLine, NoticeLine} {
+		all = append(all, foldedKind(slices.DeleteFunc(slices.Clone(lines), func(l Line) bool { return l.Kind != kind }))...)
 	}
 	return all
 }
 
-// culpritsFirst returns the registries, those last that failed only because another did.
-func (r *Record) culpritsFirst() []*registry {
-	var culprits, held []*registry
-	for _, g := range r.registries {
-		if len(g.errs) > 0 && !slices.ContainsFunc(g.errs, func(err error) bool { return !usererror.Is(err, usererror.AtomicHeldBack) }) {
-			held = append(held, g)
-		} else {
-			culprits = append(culprits, g)
-		}
-	}
-	return append(culprits, held...)
-}
-
-// advised returns the errors of a registry with their remedies.
-func (g *registry) advised(reason string) string {
-	if len(g.errs) == 0 {
-		return reason
-	}
-	var texts []string
-	seen := map[string]bool{}
-	for _, err := range g.errs {
-		if text := Advised(err); !seen[text] {
-			seen[text] = true
-			texts = append(texts, text)
-		}
-	}
-	return bounded(strings.Join(texts, "\n"), 4000)
-}
-
-// leftOut says which tags of a registry were skipped though it was not.
-func (g *registry) leftOut() string {
-	var reasons []string
-	names := map[string][]string{}
-	for _, ref := range g.references {
-		if ref.status == Skipped {
-			if names[ref.reason] == nil {
-				reasons = append(reasons, ref.reason)
-			}
-			names[ref.reason] = append(names[ref.reason], ref.name)
-		}
-	}
-	var texts []string
-	for _, reason := range reasons {
-		texts = append(texts, oneLine(listed(tags(names[reason]), 8)+": "+reason))
-	}
-	return strings.Join(texts, "\n")
-}
-
-// folded puts what GitHub would drop into the last annotation that it shows.
-func folded(lines []Line) []Line {
+func foldedKind(lines []Line) []Line {
 	if len(lines) <= mostAnnotations {
 		return lines
 	}
@@ -133,6 +145,6 @@ func folded(lines []Line) []Line {
 	for _, l := range rest {
 		texts = append(texts, l.Title+": "+oneLine(l.Text))
 	}
-	last.Text = bounded(strings.Join(texts, "\n"), 4000)
-	return append(shown[:len(shown):len(shown)], last)
+	last.Text = bounded(strings.Join(texts, "\n"), longestAnnotation)
+	return append(slices.Clip(shown), last)
 }

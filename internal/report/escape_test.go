@@ -49,50 +49,6 @@ func TestTickedKeepsQuotesAndEscapesThem(t *testing.T) {
 	}
 }
 
-// TestHostileTextStaysText puts markup into everything that comes from outside.
-func TestHostileTextStaysText(t *testing.T) {
-	p := newPlay()
-	evil := "x|`</code></details><script>alert(1)</script>@everyone #1 https://evil.example www.evil.example a@b.example " +
-		"[x](https://y.example) ![i](https://z.example/p.png) GH-26 :tada: $x^2$ <img src=x onerror=y>\n## heading\n- item\n::error::x ```mermaid"
-	p.tell(
-		SourceKnown{p.now(), evil, digest, evil, []string{evil}, 1},
-		RegistryPlanned{At: p.now(), Registry: evil, References: []string{evil + "/a:1"}, Skip: evil},
-		RegistryPlanned{At: p.now(), Registry: "b" + evil, References: []string{"b" + evil + "/a:1"}, Accounts: []string{evil}},
-		RegistryPhase{p.now(), "b" + evil, Copy, false, false},
-		TagDone{p.now(), "b" + evil, "b" + evil + "/a:1", Pushed, evil, evil, evil},
-		RegistryPhase{p.now(), "b" + evil, Copy, true, false},
-		TagsSkipped{p.now(), "b" + evil, []string{evil}, evil},
-		LineSkipped{p.now(), evil, 1, evil, evil},
-		RegistryFailed{At: p.now(), Registry: "b" + evil, Err: textError(evil)},
-		RunFailed{p.now(), textError(evil)},
-		Finished{p.after(1e9)},
-	)
-	text := p.record.Markdown(MaxSummary)
-	golden(t, "hostile.summary.md", text) // test/docs has GitHub's parser read it
-	outside := text
-	for { // what is inside a fence is text whatever it says
-		start := strings.Index(outside, "````")
-		if start < 0 {
-			break
-		}
-		fence := outside[start : start+strings.IndexFunc(outside[start:], func(c rune) bool { return c != '`' })]
-		end := strings.Index(outside[start+len(fence):], "\n"+fence+"\n")
-		if end < 0 {
-			t.Fatal("a fence that does not end")
-		}
-		outside = outside[:start] + outside[start+len(fence)+end+len(fence)+2:]
-	}
-	for _, bad := range []string{"<script", "@everyone", " #1", "\n## heading", "|`", "\n::"} {
-		if strings.Contains(outside, bad) {
-			t.Errorf("%q got through:\n%s", bad, outside)
-		}
-	}
-}
-
-type textError string
-
-func (e textError) Error() string { return string(e) }
-
 func FuzzProse(f *testing.F) {
 	f.Add("a|b`<@#")
 	f.Fuzz(func(t *testing.T, s string) {

@@ -25,9 +25,15 @@ func amount(n int64) string {
 // megabytes writes bytes as megabytes without the unit, so that two of them can share it.
 func megabytes(n int64) string { return fmt.Sprintf("%.1f", float64(n)/1e6) }
 
-// rate writes bytes per second.
+// What is sent below these says nothing of a link's speed: it is all round trips.
+const (
+	leastMeasured = 1_000_000 // bytes
+	leastTimed    = 500 * time.Millisecond
+)
+
+// rate writes bytes per second, and nothing where that says nothing.
 func rate(bytes int64, d time.Duration) string {
-	if bytes <= 0 || d <= 0 {
+	if bytes < leastMeasured || d < leastTimed {
 		return ""
 	}
 	return amount(int64(float64(bytes)/d.Seconds())) + "/s"
@@ -86,8 +92,12 @@ func bounded(s string, limit int) string {
 	return s[:cut] + "…"
 }
 
-// tagOf returns the tag of host/repository:tag.
-func tagOf(reference string) string {
+// identifierOf returns the tag of host/repository:tag, or the short digest of
+// host/repository@digest.
+func identifierOf(reference string) string {
+	if _, digest, ok := strings.Cut(reference, "@"); ok {
+		return short(digest)
+	}
 	slash, colon := strings.LastIndexByte(reference, '/'), strings.LastIndexByte(reference, ':')
 	if colon > slash {
 		return reference[colon+1:]
@@ -95,10 +105,34 @@ func tagOf(reference string) string {
 	return ""
 }
 
-// repositoryOf returns host/repository of host/repository:tag.
+// repositoryOf returns host/repository of host/repository:tag or host/repository@digest.
 func repositoryOf(reference string) string {
-	if tag := tagOf(reference); tag != "" {
+	if repository, _, ok := strings.Cut(reference, "@"); ok {
+		return repository
+	}
+	if tag := identifierOf(reference); tag != "" {
 		return strings.TrimSuffix(reference, ":"+tag)
 	}
 	return reference
+}
+
+// tags returns references without their registry, which stands before them.
+func tags(references []string) []string {
+	var out []string
+	for _, ref := range references {
+		_, rest, ok := strings.Cut(ref, "/")
+		if !ok {
+			rest = ref
+		}
+		if repository, digest, ok := strings.Cut(rest, "@"); ok {
+			rest = repository + "@" + short(digest)
+		}
+		out = append(out, rest)
+	}
+	return out
+}
+
+// lastComponent returns what stands behind the last slash.
+func lastComponent(repository string) string {
+	return repository[strings.LastIndexByte(repository, '/')+1:]
 }

@@ -13,7 +13,7 @@ import (
 // Live draws a bar for each copy under way, for terminals only. Lines of the log are
 // written through it, so that they appear above the bars.
 type Live struct {
-	record  *Record
+	log     *Log
 	bars    *mpb.Progress
 	refresh chan any
 
@@ -29,9 +29,9 @@ type bar struct {
 	last Progress
 }
 
-// NewLive returns bars on a terminal of width columns.
-func NewLive(w io.Writer, record *Record, width int) *Live {
-	l := &Live{record: record, refresh: make(chan any), byHost: map[string]*bar{}}
+// NewLive returns bars of the copies that log knows of, on a terminal of width columns.
+func NewLive(w io.Writer, log *Log, width int) *Live {
+	l := &Live{log: log, refresh: make(chan any), byHost: map[string]*bar{}}
 	l.bars = mpb.New(mpb.WithOutput(w), mpb.WithWidth(max(width, narrowest)), mpb.WithManualRefresh(l.refresh))
 	return l
 }
@@ -50,21 +50,22 @@ func (l *Live) Write(text []byte) (int, error) {
 
 // Tick draws the bars anew. Call it a few times a second.
 func (l *Live) Tick(now time.Time) {
+	under := l.log.Progress(now)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
 		return
 	}
-	under := map[string]bool{}
-	for _, p := range l.record.Progress(now) {
-		under[p.Registry] = true
+	keep := map[string]bool{}
+	for _, p := range under {
+		keep[p.Registry] = true
 		b := l.byHost[p.Registry]
 		if b == nil {
 			b = l.add(p)
 		}
 		b.set(p)
 	}
-	l.drop(under)
+	l.drop(keep)
 	l.refresh <- now
 }
 
@@ -93,7 +94,7 @@ func (b *bar) set(p Progress) {
 	b.last = p
 	b.mu.Unlock()
 	b.SetTotal(p.Total, false)
-	b.SetCurrent(min(p.Done, p.Total-1)) // a bar that is full ends; the copy ends with its event
+	b.SetCurrent(min(p.Done, p.Total-1)) // a bar that is full ends; the copy ends with its phase
 }
 
 func (b *bar) text() string {

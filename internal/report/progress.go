@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/publish"
 )
 
 // window is how far back the rate of a transfer looks: long enough to be calm, short
@@ -19,54 +21,95 @@ type Progress struct {
 	Growing     bool          // layers are still being compressed: Total is what is known so far
 }
 
-// sample notes how many bytes had been sent, at most once a second.
-func (g *registry) sample(at time.Time) {
-	if n := len(g.samples); n > 0 && at.Sub(g.samples[n-1].at) < time.Second {
+// meter measures the copy to one registry.
+type meter struct {
+	host           string
+	copying        int // how many times the phase was entered, and not left
+	since          time.Time
+	expected, sent int64 // bytes of blobs
+	samples        []sample
+	first          sample // a second or more after the start: buffers are full by then
+}
+
+// sample is how many bytes had been sent at a time.
+type sample struct {
+	at    time.Time
+	bytes int64
+}
+
+// phase is told when the registry enters or leaves a phase.
+func (m *meter) phase(p publish.Phase, at time.Time, done bool) {
+	switch {
+	case p != publish.Copy:
+	case done:
+		m.copying--
+	default:
+		if m.copying++; m.since.IsZero() {
+			m.since = at
+			m.samples = []sample{{at, m.sent}}
+		}
+	}
+}
+
+// add is told what turned out to be needed, and what was sent.
+func (m *meter) add(now time.Time, expected, sent int64) {
+	m.expected += expected
+	m.sent += sent
+	if n := len(m.samples); n > 0 && now.Sub(m.samples[n-1].at) < time.Second {
 		return
 	}
-	g.samples = append(g.samples, sample{at, g.sent})
-	for len(g.samples) > 2 && at.Sub(g.samples[1].at) >= window {
-		g.samples = g.samples[1:]
+	m.samples = append(m.samples, sample{now, m.sent})
+	if m.first.at.IsZero() && !m.since.IsZero() && now.Sub(m.since) >= time.Second {
+		m.first = sample{now, m.sent}
+	}
+	for len(m.samples) > 2 && now.Sub(m.samples[1].at) >= window {
+		m.samples = m.samples[1:]
 	}
 }
 
-// Progress returns the copies that are under way at now, in the order of the
-// registries.
-func (r *Record) Progress(now time.Time) []Progress {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	var all []Progress
-	for _, g := range r.registries {
-		if g.open(Copy) < 0 || g.expected <= 0 || len(g.errs) > 0 {
-			continue
-		}
-		p := g.progress(now)
-		p.Growing = r.source.Digest == ""
-		all = append(all, p)
+// under reports whether a copy is under way.
+func (m *meter) under() bool { return m.copying > 0 && m.expected > 0 }
+
+func (m *meter) progress(now time.Time) Progress {
+	p := Progress{Registry: m.host, Total: m.expected}
+	p.Done = min(max(m.sent, 0), p.Total)
+	if len(m.samples) == 0 {
+		return p
 	}
-	return all
-}
-
-// reading returns for how long the source has been read, while it is not known yet what
-// is to be copied: layers of an engine or archive may have to be compressed first.
-func (r *Record) reading(now time.Time) (since time.Duration, ok bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	ok = r.phase == Copy && r.source.Digest == "" && len(r.errs) == 0 && !r.cancelled
-	return now.Sub(r.copying), ok
-}
-
-func (g *registry) progress(now time.Time) Progress {
-	p := Progress{Registry: g.host, Total: g.expected}
-	p.Done = min(max(g.sent+g.mountedBytes, 0), p.Total)
-	if len(g.samples) > 0 {
-		from := g.samples[0]
-		if passed := now.Sub(from.at); passed >= time.Second && g.sent > from.bytes {
-			p.PerSecond = float64(g.sent-from.bytes) / passed.Seconds()
-			p.Left = time.Duration(float64(p.Total-p.Done) / p.PerSecond * float64(time.Second))
-		}
+	from := m.samples[0]
+	if passed := now.Sub(from.at); passed >= time.Second && m.sent > from.bytes {
+		p.PerSecond = float64(m.sent-from.bytes) / passed.Seconds()
+		p.Left = m.left(now, p)
 	}
 	return p
+}
+
+// left estimates the time that a copy still takes. What was handed over last is still in
+// flight: it is in buffers on the way, and the registry has yet to confirm it. So it is not
+// counted as done. And a link that pauses will pause again: the rate is that of the whole
+// copy where it is lower than that of the last seconds.
+func (m *meter) left(now time.Time, p Progress) time.Duration {
+	perSecond := p.PerSecond
+	if whole := now.Sub(m.since).Seconds(); whole > 0 {
+		perSecond = min(perSecond, float64(m.sent)/whole)
+	}
+	if perSecond <= 0 {
+		return 0
+	}
+	return time.Duration(float64(p.Total-p.Done+m.inFlight(now)) / perSecond * float64(time.Second))
+}
+
+// inFlight estimates what was handed over and has not arrived: buffers on the way take
+// their fill at once and keep it, so that it is what the first second took above the rate
+// of those that followed.
+func (m *meter) inFlight(now time.Time) int64 {
+	passed := now.Sub(m.first.at).Seconds()
+	if m.first.at.IsZero() || passed < 2 {
+		return 0
+	}
+	perSecond := float64(m.sent-m.first.bytes) / passed
+	steady := int64(perSecond * m.first.at.Sub(m.since).Seconds())
+	return min(max(m.first.bytes-steady, 0), m.first.bytes)
 }
 
 // Percent is 100 only when everything has arrived.
@@ -97,15 +140,15 @@ func (p Progress) figures() string {
 	case p.Done >= p.Total:
 		parts = append(parts, "finishing") // the registry has yet to confirm the last bytes
 	case p.PerSecond > 0:
-		parts = append(parts, fmt.Sprintf("%.1f MB/s", p.PerSecond/1e6), left(p.Left)+" left")
+		parts = append(parts, fmt.Sprintf("%.1f MB/s", p.PerSecond/1e6), remaining(p.Left)+" left")
 	case p.Done == 0:
 		parts = append(parts, "waiting")
 	}
 	return strings.Join(parts, ", ")
 }
 
-// left writes a remaining time, whose tenths nobody believes.
-func left(d time.Duration) string {
+// remaining writes a time whose tenths nobody believes.
+func remaining(d time.Duration) string {
 	if d < time.Minute {
 		return fmt.Sprintf("%d s", max(int(d.Round(time.Second)/time.Second), 1))
 	}

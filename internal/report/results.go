@@ -2,9 +2,8 @@ package report
 
 import (
 	"encoding/json"
-	"slices"
-	"strings"
-	"time"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/publish"
 )
 
 // Results is the output `results`. Fields are only ever added.
@@ -13,203 +12,193 @@ type Results struct {
 	MediaType  string           `json:"mediaType"`
 	Platforms  []string         `json:"platforms"`
 	SizeBytes  int64            `json:"sizeBytes"`
+	Images     []ImageResult    `json:"images"`
 	Source     SourceResult     `json:"source"`
+	Sources    []SourceResult   `json:"sources,omitempty"` // the parts of merged images
 	DurationMs int64            `json:"durationMs"`
 	Registries []RegistryResult `json:"registries"`
+	Truncated  bool             `json:"truncated,omitempty"` // references are left out, or what was before
 }
 
-// SourceResult says what was read. BytesRead counts what came from a remote source,
-// manifests included; it is 0 for local ones.
+// ImageResult is one image, as it was read.
+type ImageResult struct {
+	Name      string   `json:"name"`
+	Reference string   `json:"reference"`
+	Digest    string   `json:"digest"`
+	MediaType string   `json:"mediaType"`
+	Platforms []string `json:"platforms"`
+	SizeBytes int64    `json:"sizeBytes"`
+	Error     string   `json:"error"`
+}
+
+// SourceResult says what was read. BytesRead counts what came from remote sources,
+// manifests included; it is 0 for local ones. Of a part only its reference is known.
 type SourceResult struct {
 	Reference string `json:"reference"`
+	Image     string `json:"image,omitempty"` // of a part: which it went into
 	BytesRead int64  `json:"bytesRead"`
 	Requests  int64  `json:"requests"`
 }
 
 // RegistryResult is the outcome of one registry.
 type RegistryResult struct {
-	Registry      string            `json:"registry"`
-	Status        Status            `json:"status"`
-	Reason        string            `json:"reason"`
-	DurationMs    int64             `json:"durationMs"`
-	Images        []string          `json:"images"`     // what serves the digest now
-	References    []ReferenceResult `json:"references"` // every tag that was asked for
-	Blobs         BlobCounts        `json:"blobs"`
-	BytesUploaded int64             `json:"bytesUploaded"`
-	Requests      int64             `json:"requests"`
-	Retries       int64             `json:"retries"`
-	RateLimit     *RateLimit        `json:"rateLimit"` // null when the registry named none
+	Registry             string            `json:"registry"`
+	Status               Status            `json:"status"`
+	Reason               string            `json:"reason"`
+	DurationMs           int64             `json:"durationMs"`
+	Images               []string          `json:"images"`     // what serves the digest now
+	References           []ReferenceResult `json:"references"` // every one that was asked for
+	Blobs                BlobCounts        `json:"blobs"`
+	BytesUploaded        int64             `json:"bytesUploaded"`
+	BytesMissing         int64             `json:"bytesMissing"` // of a dry run
+	RepositoriesToCreate []string          `json:"repositoriesToCreate"`
+	Referrers            ReferrerCounts    `json:"referrers"`
+	Repaired             int               `json:"repaired"`
+	Requests             int64             `json:"requests"`
+	Retries              int64             `json:"retries"`
+	RateLimit            *RateLimit        `json:"rateLimit"` // null when the registry named none
 }
 
-// ReferenceResult is the outcome of one tag. Before and Now are digests.
+// ReferenceResult is the outcome of one reference. Digest is that of its image; Before and
+// Now are what the reference served and serves.
 type ReferenceResult struct {
 	Reference string `json:"reference"`
+	Image     string `json:"image"`
+	Digest    string `json:"digest"`
 	Status    Status `json:"status"`
 	Before    string `json:"before"`
 	Now       string `json:"now"`
 	Reason    string `json:"reason"`
+
+	withoutBefore bool
 }
 
-// BlobCounts says how a registry came by its blobs.
+// MarshalJSON leaves before out where the results are truncated that far.
+func (r ReferenceResult) MarshalJSON() ([]byte, error) {
+	type plain ReferenceResult
+	if !r.withoutBefore {
+		return json.Marshal(plain(r))
+	}
+	return json.Marshal(struct {
+		plain
+		Before *string `json:"before,omitempty"`
+	}{plain: plain(r)})
+}
+
+// BlobCounts says how a registry came by its blobs, and in a dry run what it lacks.
 type BlobCounts struct {
 	Uploaded int `json:"uploaded"`
 	Mounted  int `json:"mounted"`
 	Existing int `json:"existing"`
+	Missing  int `json:"missing"`
 }
 
-// Results returns what is known so far; after Finished that is everything.
-func (r *Record) Results() Results {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.results()
+// ReferrerCounts says what became of what refers to the images.
+type ReferrerCounts struct {
+	Copied     int `json:"copied"`
+	Kept       int `json:"kept"`
+	PassedOver int `json:"passedOver"`
 }
 
-func (r *Record) results() Results {
+// RateLimit is what a registry says of pulls.
+type RateLimit struct {
+	Limit     int `json:"limit"`
+	Remaining int `json:"remaining"`
+}
+
+// ResultsOf returns the output `results` as values.
+func ResultsOf(r publish.Result) Results {
 	res := Results{
-		Digest:     r.source.Digest,
-		MediaType:  r.source.MediaType,
-		Platforms:  append([]string{}, r.source.Platforms...),
-		SizeBytes:  r.source.SizeBytes,
-		Source:     SourceResult{Reference: r.source.Reference, BytesRead: r.read.BytesRead, Requests: r.read.Requests},
-		DurationMs: r.elapsed().Milliseconds(),
+		Platforms:  []string{},
+		Images:     []ImageResult{},
+		Source:     SourceResult{BytesRead: r.Source.BytesRead, Requests: r.Source.Requests},
+		DurationMs: r.End.Sub(r.Start).Milliseconds(),
 		Registries: []RegistryResult{},
 	}
-	for _, g := range r.registries {
-		res.Registries = append(res.Registries, r.result(g))
+	for i, image := range r.Images {
+		one := imageResult(r, i)
+		res.Images = append(res.Images, one)
+		for _, part := range image.Parts {
+			res.Sources = append(res.Sources, SourceResult{Reference: part, Image: one.Name})
+		}
+	}
+	if len(res.Images) == 1 { // of several there is no one digest
+		image := res.Images[0]
+		res.Digest, res.MediaType, res.Platforms, res.SizeBytes = image.Digest, image.MediaType, image.Platforms, image.SizeBytes
+		res.Source.Reference = image.Reference
+	}
+	for _, g := range r.Registries {
+		res.Registries = append(res.Registries, registryResult(r, g))
 	}
 	return res
 }
 
-func (r *Record) result(g *registry) RegistryResult {
-	status, reason := r.status(g)
-	res := RegistryResult{
-		Registry:      g.host,
-		Status:        status,
-		Reason:        reason,
-		DurationMs:    g.duration().Milliseconds(),
-		Images:        []string{},
-		References:    []ReferenceResult{},
-		Blobs:         BlobCounts{Uploaded: g.uploaded, Mounted: g.mounted, Existing: g.existing},
-		BytesUploaded: g.bytesUploaded(),
-		Requests:      g.requests,
-		Retries:       g.retries,
-		RateLimit:     g.rateLimit,
+func imageResult(r publish.Result, i int) ImageResult {
+	image := r.Images[i]
+	one := ImageResult{
+		Name:      imageName(r, i),
+		Reference: image.Reference,
+		Digest:    image.Digest,
+		MediaType: image.MediaType,
+		Platforms: append([]string{}, image.Platforms...),
+		SizeBytes: image.SizeBytes,
 	}
-	for _, ref := range g.references {
-		if r.serves(ref) {
-			res.Images = append(res.Images, ref.name)
+	if image.Failure != nil {
+		one.Error = explain("", *image.Failure).coded()
+	}
+	return one
+}
+
+func registryResult(r publish.Result, g publish.RegistryResult) RegistryResult {
+	status, why := g.Status(), reason(g)
+	res := RegistryResult{
+		Registry:             g.Host,
+		Status:               status,
+		Reason:               why,
+		DurationMs:           elapsed(g).Milliseconds(),
+		Images:               []string{},
+		References:           []ReferenceResult{},
+		Blobs:                BlobCounts(g.Blobs),
+		BytesUploaded:        g.BytesUploaded,
+		BytesMissing:         g.BytesMissing,
+		RepositoriesToCreate: append([]string{}, g.ToCreate...),
+		Referrers:            ReferrerCounts{g.Referrers.Copied, g.Referrers.Kept, g.Referrers.PassedOver},
+		Repaired:             g.Repaired,
+		Requests:             g.Requests,
+		Retries:              g.Retries,
+	}
+	if l := g.RateLimit; l != nil {
+		res.RateLimit = &RateLimit{Limit: l.Limit, Remaining: l.Remaining}
+	}
+	for _, ref := range g.References {
+		if r.Serves(ref) {
+			res.Images = append(res.Images, ref.Reference)
 		}
-		one := ReferenceResult{Reference: ref.name, Status: ref.status, Before: ref.before, Now: ref.now, Reason: ref.reason}
-		if one.Status == "" { // nothing was said of it: the registry failed before
-			one.Status, one.Reason = status, reason
+		one := ReferenceResult{Reference: ref.Reference, Image: imageName(r, ref.Image), Digest: r.Digest(ref.Image),
+			Status: ref.Status, Before: ref.Before, Now: ref.Now, Reason: oneLine(string(ref.Reason))}
+		if one.Status == "" { // nothing is known of it: the registry failed before
+			one.Status, one.Reason = status, firstOf(one.Reason, why)
 		}
 		res.References = append(res.References, one)
 	}
 	return res
 }
 
-// serves reports whether the tag points at what was published, whichever way it came
-// to: one that could not be put back does, too.
-func (r *Record) serves(ref *reference) bool {
-	return ref.status == Pushed || ref.status == Unchanged || ref.status == Failed && ref.now != "" && ref.now == r.source.Digest
-}
-
-// bytesUploaded is what the client counted, or, before it said anything, the sum of
-// what was sent.
-func (g *registry) bytesUploaded() int64 {
-	if g.counted {
-		return g.uploadedBytes
+// imageName returns the name of an image: its own, else the last component of the first
+// repository that it goes to.
+func imageName(r publish.Result, i int) string {
+	if i < 0 || i >= len(r.Images) {
+		return ""
 	}
-	return g.blobBytesSent()
-}
-
-// blobBytesSent is what log, table and summary call sent: the blobs, like what was reused
-// beside it and the speed. bytesUploaded is more by the manifests, and by what was lost on
-// the way.
-func (g *registry) blobBytesSent() int64 { return max(g.sent, 0) }
-
-func (g *registry) duration() time.Duration {
-	if g.start.IsZero() {
-		return 0
+	if name := r.Images[i].Name; name != "" {
+		return name
 	}
-	return g.end.Sub(g.start)
-}
-
-// elapsed is the time from the first event to the last, or to now.
-func (r *Record) elapsed() time.Duration {
-	switch {
-	case r.first.IsZero():
-		return 0
-	case r.finished.IsZero():
-		return r.now().Sub(r.first)
-	}
-	return r.finished.Sub(r.first)
-}
-
-// JSON returns the results in one line.
-func (res Results) JSON() string {
-	b, err := json.Marshal(res)
-	if err != nil { // there is nothing in it that cannot be marshalled
-		return "{}"
-	}
-	return string(b)
-}
-
-// Outputs returns the step's outputs: digest, pushed, skipped, failed, results.
-func (r *Record) Outputs() map[string]string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	res := r.results()
-	var pushed, skipped, failed []string
-	for _, g := range res.Registries {
-		if !r.dryRun {
-			pushed = append(pushed, g.Images...)
-		}
-		switch g.Status {
-		case Skipped:
-			skipped = append(skipped, g.Registry)
-		case Failed:
-			failed = append(failed, g.Registry)
-		}
-	}
-	return map[string]string{
-		"digest":  res.Digest,
-		"pushed":  strings.Join(pushed, "\n"),
-		"skipped": strings.Join(skipped, "\n"),
-		"failed":  strings.Join(failed, "\n"),
-		"results": res.JSON(),
-	}
-}
-
-// longestReason bounds what one error adds to a reason, in bytes.
-const longestReason = 1000
-
-// joinErrors puts errors into one line, each once.
-func joinErrors(errs []error) string {
-	var texts []string
-	for _, err := range errs {
-		if text := bounded(oneLine(err.Error()), longestReason); !slices.Contains(texts, text) {
-			texts = append(texts, text)
-		}
-	}
-	return strings.Join(texts, "; ")
-}
-
-func firstOf(texts ...string) string {
-	for _, t := range texts {
-		if t != "" {
-			return t
+	for _, g := range r.Registries {
+		for _, ref := range g.References {
+			if ref.Image == i {
+				return lastComponent(repositoryOf(ref.Reference))
+			}
 		}
 	}
 	return ""
-}
-
-// copyTime is how long the registry's copy phase took.
-func (g *registry) copyTime() (d time.Duration) {
-	for _, s := range g.phases {
-		if s.phase == Copy && !s.end.IsZero() {
-			d += s.end.Sub(s.start)
-		}
-	}
-	return d
 }

@@ -1,307 +1,317 @@
 package report
 
 import (
-	"crypto/sha256"
-	"errors"
 	"fmt"
-	"os"
-	"strings"
-	"testing"
 	"time"
 
+	"github.com/multi-registry-push/multi-registry-push/internal/config"
+	"github.com/multi-registry-push/multi-registry-push/internal/publish"
+	"github.com/multi-registry-push/multi-registry-push/internal/redact"
 	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
 const (
 	digest = "sha256:4f0ba1c2d3e4f5061728394a5b6c7d8e9fa0b1c2d3e4f5061728394a5b6c7d8e"
 	older  = "sha256:0e9d8c7b6a5f4e3d2c1b0a9f8e7d6c5b4a39281706f5e4d3c2b1a0f9e8d7c6b5"
+	other  = "sha256:7c6b5a49382716050f4e3d2c1b0a9f8e7d6c5b4a39281706f5e4d3c2b1a0f9e8"
+	mb     = 1_000_000
+	// manifests is what a client counts on top of the blobs: log, table and summary must not.
+	manifests = 654_321
+	unproven  = "push permission is unproven: a dry run opens no upload"
 )
 
 var epoch = time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)
 
-// play is a run that is told event by event, on a clock of its own.
-type play struct {
-	at      time.Duration
-	record  *Record
-	printer *Printer
-	log     strings.Builder
-	lines   []Line
+// at is a time of a run, in milliseconds from its start.
+func at(ms int) time.Time { return epoch.Add(time.Duration(ms) * time.Millisecond) }
+
+func span(phase publish.Phase, from, to int) publish.Span {
+	return publish.Span{Phase: phase, Start: at(from), End: at(to)}
 }
 
-func newPlay() *play {
-	p := &play{}
-	p.record = NewRecord(func() time.Time { return epoch.Add(p.at) })
-	p.printer = NewPrinter(p.record, func(l Line) {
-		p.lines = append(p.lines, l)
-		p.log.WriteString(kindNames[l.Kind])
-		if l.Title != "" {
-			p.log.WriteString("[" + l.Title + "] ")
-		}
-		p.log.WriteString(strings.ReplaceAll(l.Text, "\n", "\n      | ") + "\n")
-	}, PrinterOptions{Progress: true, Fold: true})
-	return p
+func failedSpan(phase publish.Phase, from, to int) publish.Span {
+	return publish.Span{Phase: phase, Start: at(from), End: at(to), Failed: true}
 }
 
-var kindNames = map[Kind]string{Text: "", GroupStart: "GROUP ", GroupEnd: "END", NoticeLine: "NOTICE", WarningLine: "WARNING", ErrorLine: "ERROR", DebugLine: "DEBUG "}
-
-// after moves the clock and returns the time to put into an event.
-func (p *play) after(d time.Duration) At {
-	p.at += d
-	return At{epoch.Add(p.at)}
+// spans are those of a registry that went through all phases, one after the other.
+func spans(login, copied, tagged, verified int) []publish.Span {
+	return []publish.Span{span(publish.Login, 10, login), span(publish.Copy, login, copied), span(publish.Tag, copied, tagged), span(publish.Verify, tagged, verified)}
 }
 
-func (p *play) now() At { return p.after(0) }
-
-func (p *play) tell(events ...Event) {
-	for _, e := range events {
-		p.record.Apply(e)
-		p.printer.Print(e)
-	}
+func failure(ms int, code usererror.Code, message, remedy redact.Redacted) publish.Failure {
+	return publish.Failure{At: at(ms), Code: code, Message: message, Remedy: remedy}
 }
 
-func (p *play) tick() { p.printer.Tick(epoch.Add(p.at)) }
+func pushed(reference, before string) publish.ReferenceResult {
+	return publish.ReferenceResult{Reference: reference, Status: Pushed, Before: before, Now: digest}
+}
 
-const mb = 1_000_000
+func unchanged(reference string) publish.ReferenceResult {
+	return publish.ReferenceResult{Reference: reference, Status: Unchanged, Before: digest, Now: digest}
+}
 
-// manifests is what a client counts on top of the blobs: log, table and summary must not.
-const manifests = 654_321
+func with(status publish.Status, reason redact.Redacted, references ...string) []publish.ReferenceResult {
+	var all []publish.ReferenceResult
+	for _, ref := range references {
+		all = append(all, publish.ReferenceResult{Reference: ref, Status: status, Reason: reason})
+	}
+	return all
+}
 
-// mixed: two registries get the image, one has it, one has no credentials, one refuses
-// the password, one is not required and dies in the middle.
-func mixed() *play {
-	p := newPlay()
-	p.tell(
-		Started{At: p.now()},
-		PhaseStarted{p.now(), Plan},
-		RegistryPlanned{At: p.now(), Registry: "ghcr.io", References: []string{"ghcr.io/acme/app:1.2.0", "ghcr.io/acme/app:latest"}, Accounts: []string{`github-token (user "octocat")`}},
-		RegistryPlanned{At: p.now(), Registry: "docker.io", References: []string{"docker.io/acme/app:1.2.0", "docker.io/acme/app:latest"}, Accounts: []string{`token from registry-auth (user "acme")`}},
-		TagsSkipped{p.now(), "docker.io", []string{"docker.io/acme/app:edge"}, `tags-matching is v?\d+\.\d+\.\d+|latest`},
-		RegistryPlanned{At: p.now(), Registry: "quay.io", References: []string{"quay.io/acme/app:1.2.0"}, Accounts: []string{`password from registry-auth (user "acme+robot")`}},
-		RegistryPlanned{At: p.now(), Registry: "123456789012.dkr.ecr.eu-central-1.amazonaws.com", References: []string{"123456789012.dkr.ecr.eu-central-1.amazonaws.com/app:1.2.0"}, Skip: "aws-role is empty"},
-		RegistryPlanned{At: p.now(), Registry: "registry.gitlab.com", References: []string{"registry.gitlab.com/acme/app:1.2.0"}, Accounts: []string{`password from registry-auth (user "ci")`}},
-		RegistryPlanned{At: p.now(), Registry: "mirror.example.com:5000", References: []string{"mirror.example.com:5000/app:1.2.0"}, Accounts: []string{"anonymous"}, Optional: true},
-		LineSkipped{p.now(), "tags", 7, "/app:1.2.0", "the registry is empty"},
-		PhaseStarted{p.after(10 * time.Millisecond), Login},
-	)
-	for _, host := range []string{"ghcr.io", "docker.io", "quay.io", "registry.gitlab.com", "mirror.example.com:5000"} {
-		p.tell(RegistryPhase{p.now(), host, Login, false, false})
-	}
-	p.tell(
-		RegistryPhase{p.after(310 * time.Millisecond), "ghcr.io", Login, true, false},
-		RegistryPhase{p.after(20 * time.Millisecond), "mirror.example.com:5000", Login, true, false},
-		RegistryFailed{At: p.after(50 * time.Millisecond), Registry: "quay.io", Err: usererror.New(usererror.WrongCredentials, "quay.io", "logging in to quay.io", "", errors.New("401 UNAUTHORIZED: could not find robot"))},
-		RegistryPhase{p.now(), "quay.io", Login, true, false},
-		RegistryPhase{p.after(80 * time.Millisecond), "registry.gitlab.com", Login, true, false},
-		RegistryPhase{p.after(90 * time.Millisecond), "docker.io", Login, true, false},
-		SourceKnown{p.now(), "oci-archive:image.tar", digest, "application/vnd.oci.image.index.v1+json", []string{"linux/amd64", "linux/arm64"}, 314_572_800},
-		PhaseStarted{p.now(), Copy},
-	)
-	for _, host := range []string{"ghcr.io", "docker.io", "registry.gitlab.com", "mirror.example.com:5000"} {
-		p.tell(RegistryPhase{p.now(), host, Copy, false, false})
-	}
-	p.tell(
-		RegistryPhase{p.now(), "registry.gitlab.com", Copy, true, false},
-		PhaseStarted{p.now(), Tag},
-		RegistryPhase{p.now(), "registry.gitlab.com", Tag, false, false},
-		TagDone{p.after(40 * time.Millisecond), "registry.gitlab.com", "registry.gitlab.com/acme/app:1.2.0", Unchanged, digest, digest, ""},
-		RegistryPhase{p.now(), "registry.gitlab.com", Tag, true, false},
-		RegistryUse{At: p.now(), Registry: "registry.gitlab.com", Requests: 6},
-		Expected{p.now(), "ghcr.io", 314 * mb}, Expected{p.now(), "docker.io", 314 * mb}, Expected{p.now(), "mirror.example.com:5000", 314 * mb},
-	)
-	for range 12 {
-		p.tell(Sent{p.after(time.Second), "ghcr.io", 25 * mb}, Sent{p.now(), "docker.io", 20 * mb})
-		if p.at < 5*time.Second {
-			p.tell(Sent{p.now(), "mirror.example.com:5000", 1 * mb})
-		}
-		p.tick()
-	}
-	p.tell(
-		Sent{p.after(500 * time.Millisecond), "ghcr.io", 14 * mb},
-		BlobDone{At: p.now(), Start: epoch, Registry: "ghcr.io", Repository: "acme/app", Digest: older, SizeBytes: 314 * mb, How: Uploaded},
-		ManifestDone{p.now(), "ghcr.io", "acme/app", digest, true},
-		RegistryPhase{p.now(), "ghcr.io", Copy, true, false},
-		RegistryPhase{p.now(), "ghcr.io", Tag, false, false},
-		TagDone{p.after(60 * time.Millisecond), "ghcr.io", "ghcr.io/acme/app:1.2.0", Pushed, "", digest, ""},
-		TagDone{p.after(30 * time.Millisecond), "ghcr.io", "ghcr.io/acme/app:latest", Pushed, older, digest, ""},
-		RegistryPhase{p.now(), "ghcr.io", Tag, true, false},
-		PhaseStarted{p.now(), Verify},
-		RegistryPhase{p.now(), "ghcr.io", Verify, false, false},
-		RegistryPhase{p.after(40 * time.Millisecond), "ghcr.io", Verify, true, false},
-		RegistryUse{At: p.now(), Registry: "ghcr.io", BytesUploaded: 314*mb + manifests, Requests: 31},
-		Notice{At: p.now(), Registry: "mirror.example.com:5000", Text: "PATCH of a blob: connection reset by peer; trying again in 2 s"},
-		RegistryFailed{At: p.after(500 * time.Millisecond), Registry: "mirror.example.com:5000", Optional: true, Err: usererror.New(usererror.RegistryGaveUp, "mirror.example.com:5000", "uploading a blob to mirror.example.com:5000/app", "", errors.New("connection reset by peer"))},
-		RegistryPhase{p.now(), "mirror.example.com:5000", Copy, true, false},
-		RegistryUse{At: p.now(), Registry: "mirror.example.com:5000", BytesUploaded: 5 * mb, Requests: 22, Retries: 7},
-	)
-	for range 3 {
-		p.tell(Sent{p.after(time.Second), "docker.io", 20 * mb})
-		p.tick()
-	}
-	p.tell(
-		BlobDone{At: p.now(), Start: epoch, Registry: "docker.io", Repository: "acme/app", Digest: older, SizeBytes: 300 * mb, How: Uploaded},
-		BlobDone{At: p.now(), Start: epoch, Registry: "docker.io", Repository: "acme/app", Digest: digest, SizeBytes: 14 * mb, How: Mounted},
-		RegistryPhase{p.now(), "docker.io", Copy, true, false},
-		RegistryPhase{p.now(), "docker.io", Tag, false, false},
-		TagDone{p.after(120 * time.Millisecond), "docker.io", "docker.io/acme/app:1.2.0", Pushed, "", digest, ""},
-		TagDone{p.after(90 * time.Millisecond), "docker.io", "docker.io/acme/app:latest", Pushed, older, digest, ""},
-		RegistryPhase{p.now(), "docker.io", Tag, true, false},
-		RegistryPhase{p.now(), "docker.io", Verify, false, false},
-		RegistryPhase{p.after(90 * time.Millisecond), "docker.io", Verify, true, false},
-		RegistryUse{At: p.now(), Registry: "docker.io", BytesUploaded: 300*mb + manifests, Requests: 40, Retries: 1, RateLimit: &RateLimit{Limit: 200, Remaining: 187, Window: 6 * time.Hour}},
-		Finished{p.now()},
-	)
-	return p
+func image() []publish.ImageResult {
+	return []publish.ImageResult{{Reference: "oci-archive:image.tar", Digest: digest, MediaType: "application/vnd.oci.image.index.v1+json",
+		Platforms: []string{"linux/amd64", "linux/arm64"}, SizeBytes: 314_572_800}}
+}
+
+// small is a registry that gets an image of 30 MB under one tag.
+func small(host string, copied int) publish.RegistryResult {
+	return publish.RegistryResult{Host: host, Accounts: []redact.Redacted{`token from registry-auth (user "acme")`}, Wrote: true,
+		References: []publish.ReferenceResult{pushed(host+"/acme/app:1.2.0", "")}, Start: at(10), End: at(copied + 70),
+		Spans: spans(310, copied, copied+50, copied+70), Blobs: publish.BlobCounts{Uploaded: 1, Existing: 2},
+		BytesExpected: 30 * mb, BytesSent: 30 * mb, BytesReused: 2 * mb, BytesUploaded: 30*mb + manifests, Requests: 12}
 }
 
 // well: everything as it should be.
-func well() *play {
-	p := newPlay()
-	hosts := []string{"ghcr.io", "docker.io", "quay.io"}
-	p.tell(Started{At: p.now()}, PhaseStarted{p.now(), Plan})
-	for _, host := range hosts {
-		p.tell(RegistryPlanned{At: p.now(), Registry: host, References: []string{host + "/acme/app:1.2.0"}, Accounts: []string{`token from registry-auth (user "acme")`}})
-	}
-	p.tell(PhaseStarted{p.now(), Login})
-	for _, host := range hosts {
-		p.tell(RegistryPhase{p.now(), host, Login, false, false}, RegistryPhase{p.after(100 * time.Millisecond), host, Login, true, false})
-	}
-	p.tell(SourceKnown{p.now(), "docker://ghcr.io/acme/build@" + digest, digest, "application/vnd.oci.image.index.v1+json", []string{"linux/amd64"}, 30 * mb},
-		PhaseStarted{p.now(), Copy})
-	for _, host := range hosts {
-		p.tell(RegistryPhase{p.now(), host, Copy, false, false}, Expected{p.now(), host, 30 * mb})
-	}
-	for _, host := range hosts {
-		p.tell(Sent{p.after(time.Second), host, 30 * mb},
-			BlobDone{At: p.now(), Start: epoch, Registry: host, Repository: "acme/app", Digest: older, SizeBytes: 30 * mb, How: Uploaded},
-			RegistryPhase{p.now(), host, Copy, true, false})
-	}
-	p.tell(SourceRead{p.now(), 30*mb + 4000, 9}, PhaseStarted{p.now(), Tag})
-	for _, host := range hosts {
-		p.tell(RegistryPhase{p.now(), host, Tag, false, false}, TagDone{p.after(50 * time.Millisecond), host, host + "/acme/app:1.2.0", Pushed, "", digest, ""}, RegistryPhase{p.now(), host, Tag, true, false})
-	}
-	p.tell(PhaseStarted{p.now(), Verify})
-	for _, host := range hosts {
-		p.tell(RegistryPhase{p.now(), host, Verify, false, false}, RegistryPhase{p.after(20 * time.Millisecond), host, Verify, true, false},
-			RegistryUse{At: p.now(), Registry: host, BytesUploaded: 30*mb + manifests, Requests: 12})
-	}
-	p.tell(Finished{p.now()})
-	return p
+func well() publish.Result {
+	images := image()
+	images[0].Reference, images[0].SizeBytes, images[0].Platforms = "docker://ghcr.io/acme/build@"+digest, 32*mb, []string{"linux/amd64"}
+	return publish.Result{Start: at(0), End: at(3500), Images: images, Source: publish.SourceUse{BytesRead: 32*mb + 4000, Requests: 9},
+		Registries: []publish.RegistryResult{small("ghcr.io", 1400), small("docker.io", 2400), small("quay.io", 3400)}}
 }
 
-// dry: a dry run with one registry up to date and one that lacks the image.
-func dry() *play {
-	p := newPlay()
-	p.tell(
-		Started{At: p.now(), DryRun: true},
-		PhaseStarted{p.now(), Plan},
-		RegistryPlanned{At: p.now(), Registry: "ghcr.io", References: []string{"ghcr.io/acme/app:1", "ghcr.io/acme/app:2", "ghcr.io/acme/app:3", "ghcr.io/acme/app:4", "ghcr.io/acme/app:5", "ghcr.io/acme/app:6"}},
-		RegistryPlanned{At: p.now(), Registry: "quay.io", References: []string{"quay.io/acme/app:1"}},
-		PhaseStarted{p.now(), Login},
-		RegistryPhase{p.now(), "ghcr.io", Login, false, false}, RegistryPhase{p.now(), "quay.io", Login, false, false},
-		RegistryPhase{p.after(time.Second), "ghcr.io", Login, true, false}, RegistryPhase{p.now(), "quay.io", Login, true, false},
-		SourceKnown{p.now(), "./image.tar", digest, "", nil, 30 * mb},
-		PhaseStarted{p.now(), Copy},
-		RegistryPhase{p.now(), "ghcr.io", Copy, false, false}, RegistryPhase{p.now(), "quay.io", Copy, false, false},
-		DryRunPlan{At: p.after(time.Second), Registry: "ghcr.io", MissingBlobs: 3, MissingBytes: 29 * mb, Note: "push permission is unproven: a dry run opens no upload"},
-		DryRunPlan{At: p.now(), Registry: "quay.io", Note: "push permission is unproven: a dry run opens no upload"},
-		RegistryPhase{p.now(), "ghcr.io", Copy, true, false}, RegistryPhase{p.now(), "quay.io", Copy, true, false},
-		PhaseStarted{p.now(), Tag},
-	)
-	for _, tag := range []string{"1", "2", "3", "4", "5"} {
-		p.tell(TagDone{p.now(), "ghcr.io", "ghcr.io/acme/app:" + tag, Planned, "", "", ""})
+const (
+	ecr    = "123456789012.dkr.ecr.eu-central-1.amazonaws.com"
+	mirror = "mirror.example.com:5000"
+)
+
+// mixed: two registries get the image, one has it, one has no credentials, one refuses
+// the password, one is not required and dies in the middle.
+func mixed() publish.Result {
+	lost := failure(13730, usererror.RegistryGaveUp, "uploading a blob to mirror.example.com:5000/app: connection reset by peer", "Run the job again: what has arrived is not sent again.")
+	lost.Optional = true
+	return publish.Result{
+		Start: at(0), End: at(17030), Images: image(),
+		Skipped: []config.Skip{{Input: "tags", Line: 7, Text: "/app:1.2.0", Reason: "the registry is empty"}},
+		Notes:   []publish.Note{{At: at(5000), Host: mirror, Retry: true, Text: "mirror.example.com:5000: PATCH of a blob: connection reset by peer; trying again in 2 s"}},
+		Registries: []publish.RegistryResult{
+			{Host: "ghcr.io", Accounts: []redact.Redacted{`github-token (user "octocat")`}, Wrote: true,
+				References: []publish.ReferenceResult{pushed("ghcr.io/acme/app:1.2.0", ""), pushed("ghcr.io/acme/app:latest", older)},
+				Start:      at(10), End: at(13230), Spans: spans(320, 13100, 13190, 13230), Blobs: publish.BlobCounts{Uploaded: 1},
+				BytesExpected: 314 * mb, BytesSent: 314 * mb, BytesUploaded: 314*mb + manifests, Requests: 31},
+			{Host: "docker.io", Accounts: []redact.Redacted{`token from registry-auth (user "acme")`}, Wrote: true,
+				References: append([]publish.ReferenceResult{pushed("docker.io/acme/app:1.2.0", ""), pushed("docker.io/acme/app:latest", older)},
+					publish.ReferenceResult{Reference: "docker.io/acme/app:edge", Status: Skipped, SkipKind: publish.SkipTagsMatching, Reason: `tags-matching is v?\d+\.\d+\.\d+|latest`}),
+				Start: at(10), End: at(17030), Spans: spans(560, 16730, 16940, 17030), Blobs: publish.BlobCounts{Uploaded: 1, Mounted: 1},
+				BytesExpected: 300 * mb, BytesSent: 300 * mb, BytesReused: 14 * mb, BytesUploaded: 300*mb + manifests, Requests: 40, Retries: 1,
+				RateLimit: &publish.RateLimit{Limit: 200, Remaining: 187, Window: 6 * time.Hour}},
+			{Host: "quay.io", Accounts: []redact.Redacted{`password from registry-auth (user "acme+robot")`},
+				References: with(Failed, "", "quay.io/acme/app:1.2.0"), Start: at(10), End: at(390), Spans: []publish.Span{failedSpan(publish.Login, 10, 390)},
+				Failures: []publish.Failure{failure(390, usererror.WrongCredentials, "logging in to quay.io: 401 UNAUTHORIZED: could not find robot", "Check the user name, and whether the token has expired.")}},
+			{Host: ecr, Skip: "aws-role is empty", SkipKind: publish.SkipCredentials, References: with(Skipped, "aws-role is empty", ecr+"/app:1.2.0")},
+			{Host: "registry.gitlab.com", Accounts: []redact.Redacted{`password from registry-auth (user "ci")`},
+				References: []publish.ReferenceResult{unchanged("registry.gitlab.com/acme/app:1.2.0")}, Start: at(10), End: at(600),
+				Spans: []publish.Span{span(publish.Login, 10, 470), span(publish.Verify, 560, 600)}, Blobs: publish.BlobCounts{Existing: 2}, BytesReused: 314 * mb, Requests: 6},
+			{Host: mirror, Accounts: []redact.Redacted{"anonymous"}, Optional: true, References: with(Failed, "", mirror+"/app:1.2.0"), Failures: []publish.Failure{lost},
+				Start: at(10), End: at(13730), Spans: []publish.Span{span(publish.Login, 10, 340), failedSpan(publish.Copy, 560, 13730)},
+				BytesExpected: 314 * mb, BytesSent: 4 * mb, BytesUploaded: 5 * mb, Requests: 22, Retries: 7},
+		},
 	}
-	p.tell(
-		TagDone{p.now(), "ghcr.io", "ghcr.io/acme/app:6", Planned, older, older, ""},
-		TagDone{p.now(), "quay.io", "quay.io/acme/app:1", Unchanged, digest, digest, ""},
-		Finished{p.now()},
-	)
-	return p
 }
 
-// nothing: a pull request from a fork.
-func nothing() *play {
-	p := newPlay()
-	p.tell(
-		Started{At: p.now()}, PhaseStarted{p.now(), Plan},
-		RegistryPlanned{At: p.now(), Registry: "docker.io", References: []string{"docker.io/acme/app:pr-7"}, Skip: "username is empty"},
-		RegistryPlanned{At: p.now(), Registry: "ghcr.io", References: []string{"ghcr.io/acme/app:pr-7"}, Accounts: []string{"github-token"}},
-		PhaseStarted{p.now(), Login}, RegistryPhase{p.now(), "ghcr.io", Login, false, false},
-		RegistrySkipped{p.after(time.Second), "ghcr.io", "the job's own token may not push from a pull request of a fork"},
-		RegistryPhase{p.now(), "ghcr.io", Login, true, false},
-		Finished{p.now()},
-	)
-	return p
+// dry: a dry run with one registry up to date, one that lacks image and repository, and
+// one that would refuse.
+func dry() publish.Result {
+	var refs []publish.ReferenceResult
+	for i := range 6 {
+		ref := publish.ReferenceResult{Reference: fmt.Sprintf("ghcr.io/acme/app:%d", i+1), Status: Planned}
+		if i == 5 {
+			ref.Before, ref.Now = older, older
+		}
+		refs = append(refs, ref)
+	}
+	images := image()
+	images[0].Reference, images[0].SizeBytes, images[0].Platforms = "./image.tar", 30*mb, nil
+	immutable := "docker.io/acme/app:6 is there already as " + redact.Redacted(older) + ", and immutable-tags matches it"
+	return publish.Result{Start: at(0), End: at(2000), DryRun: true, Images: images, Registries: []publish.RegistryResult{
+		{Host: "ghcr.io", References: refs, Start: at(0), End: at(2000), Spans: []publish.Span{span(publish.Login, 0, 1000), span(publish.Copy, 1000, 2000)},
+			Blobs: publish.BlobCounts{Missing: 3, Existing: 1}, BytesMissing: 29 * mb, BytesReused: 1 * mb, Unproven: unproven, ToCreate: []string{"ghcr.io/acme/app"}, Requests: 8},
+		{Host: "quay.io", References: []publish.ReferenceResult{unchanged("quay.io/acme/app:1")}, Start: at(0), End: at(2000),
+			Spans: []publish.Span{span(publish.Login, 0, 1000), span(publish.Copy, 1000, 2000)}, Blobs: publish.BlobCounts{Existing: 4}, BytesReused: 30 * mb, Requests: 8},
+		{Host: "docker.io", References: with(Failed, immutable, "docker.io/acme/app:6"), Start: at(0), End: at(1500), Spans: []publish.Span{span(publish.Login, 0, 1000)},
+			Failures: []publish.Failure{failure(1500, usererror.ImmutableTag, "docker.io/acme/app:6 is there already as "+redact.Redacted(older)+", and immutable-tags matches it", "Use a new version; an immutable tag is never moved.")}},
+	}}
+}
+
+// nothing: all secrets are unset.
+func nothing() publish.Result {
+	return publish.Result{Start: at(0), End: at(20), Skipped: []config.Skip{{Input: "tags", Line: 3, Text: "quay.io//app:main", Host: "quay.io", Reason: "has an empty part"}}, Registries: []publish.RegistryResult{
+		{Host: "docker.io", Skip: "username is empty", SkipKind: publish.SkipCredentials, References: with(Skipped, "username is empty", "docker.io/acme/app:1")},
+		{Host: "registry.example.com", Skip: "username is empty", SkipKind: publish.SkipCredentials, References: with(Skipped, "username is empty", "registry.example.com/acme/app:1")},
+		{Host: "quay.io", SkipKind: publish.SkipUnconfigured, Skip: "tags, line 3, quay.io//app:main has an empty part; a variable in it is probably unset"},
+	}}
+}
+
+// fork: a pull request from a fork, whose secrets are empty and whose token may not push.
+func fork() publish.Result {
+	reason := redact.Redacted("the job's own token may not push from a pull request of a fork")
+	return publish.Result{Start: at(0), End: at(1000), Untrusted: true, Registries: []publish.RegistryResult{
+		{Host: "docker.io", Skip: "username is empty", SkipKind: publish.SkipCredentials, References: with(Skipped, "username is empty", "docker.io/acme/app:pr-7")},
+		{Host: "ghcr.io", Skip: reason, SkipKind: publish.SkipFork, Accounts: []redact.Redacted{"github-token"}, References: with(Skipped, reason, "ghcr.io/acme/app:pr-7"),
+			Start: at(0), End: at(1000), Spans: []publish.Span{span(publish.Login, 0, 1000)}},
+	}}
 }
 
 // broken: the source cannot be read.
-func broken() *play {
-	p := newPlay()
-	p.tell(
-		Started{At: p.now()}, PhaseStarted{p.now(), Plan},
-		RegistryPlanned{At: p.now(), Registry: "ghcr.io", References: []string{"ghcr.io/acme/app:1"}},
-		PhaseStarted{p.now(), Login}, RegistryPhase{p.now(), "ghcr.io", Login, false, false},
-		RunFailed{p.after(time.Second), usererror.New(usererror.SourceNotFound, "", "source ./image.tar: there is no such file", "", nil)},
-		RegistryFailed{At: p.now(), Registry: "ghcr.io", Err: usererror.New(usererror.SourceBroken, "ghcr.io", "the source could not be read, so nothing was published to ghcr.io/acme/app", "", nil)},
-		TagDone{p.now(), "ghcr.io", "ghcr.io/acme/app:1", Failed, "", "", "the source could not be read, so nothing was published to ghcr.io/acme/app [source-broken]"},
-		RegistryPhase{p.now(), "ghcr.io", Login, true, false},
-		Finished{p.now()},
-	)
-	return p
+func broken() publish.Result {
+	lost := failure(1000, usererror.SourceNotFound, "source ./image.tar: there is no such file", "Check the path or reference; a container action sees only the workspace and the runner's temporary folder.")
+	return publish.Result{Start: at(0), End: at(1000), Images: []publish.ImageResult{{Reference: "./image.tar", Failure: &lost}}, Registries: []publish.RegistryResult{
+		{Host: "ghcr.io", References: with(Failed, publish.ReasonSource, "ghcr.io/acme/app:1"), Start: at(0), End: at(1000), Spans: []publish.Span{span(publish.Login, 0, 1000)}},
+	}}
 }
 
 // stopped: cancelled in the middle, with one registry done.
-func stopped() *play {
-	p := newPlay()
-	p.tell(
-		Started{At: p.now()}, PhaseStarted{p.now(), Plan},
-		RegistryPlanned{At: p.now(), Registry: "ghcr.io", References: []string{"ghcr.io/acme/app:1"}},
-		RegistryPlanned{At: p.now(), Registry: "quay.io", References: []string{"quay.io/acme/app:1"}},
-		SourceKnown{p.now(), "./image.tar", digest, "", nil, 30 * mb},
-		PhaseStarted{p.now(), Copy},
-		RegistryPhase{p.now(), "ghcr.io", Copy, false, false}, RegistryPhase{p.now(), "quay.io", Copy, false, false},
-		Expected{p.now(), "ghcr.io", 1 * mb}, Expected{p.now(), "quay.io", 30 * mb},
-		Sent{p.after(time.Second), "ghcr.io", 1 * mb}, Sent{p.now(), "quay.io", 2 * mb},
-		TagDone{p.now(), "ghcr.io", "ghcr.io/acme/app:1", Pushed, "", digest, ""},
-		RegistryPhase{p.now(), "ghcr.io", Copy, true, false},
-		Cancelled{p.after(time.Second)},
-		RegistryPhase{p.now(), "quay.io", Copy, true, false},
-		RegistryFailed{At: p.now(), Registry: "quay.io", Err: usererror.New(usererror.Cancelled, "quay.io", "publishing to quay.io", "", errors.New("interrupt signal received"))},
-		TagDone{p.now(), "quay.io", "quay.io/acme/app:1", Failed, "", "", "publishing to quay.io: interrupt signal received [cancelled]"},
-		Cancelled{p.now()},
-		Finished{p.after(time.Second)},
-	)
-	return p
+func stopped() publish.Result {
+	images := image()
+	images[0].Reference, images[0].SizeBytes, images[0].Platforms = "./image.tar", 30*mb, nil
+	return publish.Result{Start: at(0), End: at(3000), Cancelled: true, Images: images, Registries: []publish.RegistryResult{
+		{Host: "ghcr.io", References: []publish.ReferenceResult{pushed("ghcr.io/acme/app:1", "")}, Wrote: true, Start: at(0), End: at(1000), Spans: []publish.Span{span(publish.Copy, 0, 1000)},
+			Blobs: publish.BlobCounts{Uploaded: 1}, BytesExpected: 1 * mb, BytesSent: 1 * mb},
+		{Host: "quay.io", References: with(Failed, publish.ReasonCancelled, "quay.io/acme/app:1"), Wrote: true, Start: at(0), End: at(2000), Spans: []publish.Span{failedSpan(publish.Copy, 0, 2000)},
+			BytesExpected: 30 * mb, BytesSent: 2 * mb},
+	}}
 }
 
-var plays = map[string]func() *play{"mixed": mixed, "well": well, "dry": dry, "nothing": nothing, "broken": broken, "stopped": stopped}
+// heldBack: atomic, and one password is wrong.
+func heldBack() publish.Result {
+	reason := redact.Redacted("atomic is on, and quay.io failed [atomic-held-back]")
+	held := func(host string) publish.RegistryResult {
+		return publish.RegistryResult{Host: host, References: with(HeldBack, reason, host+"/acme/app:1.2.0", host+"/acme/app:latest"),
+			Start: at(10), End: at(1200), Spans: []publish.Span{failedSpan(publish.Login, 10, 1200)}, Requests: 4}
+	}
+	return publish.Result{Start: at(0), End: at(1300), Images: image(), Registries: []publish.RegistryResult{
+		held("ghcr.io"), held("docker.io"),
+		{Host: "quay.io", References: with(Failed, "", "quay.io/acme/app:1.2.0", "quay.io/acme/app:latest"), Start: at(10), End: at(1100), Spans: []publish.Span{failedSpan(publish.Login, 10, 1100)},
+			Failures: []publish.Failure{failure(1100, usererror.WrongCredentials, `logging in to quay.io: user "acme+robot" of registry-auth, line 9, was refused: wrong password or expired token`, "Check the user name, and whether the token has expired.")}},
+	}}
+}
 
-func TestGolden(t *testing.T) {
-	for name, run := range plays {
-		t.Run(name, func(t *testing.T) {
-			p := run()
-			var table strings.Builder
-			for _, width := range []int{120, 60} {
-				table.WriteString(strings.Repeat("-", width) + "\n")
-				if err := p.record.Table(&table, width); err != nil {
-					t.Fatal(err)
-				}
+// rolledBack: atomic, a tag is refused at last, and of those that had moved one cannot be
+// put back.
+func rolledBack() publish.Result {
+	back := redact.Redacted("put back: docker.io failed [atomic-held-back]")
+	well := small("ghcr.io", 1400)
+	well.References = []publish.ReferenceResult{{Reference: "ghcr.io/acme/app:1.2.0", Status: HeldBack, Before: older, Now: older, Reason: back}}
+	stuck := small("quay.io", 1600)
+	stuck.References = []publish.ReferenceResult{{Reference: "quay.io/acme/app:1.2.0", Status: Failed, Before: older, Now: digest, Reason: "it could not be put back: 405 UNSUPPORTED"}}
+	stuck.Failures = []publish.Failure{failure(2600, usererror.NotPutBack, "putting quay.io/acme/app:1.2.0 back to "+redact.Redacted(older)+": 405 UNSUPPORTED", "Set the tag by hand to the digest that the message names.")}
+	refused := small("docker.io", 2000)
+	refused.References = with(Failed, "", "docker.io/acme/app:1.2.0")
+	refused.Failures = []publish.Failure{failure(2400, usererror.TagRefused, "tagging docker.io/acme/app:1.2.0: 403 DENIED", "Read the registry's answer in the message.")}
+	return publish.Result{Start: at(0), End: at(3000), Images: image(), Registries: []publish.RegistryResult{well, refused, stuck}}
+}
+
+// optional: only a registry with required: false fails.
+func optional() publish.Result {
+	r := well()
+	g := &r.Registries[2]
+	g.Optional, g.References, g.Wrote = true, with(Failed, "", "quay.io/acme/app:1.2.0"), false
+	g.Spans = []publish.Span{failedSpan(publish.Login, 10, 2000)}
+	g.Start, g.End, g.BytesSent, g.BytesExpected, g.BytesReused, g.Blobs = at(10), at(2000), 0, 0, 0, publish.BlobCounts{}
+	g.Failures = []publish.Failure{failure(2000, usererror.Unreachable, "logging in to quay.io: connection refused", "Check the host and port.")}
+	g.Failures[0].Optional = true
+	return r
+}
+
+// several: three images, of which one is broken.
+func several() publish.Result {
+	lost := failure(900, usererror.SourceBroken, "source ./docs.tar: it ends in the middle of a blob", "Build the image again, and check that the step that wrote it had finished.")
+	r := publish.Result{Start: at(0), End: at(4000), Images: []publish.ImageResult{
+		{Name: "api", Reference: "oci-archive:api.tar", Digest: digest, Platforms: []string{"linux/amd64"}, SizeBytes: 30 * mb},
+		{Name: "web", Reference: "ghcr.io/acme/build@" + other, Digest: other, Platforms: []string{"linux/amd64", "linux/arm64"}, SizeBytes: 60 * mb},
+		{Name: "docs", Reference: "./docs.tar", Failure: &lost},
+	}, Source: publish.SourceUse{BytesRead: 60 * mb, Requests: 11}}
+	for i, host := range []string{"ghcr.io", "docker.io"} {
+		g := small(host, 2000+1000*i)
+		g.References = []publish.ReferenceResult{
+			pushed(host+"/acme/api:1.2.0", ""), pushed(host+"/acme/api:latest", older),
+			{Image: 1, Reference: host + "/acme/web:1.2.0", Status: Pushed, Now: other},
+			{Image: 2, Reference: host + "/acme/docs:1.2.0", Status: Failed, Reason: publish.ReasonSource},
+		}
+		r.Registries = append(r.Registries, g)
+	}
+	return r
+}
+
+// merged: one image of two parts, with its referrers, into a repository that is created.
+func merged() publish.Result {
+	r := well()
+	r.Images[0].Reference = "merged from 2 sources"
+	r.Images[0].Parts = []string{"oci-archive:amd64.tar", "ghcr.io/acme/build@" + other}
+	r.Images[0].Platforms = []string{"linux/amd64", "linux/arm64"}
+	r.Registries[0].Referrers = publish.ReferrerCounts{Copied: 2, PassedOver: 1}
+	r.Registries[1].Referrers = publish.ReferrerCounts{Copied: 2, PassedOver: 1}
+	r.Registries[2].Created = []string{"quay.io/acme/app"}
+	r.Registries[2].Repaired = 1
+	return r
+}
+
+// many: 16 registries, each with 20 tags; 5 hosts are dead for one reason, one refuses.
+func many() publish.Result {
+	r := publish.Result{Start: at(0), End: at(42000), Images: image()}
+	for i := range 16 {
+		host := fmt.Sprintf("registry-%02d.example.com", i+1)
+		g := small(host, 3000+2000*i)
+		g.References = nil
+		for tag := range 20 {
+			g.References = append(g.References, pushed(fmt.Sprintf("%s/acme/app:1.2.%d", host, tag), ""))
+		}
+		var failed publish.Failure
+		switch {
+		case i%3 == 1:
+			failed = failure(9000, usererror.Unreachable, redact.Redacted("connecting to "+host+": connection refused"), "Check the host and port; inside a container action, services are reached by their label, not by localhost.")
+		case i == 9:
+			failed = failure(800, usererror.NoPushPermission, redact.Redacted(host+"/acme/app: 403 DENIED"), "Give the account or token write access to the repository.")
+		}
+		if failed.Code != "" {
+			for tag := range g.References {
+				g.References[tag].Status, g.References[tag].Now = Failed, ""
 			}
-			golden(t, name+".table.txt", table.String())
-			golden(t, name+".log.txt", p.log.String())
-			golden(t, name+".summary.md", p.record.Markdown(MaxSummary))
-			golden(t, name+".results.json", p.record.Results().JSON()+"\n")
-		})
+			g.Failures, g.Spans, g.End = []publish.Failure{failed}, []publish.Span{failedSpan(publish.Login, 10, int(failed.At.Sub(epoch).Milliseconds()))}, failed.At
+			g.BytesSent, g.BytesReused, g.Blobs, g.Wrote, g.BytesExpected = 0, 0, publish.BlobCounts{}, false, 0
+			for try := range 4 {
+				r.Notes = append(r.Notes, publish.Note{At: at(1000 * (try + 1)), Host: host, Retry: true, Text: redact.Redacted(fmt.Sprintf("connecting to %s: connection refused; trying again in %d s", host, try+1))})
+			}
+		}
+		r.Registries = append(r.Registries, g)
 	}
+	return r
 }
 
-// TestPictureIsCurrent: docs/summary.png shows what the code writes now.
-func TestPictureIsCurrent(t *testing.T) {
-	drawn, err := os.ReadFile("../../docs/summary/drawn.sha256")
-	if err != nil {
-		t.Fatal(err)
+// byDigest: no tag is written.
+func byDigest() publish.Result {
+	r := well()
+	for i := range r.Registries {
+		r.Registries[i].References[0].Reference = r.Registries[i].Host + "/acme/app@" + digest
 	}
-	now := fmt.Sprintf("%x\n", sha256.Sum256([]byte(mixed().record.Markdown(MaxSummary))))
-	if string(drawn) != now {
-		t.Error("the summary has changed since docs/summary.png was drawn: run docs/summary/render")
+	return r
+}
+
+// distrusted: a provider refuses the job's token, and the remedy is a block to paste.
+func distrusted() publish.Result {
+	remedy := redact.Redacted("The job's token has these claims:\n\n  iss  https://token.actions.githubusercontent.com\n  sub  repo:acme/app:ref:refs/heads/main\n  aud  sts.amazonaws.com\n\n" +
+		"A role that trusts it has this condition:\n\n  \"StringEquals\": {\n    \"token.actions.githubusercontent.com:sub\": \"repo:acme/app:ref:refs/heads/main\"\n  }")
+	r := well()
+	g := &r.Registries[1]
+	g.Host, g.References, g.Wrote = ecr, with(Failed, "", ecr+"/app:1.2.0"), false
+	g.Spans, g.End = []publish.Span{failedSpan(publish.Login, 10, 400)}, at(400)
+	g.BytesSent, g.BytesExpected, g.BytesReused, g.Blobs = 0, 0, 0, publish.BlobCounts{}
+	g.Failures = []publish.Failure{failure(400, usererror.OIDCRefused, redact.Redacted("assuming arn:aws:iam::123456789012:role/push for "+ecr+": AccessDenied: not authorized"), remedy)}
+	return r
+}
+
+func scenarios() map[string]publish.Result {
+	return map[string]publish.Result{
+		"well": well(), "mixed": mixed(), "dry": dry(), "nothing": nothing(), "fork": fork(), "broken": broken(), "stopped": stopped(), "heldback": heldBack(),
+		"rolledback": rolledBack(), "optional": optional(), "several": several(), "merged": merged(), "many": many(), "bydigest": byDigest(), "distrusted": distrusted(),
 	}
 }

@@ -2,72 +2,144 @@ package report
 
 import (
 	"fmt"
-	"io"
+	"slices"
 	"strings"
 
 	"github.com/mattn/go-runewidth"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/publish"
 )
 
 // narrowest is the width below which a table cannot be read.
 const narrowest = 40
 
-// Table writes what happened to every registry, in at most width columns: those on
-// the right go first where there is no room; reasons are broken over several lines. It
-// ends with the digest.
-func (r *Record) Table(w io.Writer, width int) error {
-	var b strings.Builder
-	for _, line := range r.tableLines(width) {
-		b.WriteString(line.Text + "\n")
-	}
-	_, err := io.WriteString(w, b.String())
-	return err
-}
-
-// tableLines is the table line by line.
-func (r *Record) tableLines(width int) []Line {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+// Table returns what happened to every registry, in lines of at most width columns: those
+// that failed first; columns on the right go first where there is no room; reasons and
+// remedies, which are broken over several lines, stand below, once for all that share
+// them. It ends with the digests.
+func Table(r publish.Result, width int) []Line {
 	width = max(width, narrowest)
 	var lines []Line
-	if len(r.registries) > 0 {
-		lines = r.rows(width)
+	if len(r.Registries) > 0 {
+		lines = tableRows(r, width)
 	}
-	if text := r.closing(); text != "" {
+	for _, text := range closing(r) {
 		lines = append(lines, wrapped(text, 0, width, Plain)...)
 	}
 	return lines
 }
 
-// rows aligns the columns; amounts stand to the right.
-func (r *Record) rows(width int) []Line {
+// failedFirst returns the registries in the order of tables: those that failed, those that
+// share a reason side by side, then the others as they were asked for.
+func failedFirst(r publish.Result) []publish.RegistryResult {
+	var failed, tolerated, others []publish.RegistryResult
+	for _, g := range r.Registries {
+		switch {
+		case fails(g):
+			failed = append(failed, g)
+		case g.Status() == Failed:
+			tolerated = append(tolerated, g)
+		default:
+			others = append(others, g)
+		}
+	}
+	return slices.Concat(sideBySide(failed), sideBySide(tolerated), others)
+}
+
+// sideBySide sorts registries so that those with the same reasons follow each other.
+func sideBySide(registries []publish.RegistryResult) []publish.RegistryResult {
+	var first [][]explanation
+	rank := map[string]int{}
+	for _, g := range registries {
+		why := explanations(g)
+		i := slices.IndexFunc(first, func(o []explanation) bool { return slices.Equal(o, why) })
+		if i < 0 {
+			i, first = len(first), append(first, why)
+		}
+		rank[g.Host] = i
+	}
+	slices.SortStableFunc(registries, func(a, b publish.RegistryResult) int { return rank[a.Host] - rank[b.Host] })
+	return registries
+}
+
+// tableRows aligns the columns; amounts stand to the right.
+func tableRows(r publish.Result, width int) []Line {
+	all := failedFirst(r)
 	rows := [][]string{{"REGISTRY", "STATUS", "TAGS", "SENT", "REUSED", "TIME", "SPEED"}}
-	reasons := []string{""}
-	styles := []Style{Strong}
-	for _, g := range r.registries {
-		row, reason := r.row(g)
-		status, _ := r.status(g)
-		rows, reasons, styles = append(rows, row), append(reasons, reason), append(styles, styleOf(status))
+	for _, g := range all {
+		rows = append(rows, row(g))
 	}
 	widths := columns(rows, width)
-	var lines []Line
-	for i, row := range rows {
-		var line strings.Builder
-		for j, cell := range row[:min(len(row), len(widths))] {
-			if j > 0 {
-				line.WriteString("  ")
-			}
-			cell = runewidth.Truncate(cell, widths[j], "…")
-			pad := strings.Repeat(" ", widths[j]-runewidth.StringWidth(cell))
-			if j < 3 {
-				line.WriteString(cell + pad)
-			} else {
-				line.WriteString(pad + cell)
-			}
+	lines := []Line{{Text: aligned(rows[0], widths), Style: Strong}}
+	alike := 0
+	for i, g := range all {
+		style := styleOf(g.Status())
+		lines = append(lines, Line{Text: aligned(rows[i+1], widths), Style: style})
+		why := below(g)
+		if alike++; i+1 < len(all) && all[i+1].Status() == g.Status() && len(why) > 0 && slices.Equal(below(all[i+1]), why) {
+			continue // the last of them has it
 		}
-		lines = append(lines, Line{Text: strings.TrimRight(line.String(), " "), Style: styles[i]})
-		lines = append(lines, wrapped(reasons[i], 2, width, styles[i])...)
+		lines = append(lines, blocks(why, alike, width, style)...)
+		alike = 0
 	}
 	return lines
+}
+
+// below returns what stands below a registry's row.
+func below(g publish.RegistryResult) []explanation {
+	return append(explanations(g), leftOutOf(g)...)
+}
+
+// blocks writes reasons and remedies below the last of as many rows as they are true for.
+func blocks(why []explanation, rows, width int, style Style) []Line {
+	var lines []Line
+	for i, e := range why {
+		text := e.coded()
+		if rows > 1 && i == 0 {
+			text = fmt.Sprintf("all %d: %s", rows, text)
+		}
+		if e.optional {
+			text = "not required\n" + text
+		}
+		lines = append(lines, wrapped(text, 2, width, style)...)
+		lines = append(lines, remedyLines(e, why[:i], width, style)...)
+	}
+	return lines
+}
+
+// remedyLines writes what to do, unless it has just been said. Blocks to be pasted keep
+// their lines.
+func remedyLines(e explanation, before []explanation, width int, style Style) []Line {
+	if slices.ContainsFunc(before, func(b explanation) bool { return b.remedy == e.remedy }) {
+		return nil
+	}
+	var lines []Line
+	for _, p := range paragraphs(e.remedy) {
+		if p.text != "" {
+			lines = append(lines, wrapped(p.text, 2, width, style)...)
+		}
+		for _, line := range p.lines {
+			lines = append(lines, Line{Text: "    " + line, Style: style})
+		}
+	}
+	return lines
+}
+
+func aligned(row []string, widths []int) string {
+	var line strings.Builder
+	for j, cell := range row[:min(len(row), len(widths))] {
+		if j > 0 {
+			line.WriteString("  ")
+		}
+		cell = runewidth.Truncate(cell, widths[j], "…")
+		pad := strings.Repeat(" ", widths[j]-runewidth.StringWidth(cell))
+		if j < 3 {
+			line.WriteString(cell + pad)
+		} else {
+			line.WriteString(pad + cell)
+		}
+	}
+	return strings.TrimRight(line.String(), " ")
 }
 
 // columns returns the widths of as many columns as fit.
@@ -91,68 +163,44 @@ func columns(rows [][]string, width int) []int {
 	return widths
 }
 
-// row returns the cells of a registry, and the reason that stands below them.
-func (r *Record) row(g *registry) (cells []string, reason string) {
-	status, reason := r.status(g)
-	row := []string{oneLine(g.host), string(status)}
-	switch status {
-	case Skipped:
-		return row, reason
-	case Failed:
-		reason = g.advised(reason)
-		if g.tolerated() {
-			reason = "not required\n" + reason
-		}
-		if g.start.IsZero() {
-			return row, reason
-		}
-	case Planned, Unchanged, Pushed:
-		reason = firstOf(reason, g.leftOut())
+// row returns the cells of a registry.
+func row(g publish.RegistryResult) []string {
+	status := g.Status()
+	cells := []string{oneLine(g.Host), string(status)}
+	if status == Skipped || g.Start.IsZero() && (status == Failed || status == HeldBack) {
+		return cells
 	}
-	sent := amount(g.blobBytesSent())
+	sent := amount(g.BytesSent)
 	if status == Planned {
-		sent = "(" + amount(g.missingBytes) + ")"
+		sent = "(" + amount(g.BytesMissing) + ")"
 	}
-	return append(row, g.tagCount(status), sent, g.reused(status), duration(g.duration()), rate(g.sent, g.copyTime())), reason
+	return append(cells, tagCount(g), sent, reused(g), duration(elapsed(g)), rate(g.BytesSent, copyTime(g)))
 }
 
-// reused says how much of the image the registry had. One that has the manifests is not
-// asked for their blobs: it has all of them.
-func (g *registry) reused(status Status) string {
-	if status != Failed && g.sent <= 0 && g.uploaded+g.mounted+g.existing+g.missingBlobs == 0 {
-		return "all"
-	}
-	return amount(g.reusedBytes)
-}
-
-// tagCount says how many of the tags are as asked, and of how many where that is not all.
-func (g *registry) tagCount(status Status) string {
-	asked, good := 0, 0
-	for _, ref := range g.references {
-		if ref.status == Skipped {
+// closing is what stands last: what is served now, how long it took and where it came from.
+func closing(r publish.Result) []string {
+	var lines []string
+	for _, image := range r.Images {
+		if image.Digest == "" {
 			continue
 		}
-		asked++
-		if ref.status == Pushed || ref.status == Unchanged || status == Planned && ref.status == Planned {
-			good++
+		if len(r.Images) > 1 {
+			lines = append(lines, oneLine(image.Name)+"  "+image.Digest)
+		} else {
+			lines = append(lines, image.Digest)
 		}
 	}
-	if good == asked {
-		return fmt.Sprint(asked)
+	if len(lines) == 0 {
+		return nil
 	}
-	return fmt.Sprintf("%d of %d", good, asked)
-}
-
-// closing is the last line: what is served now, and where it came from.
-func (r *Record) closing() string {
-	if r.source.Digest == "" {
-		return ""
+	text := "in " + duration(r.End.Sub(r.Start))
+	if r.Source.BytesRead > 0 {
+		text += fmt.Sprintf(", %s read from the source", amount(r.Source.BytesRead))
 	}
-	text := r.source.Digest + " in " + duration(r.elapsed())
-	if r.read.BytesRead > 0 {
-		text += fmt.Sprintf(", %s read from the source", amount(r.read.BytesRead))
+	if len(lines) == 1 {
+		return []string{lines[0] + " " + text}
 	}
-	return text
+	return append(lines, text)
 }
 
 // wrapped returns a text in lines of at most width columns, longer words aside.

@@ -2,43 +2,55 @@ package report
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/publish"
 )
 
 // mostDrawn is how many registries a timeline has before it is no picture any more.
 const mostDrawn = 16
 
-// timeline draws what each registry did when, as a Mermaid gantt diagram; "" when
-// nothing has a beginning and an end.
+// shortestDrawn is the length of a run below which a timeline says nothing.
+const shortestDrawn = time.Second
+
+// look makes a diagram readable on a light page and on a dark one. Labels that have no
+// room in their bar stand on the page: their grey has the same contrast to white as to
+// GitHub's dark background. Bars of login and tag are hollow, so that a label within them
+// is on the page, too. Bands are a faint grey; Mermaid's own are yellow, as for a warning.
+const look = `"theme": "base", "themeVariables": {` +
+	`"textColor": "#777777", "titleColor": "#777777", "taskTextOutsideColor": "#777777", "taskTextDarkColor": "#777777", ` +
+	`"taskTextColor": "#ffffff", "taskTextLightColor": "#ffffff", "taskBkgColor": "#0969da", "taskBorderColor": "#0969da", ` +
+	`"doneTaskBkgColor": "transparent", "doneTaskBorderColor": "#777777", "critBkgColor": "#cf222e", "critBorderColor": "#cf222e", ` +
+	`"sectionBkgColor": "#888888", "sectionBkgColor2": "#888888", "altSectionBkgColor": "transparent", "gridColor": "#888888"}`
+
+// timeline draws what each registry did when, as a Mermaid gantt diagram; "" for a dry
+// run, for one that is over at once, and where nothing has a beginning and an end.
 //
-// Times count from the run's first event. They are written and shown as times of a day,
+// Times count from the run's start. They are written and shown as times of a day,
 // both in the reader's zone, so that the axis begins at zero everywhere.
-func (r *Record) timeline() string {
+func timeline(r publish.Result) string {
+	if r.DryRun || r.End.Sub(r.Start) < shortestDrawn {
+		return ""
+	}
 	var bars []string
 	drawn, end, longest := 0, time.Duration(0), 0
-	for _, g := range r.registries {
-		steps := g.steps()
-		if len(steps) == 0 || g.skip != "" {
+	for _, g := range r.Registries {
+		steps := stepsOf(g)
+		if len(steps) == 0 {
 			continue
 		}
 		if drawn++; drawn > mostDrawn {
 			continue
 		}
-		name := label(middleCut(g.host, 26))
+		name := label(middleCut(g.Host, 26))
 		longest = max(longest, len(name))
 		bars = append(bars, "  section "+name)
 		for _, s := range steps {
-			from, to := s.start.Sub(r.first), s.end.Sub(r.first)
+			from, to := s.Start.Sub(r.Start), s.End.Sub(r.Start)
 			end = max(end, to)
-			mark := "done, "
-			switch {
-			case s.failed:
-				mark = "crit, "
-			case s.phase == Copy:
-				mark = "active, "
-			}
-			bars = append(bars, fmt.Sprintf("  %s %s :%s%s, %s", stepName(s.phase), duration(to-from), mark, clock(from), clock(to)))
+			bars = append(bars, fmt.Sprintf("  %s %s :%s%s, %s", stepName(s.Phase), duration(to-from), mark(s), clock(from), clock(to)))
 		}
 	}
 	if len(bars) == 0 {
@@ -46,12 +58,23 @@ func (r *Record) timeline() string {
 	}
 	every, axis := ticks(end)
 	// Names stand in the padding on the left, at about seven pixels a letter.
-	text := fmt.Sprintf("```mermaid\n%%%%{init: {\"gantt\": {\"leftPadding\": %d, \"rightPadding\": 20}}}%%%%\n", max(60, 7*longest+10)) +
+	text := fmt.Sprintf("```mermaid\n%%%%{init: {%s, \"gantt\": {\"leftPadding\": %d, \"rightPadding\": 20}}}%%%%\n", look, max(60, 7*longest+10)) +
 		"gantt\n  dateFormat HH:mm:ss.SSS\n  axisFormat " + axis + "\n  tickInterval " + every + "\n" + strings.Join(bars, "\n") + "\n```\n"
 	if drawn > mostDrawn {
 		text += fmt.Sprintf("\nThe first %d of %d registries are drawn.\n", mostDrawn, drawn)
 	}
 	return text
+}
+
+// mark says how a bar looks: red where it failed, full for a copy, else hollow.
+func mark(s publish.Span) string {
+	switch {
+	case s.Failed:
+		return "crit, "
+	case s.Phase == publish.Copy:
+		return ""
+	}
+	return "done, "
 }
 
 // ticks returns the distance of the axis's marks, of which there are four to ten, and
@@ -83,26 +106,37 @@ func middleCut(s string, limit int) string {
 	return s[:limit/2-1] + "..." + s[len(s)-limit/2+2:]
 }
 
-// steps are the phases worth a bar: tag and verify, which are over in a blink, are one.
-func (g *registry) steps() []span {
-	var out []span
-	for _, s := range g.phases {
-		if s.end.Sub(s.start) < time.Millisecond {
-			continue
-		}
-		if n := len(out); n > 0 && s.phase == Verify && out[n-1].phase == Tag {
-			out[n-1].end, out[n-1].failed = s.end, out[n-1].failed || s.failed
-			continue
-		}
-		if s.phase != Plan {
-			out = append(out, s)
-		}
+// stepsOf returns the spans worth a bar, by their start: tag and verify, which are over in
+// a blink, are one, as are spans of one step that overlap. Only of a registry that failed a
+// step is drawn as failed: others were held back or broken off.
+func stepsOf(g publish.RegistryResult) []publish.Span {
+	status := g.Status()
+	if status == Skipped {
+		return nil
 	}
-	return out
+	spans := slices.Clone(g.Spans)
+	slices.SortStableFunc(spans, func(a, b publish.Span) int { return a.Start.Compare(b.Start) })
+	var steps []publish.Span
+	for _, s := range spans {
+		if s.Phase == publish.Verify {
+			s.Phase = publish.Tag
+		}
+		s.Failed = s.Failed && status == Failed
+		i := slices.IndexFunc(steps, func(o publish.Span) bool { return o.Phase == s.Phase && !s.Start.After(o.End) })
+		if i < 0 {
+			steps = append(steps, s)
+			continue
+		}
+		if s.End.After(steps[i].End) {
+			steps[i].End = s.End
+		}
+		steps[i].Failed = steps[i].Failed || s.Failed
+	}
+	return slices.DeleteFunc(steps, func(s publish.Span) bool { return s.End.Sub(s.Start) < time.Millisecond })
 }
 
-func stepName(phase Phase) string {
-	if phase == Tag {
+func stepName(phase publish.Phase) string {
+	if phase == publish.Tag {
 		return "tag and verify"
 	}
 	return string(phase)

@@ -1,0 +1,168 @@
+package report
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/publish"
+)
+
+// tagsInCell is how many tags a cell of the table lists; more are counted.
+const tagsInCell = 4
+
+// tagsInSight is how many tags are listed that all registries share.
+const tagsInSight = 12
+
+// tableHead is the head of the table, with the tags that all registries share above it.
+func tableHead(r publish.Result) string {
+	head := "| Registry | Status | Tags | Sent | Reused | Time | Speed |\n| --- | --- | --- | ---: | ---: | ---: | ---: |\n"
+	shared := sharedTags(r)
+	if len(shared) == 0 {
+		return head
+	}
+	var names []string
+	for _, tag := range shared[:min(len(shared), tagsInSight)] {
+		names = append(names, code(bounded(tag, 200)))
+	}
+	text := strings.Join(names, " ")
+	if more := len(shared) - len(names); more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return fmt.Sprintf("%d tags, the same everywhere: %s\n\n", len(shared), text) + head
+}
+
+// sharedTags returns the tags that every registry was asked for, if there are several
+// registries and several such tags.
+func sharedTags(r publish.Result) []string {
+	var shared []string
+	asked := 0
+	for _, g := range r.Registries {
+		if g.Status() == Skipped {
+			continue
+		}
+		var names []string
+		for _, ref := range g.References {
+			if ref.Status != Skipped {
+				names = append(names, shortName(g, ref))
+			}
+		}
+		if asked++; asked == 1 {
+			shared = names
+		}
+		shared = slices.DeleteFunc(slices.Clone(shared), func(tag string) bool { return !slices.Contains(names, tag) })
+	}
+	if asked < 2 || len(shared) < 2 {
+		return nil
+	}
+	return shared
+}
+
+func markdownRows(r publish.Result) []string {
+	shared := sharedTags(r)
+	var rows []string
+	for _, g := range failedFirst(r) {
+		status := g.Status()
+		cells := []string{code(bounded(g.Host, 300)), statusMark(status) + "&nbsp;" + string(status), tagCell(r, g, shared), "", "", "", ""}
+		if !g.Start.IsZero() && status != Skipped {
+			sent := amount(g.BytesSent)
+			if status == Planned {
+				sent = amount(g.BytesMissing) + " to send"
+			}
+			copy(cells[3:], []string{sent, reused(g), duration(elapsed(g)), rate(g.BytesSent, copyTime(g))})
+		}
+		for i := range cells[3:] { // "12.5 s" must not break
+			cells[3+i] = strings.ReplaceAll(cells[3+i], " ", "&nbsp;")
+		}
+		rows = append(rows, "| "+strings.Join(cells, " | ")+" |\n")
+	}
+	return rows
+}
+
+// tagCell lists the tags of a registry. Those that all share stand above the table, and
+// are counted here, as are more than a few.
+func tagCell(r publish.Result, g publish.RegistryResult, shared []string) string {
+	var own []publish.ReferenceResult
+	for _, ref := range g.References {
+		if !slices.Contains(shared, shortName(g, ref)) {
+			own = append(own, ref)
+		}
+	}
+	if g.Status() == Skipped && len(g.References) > tagsInCell+1 {
+		return fmt.Sprintf("%d tags", len(g.References))
+	}
+	if len(own) > tagsInCell+1 {
+		return strings.ReplaceAll(tagCount(g), " ", "&nbsp;") + " tags"
+	}
+	var cells []string
+	if len(own) < len(g.References) {
+		cells = append(cells, strings.ReplaceAll(tagCount(g), " ", "&nbsp;"))
+	}
+	for _, ref := range own {
+		name := code(bounded(shortName(g, ref), 200))
+		if ref.Status == Skipped && g.Skip == "" || ref.Status == Failed && !r.Serves(ref) && servesAny(r, g) {
+			name = "<del>" + name + "</del>"
+		}
+		cells = append(cells, name)
+	}
+	return strings.Join(cells, " ")
+}
+
+// shortName is the tag, with its repository if the registry was asked for several.
+func shortName(g publish.RegistryResult, ref publish.ReferenceResult) string {
+	repository := repositoryOf(ref.Reference)
+	if !slices.ContainsFunc(g.References, func(o publish.ReferenceResult) bool { return repositoryOf(o.Reference) != repository }) {
+		return identifierOf(ref.Reference)
+	}
+	return tags([]string{ref.Reference})[0]
+}
+
+// addEveryTag lists every tag where the table could not, or where a tag moved.
+func addEveryTag(s *summary, r publish.Result) {
+	rows, worth := everyTag(r)
+	if !worth {
+		return
+	}
+	columns, rule := "| Tag | Status | Before | Now |", "| --- | --- | --- | --- |"
+	if len(r.Images) > 1 {
+		columns, rule = "| Image "+columns, "| --- "+rule
+	}
+	s.addAll(fmt.Sprintf("<details><summary>Every tag (%d)</summary>\n\n%s\n%s\n", len(rows), columns, rule), rows, "\n</details>\n", s.limit/4)
+}
+
+// everyTag returns the rows, image by image, and whether they say more than the table.
+func everyTag(r publish.Result) (rows []string, worth bool) {
+	worth = len(sharedTags(r)) > 0
+	for image := range max(len(r.Images), 1) {
+		for _, g := range r.Registries {
+			worth = worth || len(g.References) > tagsInCell+1
+			for _, ref := range g.References {
+				if ref.Image != image && ref.Image < len(r.Images) {
+					continue
+				}
+				worth = worth || ref.Before != "" && ref.Before != ref.Now
+				rows = append(rows, tagRow(r, g, ref))
+			}
+		}
+	}
+	return rows, worth
+}
+
+func tagRow(r publish.Result, g publish.RegistryResult, ref publish.ReferenceResult) string {
+	status := ref.Status
+	if status == "" {
+		status = g.Status()
+	}
+	row := fmt.Sprintf("| %s | %s&nbsp;%s | %s | %s |\n", code(bounded(ref.Reference, 400)), statusMark(status), status, digestCell(ref.Before), digestCell(ref.Now))
+	if len(r.Images) > 1 {
+		return "| " + code(bounded(imageName(r, ref.Image), 200)) + " " + row
+	}
+	return row
+}
+
+func digestCell(digest string) string {
+	if digest == "" {
+		return ""
+	}
+	return code(short(digest))
+}

@@ -1,0 +1,240 @@
+package report
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/config"
+	"github.com/multi-registry-push/multi-registry-push/internal/publish"
+	"github.com/multi-registry-push/multi-registry-push/internal/redact"
+	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
+)
+
+// longestReason bounds what one failure adds to a reason, in bytes.
+const longestReason = 1000
+
+// explanation is why something is as it is, and what to do about it.
+type explanation struct {
+	text     string // one line
+	code     usererror.Code
+	remedy   redact.Redacted
+	optional bool
+}
+
+// coded returns the text with the code behind it.
+func (e explanation) coded() string {
+	if e.code == "" {
+		return e.text
+	}
+	return e.text + " [" + string(e.code) + "]"
+}
+
+// explain returns a failure without the name of the registry that it is shown beside.
+func explain(host string, f publish.Failure) explanation {
+	text := strings.TrimSuffix(oneLine(string(f.Message)), " ["+string(f.Code)+"]")
+	return explanation{withoutHost(host, bounded(text, longestReason)), f.Code, f.Remedy, f.Optional}
+}
+
+// explanations says why a registry has its status, each reason once.
+func explanations(g publish.RegistryResult) []explanation {
+	var all []explanation
+	add := func(e explanation) {
+		if e.text != "" && !slices.Contains(all, e) {
+			all = append(all, e)
+		}
+	}
+	status := g.Status()
+	switch status {
+	case Failed:
+		for _, f := range g.Failures {
+			f.Optional = f.Optional || g.Optional
+			add(explain(g.Host, f))
+		}
+		if len(all) > 0 {
+			return all
+		}
+	case Skipped:
+		add(explanation{text: oneLine(string(g.Skip))})
+		if len(all) > 0 {
+			return all
+		}
+	case Planned:
+		add(explanation{text: oneLine(string(g.Unproven))})
+		return all
+	case Pushed, Unchanged:
+		return nil
+	case HeldBack:
+	}
+	for _, ref := range g.References {
+		if ref.Status == status || ref.Status == "" && status == Failed {
+			text := firstOf(bounded(oneLine(string(ref.Reason)), longestReason), unsaid(status))
+			add(explanation{text: withoutHost(g.Host, text), optional: status == Failed && g.Optional})
+		}
+	}
+	return all
+}
+
+// unsaid is the reason where nobody gave one.
+func unsaid(status publish.Status) string {
+	if status == Failed {
+		return "not published"
+	}
+	return ""
+}
+
+// reason is why a registry has its status, in one line, with all names: `results` is read
+// by programs.
+func reason(g publish.RegistryResult) string {
+	var texts []string
+	add := func(text string) {
+		if text = oneLine(text); text != "" && !slices.Contains(texts, text) {
+			texts = append(texts, text)
+		}
+	}
+	status := g.Status()
+	if status == Failed && len(g.Failures) > 0 {
+		for _, f := range g.Failures {
+			add(explain("", f).coded())
+		}
+		return strings.Join(texts, "; ")
+	}
+	for _, e := range explanations(g) {
+		return e.text
+	}
+	return ""
+}
+
+// leftOutOf says which references of a registry were left out though it was not.
+func leftOutOf(g publish.RegistryResult) []explanation {
+	if g.Status() == Skipped {
+		return nil
+	}
+	return leftOutBy(g, func(publish.SkipKind) bool { return true })
+}
+
+// leftOutBy is leftOutOf for some kinds of reasons.
+func leftOutBy(g publish.RegistryResult, wanted func(publish.SkipKind) bool) []explanation {
+	var reasons []string
+	names := map[string][]string{}
+	for _, ref := range g.References {
+		if ref.Status == Skipped && wanted(ref.SkipKind) {
+			why := oneLine(string(ref.Reason))
+			if names[why] == nil {
+				reasons = append(reasons, why)
+			}
+			names[why] = append(names[why], ref.Reference)
+		}
+	}
+	var all []explanation
+	for _, why := range reasons {
+		all = append(all, explanation{text: oneLine(listed(tags(names[why]), 8) + ": " + why)})
+	}
+	return all
+}
+
+// shared is what several registries have in common.
+type shared struct {
+	explanation
+	hosts []string
+}
+
+// together returns what of says of the registries with this status, each reason once with
+// all that share it, in the order in which they come up.
+func together(registries []publish.RegistryResult, of func(publish.RegistryResult) []explanation) []shared {
+	var all []shared
+	for _, g := range registries {
+		for _, e := range of(g) {
+			i := slices.IndexFunc(all, func(s shared) bool { return s.explanation == e })
+			if i < 0 {
+				i, all = len(all), append(all, shared{explanation: e})
+			}
+			all[i].hosts = append(all[i].hosts, g.Host)
+		}
+	}
+	return all
+}
+
+// having returns the registries with this status.
+func having(r publish.Result, status publish.Status) []publish.RegistryResult {
+	var all []publish.RegistryResult
+	for _, g := range r.Registries {
+		if g.Status() == status {
+			all = append(all, g)
+		}
+	}
+	return all
+}
+
+// withoutHost takes the registry's name out of a text that is shown beside it, where the
+// sentence stays one: "logging in to quay.io: 401" becomes "logging in: 401", and
+// quay.io/acme/app becomes acme/app.
+func withoutHost(host, text string) string {
+	if host == "" {
+		return text
+	}
+	short := text
+	for _, prefix := range []string{host + ": ", host + "/", host + " "} {
+		if rest, ok := strings.CutPrefix(short, prefix); ok {
+			short = strings.TrimLeft(rest, " ")
+			break
+		}
+	}
+	for _, word := range []string{"to", "from", "at", "of", "on", "for"} {
+		short = strings.ReplaceAll(short, " "+word+" "+host+":", ":")
+	}
+	for _, before := range []string{" ", `"`, "(", "`"} {
+		short = strings.ReplaceAll(short, before+host+"/", before)
+	}
+	if strings.TrimSpace(short) == "" {
+		return text
+	}
+	return short
+}
+
+// lineSkipped says which line names no destination.
+func lineSkipped(input string, number int, line string, why string) string {
+	return fmt.Sprintf("%s, line %d: %q skipped: %s", input, number, bounded(line, 200), why)
+}
+
+func firstOf(texts ...string) string {
+	for _, t := range texts {
+		if t != "" {
+			return t
+		}
+	}
+	return ""
+}
+
+// prefixed puts the registry before a text, unless it begins with it.
+func prefixed(registry, text string) string {
+	if rest, ok := strings.CutPrefix(text, registry+": "); ok && registry != "" {
+		return registry + "  " + rest
+	}
+	if registry == "" || strings.HasPrefix(text, registry) {
+		return text
+	}
+	return registry + "  " + text
+}
+
+// listed joins at most limit texts, and counts the rest.
+func listed(texts []string, limit int) string {
+	if len(texts) <= limit {
+		return strings.Join(texts, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(texts[:limit], ", "), len(texts)-limit)
+}
+
+// unnamed returns the lines that were skipped and whose registry does not tell of them
+// itself.
+func unnamed(r publish.Result) []config.Skip {
+	var all []config.Skip
+	for _, l := range r.Skipped {
+		if !slices.ContainsFunc(r.Registries, func(g publish.RegistryResult) bool {
+			return l.Host != "" && g.Host == l.Host && g.SkipKind == publish.SkipUnconfigured
+		}) {
+			all = append(all, l)
+		}
+	}
+	return all
+}
