@@ -85,7 +85,7 @@ func (r *run) mayCopy(ctx context.Context, s *registryRun, im *sourceImage) bool
 	for _, t := range s.alive(im) {
 		switch {
 		case lacking:
-			r.leaveOut(t, Skipped, SkipElsewhere, missingElsewhere)
+			r.leaveOut(t, Skipped, SkipElsewhere, string(ReasonElsewhere))
 		case g.atomic && len(failures) > 0:
 			r.holdBack(t, failures)
 		}

@@ -9,9 +9,6 @@ import (
 	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
-// missingElsewhere is why a registry gets nothing although it could.
-const missingElsewhere = "nothing is sent, because credentials are missing elsewhere"
-
 // planned puts down what the plan alone tells, and reports whether there is anything to do.
 func (r *run) planned() bool {
 	unconfigured := r.FailOnMissing && len(r.plan.Skipped) > 0
@@ -35,7 +32,7 @@ func (r *run) planned() bool {
 			s.failed(r.failure(missing[p.Host], false))
 			s.settleAll(ReferenceResult{Status: Failed, Reason: "credentials are missing"})
 		case len(missing) > 0 || unconfigured:
-			s.settleAll(ReferenceResult{Status: Skipped, SkipKind: SkipElsewhere, Reason: missingElsewhere})
+			s.settleAll(ReferenceResult{Status: Skipped, SkipKind: SkipElsewhere, Reason: ReasonElsewhere})
 		}
 	}
 	return r.plan.Enabled() && len(missing) == 0 && !unconfigured

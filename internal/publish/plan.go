@@ -7,7 +7,6 @@ import (
 
 	"github.com/multi-registry-push/multi-registry-push/internal/config"
 	"github.com/multi-registry-push/multi-registry-push/internal/credentials"
-	"github.com/multi-registry-push/multi-registry-push/internal/image"
 	"github.com/multi-registry-push/multi-registry-push/internal/imageref"
 	"github.com/multi-registry-push/multi-registry-push/internal/source"
 )
@@ -117,13 +116,13 @@ func NewPlan(settings config.Settings, resolved map[imageref.Repository]credenti
 			Concurrency: settings.Concurrency,
 		},
 	}
-	for i, image := range settings.Images {
-		platforms := image.Platforms
+	for i, one := range settings.Images {
+		platforms := one.Platforms
 		if len(platforms) == 0 {
 			platforms = settings.Platforms
 		}
-		p.Images = append(p.Images, Image{Name: image.Name, Line: image.Line, Platforms: platforms})
-		for _, d := range image.Destinations {
+		p.Images = append(p.Images, Image{Name: one.Name, Line: one.Line, Platforms: platforms})
+		for _, d := range one.Destinations {
 			p.add(i, d.Reference, resolved[d.Reference.Repository])
 		}
 	}
@@ -145,10 +144,10 @@ func (p *Plan) registry(host string) *RegistryPlan {
 	return &p.Registries[i]
 }
 
-func (p *Plan) add(image int, ref imageref.Reference, c credentials.Credential) {
+func (p *Plan) add(index int, ref imageref.Reference, c credentials.Credential) {
 	r := p.registry(ref.Repository.Host)
 	item := c.Item
-	left := Left{Image: image, Required: required(c)}
+	left := Left{Image: index, Required: required(c)}
 	switch {
 	case item != nil && item.TagsMatching != nil && !item.TagsMatching.MatchString(ref.Tag):
 		left.Reason, left.Why, left.Required = "tags-matching is "+item.TagsWritten, SkipTagsMatching, RequiredDefault
@@ -164,7 +163,7 @@ func (p *Plan) add(image int, ref imageref.Reference, c credentials.Credential) 
 		i = len(r.Repositories)
 		r.Repositories = append(r.Repositories, RepositoryPlan{Repository: ref.Repository, Credential: c, Required: required(c)})
 	}
-	r.Repositories[i].add(image, ref.Tag, p.Policy.PushByDigest)
+	r.Repositories[i].add(index, ref.Tag, p.Policy.PushByDigest)
 }
 
 // name is how reports call ref. By digest it is the repository: what the digest is, only the
@@ -176,11 +175,11 @@ func (p *Plan) name(ref imageref.Reference) string {
 	return ref.String()
 }
 
-func (r *RepositoryPlan) add(image int, tag string, byDigest bool) {
-	i := slices.IndexFunc(r.Targets, func(t Target) bool { return t.Image == image })
+func (r *RepositoryPlan) add(index int, tag string, byDigest bool) {
+	i := slices.IndexFunc(r.Targets, func(t Target) bool { return t.Image == index })
 	if i < 0 {
 		i = len(r.Targets)
-		r.Targets = append(r.Targets, Target{Image: image})
+		r.Targets = append(r.Targets, Target{Image: index})
 	}
 	if t := &r.Targets[i]; !byDigest && !slices.Contains(t.Tags, tag) {
 		t.Tags = append(t.Tags, tag)

@@ -256,9 +256,9 @@ func (s *registryResults) failed(f Failure) {
 	if i := slices.IndexFunc(s.out.Failures, func(o Failure) bool {
 		return o.Code == f.Code && o.Message == f.Message && o.Optional == f.Optional
 	}); i >= 0 {
-		for _, image := range f.Images {
-			if !slices.Contains(s.out.Failures[i].Images, image) {
-				s.out.Failures[i].Images = append(s.out.Failures[i].Images, image)
+		for _, index := range f.Images {
+			if !slices.Contains(s.out.Failures[i].Images, index) {
+				s.out.Failures[i].Images = append(s.out.Failures[i].Images, index)
 			}
 		}
 		s.mu.Unlock()
@@ -337,7 +337,7 @@ func (r *run) finalize(ctx context.Context) Result {
 		r.finalizeRegistry(ctx, s)
 	}
 	out := Result{
-		Start: r.start, DryRun: r.DryRun, Cancelled: ctx.Err() != nil,
+		Start: r.start, DryRun: r.DryRun, Untrusted: r.Untrusted, Cancelled: ctx.Err() != nil,
 		Failures: r.failures, Notes: r.notes, Skipped: r.plan.Skipped,
 		Source: SourceUse{BytesRead: r.used.bytes.Load(), Requests: r.used.requests.Load()},
 	}
@@ -378,7 +378,7 @@ func (r *run) finalizeRegistry(ctx context.Context, s *registryRun) {
 			r.fail(context.WithoutCancel(ctx), t, err)
 		}
 		for _, at := range open {
-			results.settle(at, ReferenceResult{Status: Failed, Reason: r.deps.Clean(err.Error())})
+			results.settle(at, ReferenceResult{Status: Failed, Reason: r.unsettledReason(ctx, err)})
 		}
 	}
 	stats := s.client.Stats()
@@ -388,6 +388,18 @@ func (r *run) finalizeRegistry(ctx context.Context, s *registryRun) {
 			out.RateLimit = &RateLimit{Limit: l.Limit, Remaining: l.Remaining, Window: l.Window}
 		}
 	})
+}
+
+// unsettledReason is why nothing was put down for a reference.
+func (r *run) unsettledReason(ctx context.Context, err error) redact.Redacted {
+	var broken *sourceError
+	switch {
+	case ctx.Err() != nil:
+		return ReasonCancelled
+	case errors.As(err, &broken):
+		return ReasonSource
+	}
+	return r.deps.Clean(err.Error())
 }
 
 // skip returns why nothing went to the registry, if all was left out.

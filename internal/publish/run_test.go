@@ -1,0 +1,599 @@
+package publish
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+	"go.uber.org/goleak"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/credentials"
+	"github.com/multi-registry-push/multi-registry-push/internal/imageref"
+	"github.com/multi-registry-push/multi-registry-push/internal/registry"
+	"github.com/multi-registry-push/multi-registry-push/internal/source"
+	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var everywhere = []string{"a.test/me/app:1", "a.test/me/app:latest", "a.test/me/copy:1", "b.test/me/app:1"}
+
+func TestRunPublishesEverywhere(t *testing.T) {
+	root := twoPlatforms(t, "new")
+	s := newSetup(t, root, everywhere...)
+	s.run(t.Context())
+	s.kept(t)
+	digest := root.Descriptor.Digest.String()
+	for host, want := range map[string]map[string]string{
+		"a.test": {"me/app:1": digest, "me/app:latest": digest, "me/copy:1": digest},
+		"b.test": {"me/app:1": digest},
+	} {
+		if got := s.hosts[host].tags(); !maps.Equal(got, want) {
+			t.Errorf("%s serves %v, want %v", host, got, want)
+		}
+	}
+	for ref, status := range s.status() {
+		if status != Pushed {
+			t.Errorf("%s is %s", ref, status)
+		}
+	}
+	if len(s.status()) != 4 || len(s.failures()) != 0 {
+		t.Errorf("status %v, failures %v", s.status(), s.failures())
+	}
+	uploaded, mounted := s.registry("a.test").Blobs.Uploaded, s.registry("a.test").Blobs.Mounted
+	if uploaded != 5 || mounted != 5 {
+		t.Errorf("a.test got %d blobs uploaded and %d mounted, want 5 of each: a second repository mounts", uploaded, mounted)
+	}
+}
+
+func TestRunAgainSendsNothing(t *testing.T) {
+	s := newSetup(t, twoPlatforms(t, "new"), everywhere...)
+	s.run(t.Context())
+	for _, h := range s.hosts {
+		h.calls = nil
+	}
+	s.run(t.Context())
+	for ref, status := range s.status() {
+		if status != Unchanged {
+			t.Errorf("%s is %s", ref, status)
+		}
+	}
+	a := s.hosts["a.test"]
+	for _, none := range []string{"Upload", "StatBlob", "PutManifest", "Manifest"} {
+		if n := a.count(none); n > 0 {
+			t.Errorf("%d times %s, although nothing was to be done", n, none)
+		}
+	}
+	// Two repositories, two children each, three tags; the budget allows three requests a
+	// repository, one a child and two a tag, after login.
+	if n := a.count("Stat "); n > 2*3+2*2+3*2 {
+		t.Errorf("%d requests", n)
+	}
+}
+
+func TestChildThatWasRemovedIsCopiedAgain(t *testing.T) {
+	root := twoPlatforms(t, "new")
+	s := newSetup(t, root, everywhere...)
+	s.run(t.Context())
+	delete(s.hosts["a.test"].repo["me/app"].manifests, root.Manifests[1].Descriptor.Digest.String())
+	s.run(t.Context())
+	s.kept(t)
+}
+
+// TestEveryCallFails lets every single call of a run fail in turn, for good or once, and
+// looks whether the promise was kept; then it runs again.
+func TestEveryCallFails(t *testing.T) {
+	down := usererror.New(usererror.RegistryGaveUp, "a.test", "calling", "", errors.New("500"))
+	for _, atomic := range []bool{false, true} {
+		for n := 0; ; n++ {
+			s := newSetup(t, twoPlatforms(t, "old"), everywhere...)
+			s.run(t.Context())
+			before := s.hosts["a.test"].tags()
+			beforeB := s.hosts["b.test"].tags()
+			fresh := twoPlatforms(t, "new")
+			retry := newSetup(t, fresh, everywhere...)
+			retry.hosts = s.hosts
+			retry.settings.Atomic = atomic
+			var mu sync.Mutex
+			calls, failed := 0, ""
+			s.hosts["a.test"].fail = func(call string) error {
+				mu.Lock()
+				defer mu.Unlock()
+				calls++
+				if calls == n+1 {
+					failed = call
+					return down
+				}
+				return nil
+			}
+			retry.run(t.Context())
+			retry.kept(t)
+			name := fmt.Sprintf("atomic %v, call %d (%s)", atomic, n, failed)
+			if failed == "" {
+				if n < 20 {
+					t.Fatalf("only %d calls", n)
+				}
+				break
+			}
+			digest := fresh.Descriptor.Digest.String()
+			moved, stayed := 0, 0
+			for host, was := range map[string]map[string]string{"a.test": before, "b.test": beforeB} {
+				for ref, d := range s.hosts[host].tags() {
+					switch d {
+					case digest:
+						moved++
+					case was[ref]:
+						stayed++
+					default:
+						t.Errorf("%s: %s/%s serves %s", name, host, ref, d)
+					}
+				}
+			}
+			if atomic && moved > 0 && stayed > 0 {
+				t.Errorf("%s: %d tags moved and %d did not", name, moved, stayed)
+			}
+			if !strings.HasPrefix(failed, "Login ") && len(retry.failures()["a.test"]) == 0 {
+				t.Errorf("%s: nobody said so", name)
+			}
+			s.hosts["a.test"].fail = nil
+			retry.run(t.Context())
+			for ref, status := range retry.status() {
+				if status == Failed {
+					t.Errorf("%s: run again, %s is %s", name, ref, status)
+				}
+			}
+		}
+	}
+}
+
+// TestAtomicPutsBack has one registry that takes no more writes from its second tag on.
+func TestAtomicPutsBack(t *testing.T) {
+	for name, c := range map[string]struct {
+		tagless bool
+		left    []string // tags of b.test that stay new
+	}{
+		"deletes tags": {false, nil},
+		"cannot":       {true, []string{"me/app:new"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSetup(t, twoPlatforms(t, "old"), "a.test/me/app:1", "b.test/me/app:1")
+			s.run(t.Context())
+			was := s.hosts["b.test"].tags()
+			again := newSetup(t, twoPlatforms(t, "new"), "a.test/me/app:1", "b.test/me/app:1", "b.test/me/app:new")
+			again.hosts = s.hosts
+			again.settings.Atomic = true
+			written := make(chan struct{}, 2)
+			s.hosts["b.test"].tagless = c.tagless
+			s.hosts["b.test"].fail = func(call string) error {
+				if strings.HasPrefix(call, "PutManifest me/app") && !strings.Contains(call, "sha256:") {
+					defer func() { written <- struct{}{} }()
+				}
+				return nil
+			}
+			s.hosts["a.test"].fail = func(call string) error {
+				if call == "PutManifest me/app 1" {
+					<-written
+					<-written
+					return errors.New("500")
+				}
+				return nil
+			}
+			again.run(t.Context())
+			again.kept(t)
+			for _, tag := range c.left {
+				was[tag] = again.hosts["b.test"].tags()[tag]
+				if !again.failedWith("b.test", usererror.NotPutBack) {
+					t.Errorf("nobody said that %s was not put back", tag)
+				}
+			}
+			if got := again.hosts["b.test"].tags(); !maps.Equal(got, was) {
+				t.Errorf("b.test serves %v, want %v", got, was)
+			}
+			want := map[string]Status{"a.test/me/app:1": Failed, "b.test/me/app:1": HeldBack, "b.test/me/app:new": HeldBack}
+			for _, tag := range c.left {
+				want["b.test/"+tag] = Failed
+			}
+			if got := again.status(); !maps.Equal(got, want) {
+				t.Errorf("got %v, want %v", got, want)
+			}
+		})
+	}
+}
+
+func TestAtomicHoldsBackAfterLogin(t *testing.T) {
+	s := newSetup(t, twoPlatforms(t, "new"), "a.test/me/app:1", "b.test/me/app:1")
+	s.settings.Atomic = true
+	s.hosts["a.test"].fail = failing("Login", usererror.New(usererror.WrongCredentials, "a.test", "login", "", nil))
+	s.run(t.Context())
+	if n := s.hosts["b.test"].count("Upload"); n > 0 {
+		t.Errorf("%d uploads although the other registry refused the login", n)
+	}
+	if b := s.registry("b.test"); b.Status() != HeldBack || len(b.Failures) > 0 {
+		t.Errorf("b.test: %s, %v", b.Status(), b.Failures)
+	}
+}
+
+func failing(prefix string, err error) func(string) error {
+	return func(call string) error {
+		if strings.HasPrefix(call, prefix) {
+			return err
+		}
+		return nil
+	}
+}
+
+func TestOneRegistryFails(t *testing.T) {
+	for name, call := range map[string]string{"login": "Login", "permission": "StartUpload", "copy": "Upload", "manifest": "PutManifest me/app sha256", "tag": "PutManifest me/app 1"} {
+		t.Run(name, func(t *testing.T) {
+			s := newSetup(t, twoPlatforms(t, "new"), "a.test/me/app:1", "b.test/me/app:1")
+			s.hosts["a.test"].fail = failing(call, errors.New("no"))
+			s.run(t.Context())
+			s.kept(t)
+			want := map[string]Status{"a.test/me/app:1": Failed, "b.test/me/app:1": Pushed}
+			if got := s.status(); !maps.Equal(got, want) {
+				t.Errorf("got %v, want %v", got, want)
+			}
+			if got := slices.Collect(maps.Keys(s.failures())); !slices.Equal(got, []string{"a.test"}) {
+				t.Errorf("failed: %v", got)
+			}
+		})
+	}
+}
+
+func TestImmutableTags(t *testing.T) {
+	s := newSetup(t, twoPlatforms(t, "old"), "a.test/me/app:1.2.3")
+	s.run(t.Context())
+	was := s.hosts["a.test"].tags()
+	again := newSetup(t, twoPlatforms(t, "new"), "a.test/me/app:1.2.3", "a.test/me/app:latest", "b.test/me/app:1.2.3")
+	again.hosts["a.test"] = s.hosts["a.test"]
+	again.settings.ImmutableTags = regexp.MustCompile(`^(?:\d+\.\d+\.\d+)$`)
+	again.run(t.Context())
+	if got := again.hosts["a.test"].tags(); !maps.Equal(got, was) {
+		t.Errorf("a.test serves %v, want %v", got, was)
+	}
+	if !again.failedWith("a.test", usererror.ImmutableTag) {
+		t.Errorf("failures: %v", again.failures())
+	}
+	if got := again.status()["b.test/me/app:1.2.3"]; got != Pushed {
+		t.Errorf("b.test is %s", got)
+	}
+}
+
+func TestVerifyFindsAnotherDigest(t *testing.T) {
+	s := newSetup(t, twoPlatforms(t, "new"), "a.test/me/app:1")
+	other := twoPlatforms(t, "other")
+	h := s.hosts["a.test"]
+	looks := 0
+	h.fail = func(call string) error {
+		if call == "Stat me/app 1" {
+			if looks++; looks == 2 { // the one after the write
+				h.mu.Lock()
+				defer h.mu.Unlock()
+				h.at("me/app").manifests[other.Descriptor.Digest.String()] = other.Raw
+				h.at("me/app").tags["1"] = other.Descriptor.Digest.String()
+			}
+		}
+		return nil
+	}
+	s.run(t.Context())
+	if !s.failedWith("a.test", usererror.VerifyMismatch) || s.status()["a.test/me/app:1"] != Failed {
+		t.Errorf("status %v, failures %v", s.status(), s.failures())
+	}
+}
+
+func TestDryRunWritesNothing(t *testing.T) {
+	s := newSetup(t, twoPlatforms(t, "new"), everywhere...)
+	s.settings.DryRun = true
+	s.run(t.Context())
+	for _, h := range s.hosts {
+		for _, c := range h.calls {
+			if strings.HasPrefix(c, "Upload") || strings.HasPrefix(c, "PutManifest") || strings.HasPrefix(c, "StartUpload") || strings.HasPrefix(c, "DeleteTag") {
+				t.Errorf("%s: %s", h.name, c)
+			}
+		}
+	}
+	for ref, status := range s.status() {
+		if status != Planned {
+			t.Errorf("%s is %s", ref, status)
+		}
+	}
+}
+
+func TestCancelled(t *testing.T) {
+	for _, atomic := range []bool{false, true} {
+		for _, at := range []string{"Login", "Upload", "PutManifest me/app sha256", "PutManifest me/app 1"} {
+			t.Run(fmt.Sprintf("%s, atomic %v", at, atomic), func(t *testing.T) {
+				s := newSetup(t, twoPlatforms(t, "new"), everywhere...)
+				s.settings.Atomic = atomic
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				s.hosts["a.test"].fail = func(call string) error {
+					if strings.HasPrefix(call, at) {
+						cancel()
+						return ctx.Err()
+					}
+					return nil
+				}
+				s.run(ctx)
+				s.kept(t)
+				if !s.result.Cancelled {
+					t.Error("the result does not say so")
+				}
+				if atomic {
+					for _, h := range s.hosts {
+						if got := h.tags(); len(got) > 0 {
+							t.Errorf("%s was left with %v", h.name, got)
+						}
+					}
+				}
+				if len(s.status()) != len(everywhere) {
+					t.Errorf("a word is missing: %v", s.status())
+				}
+			})
+		}
+	}
+}
+
+func TestStalledLoginHoldsNobodyBack(t *testing.T) {
+	s := newSetup(t, twoPlatforms(t, "new"), "a.test/me/app:1", "b.test/me/app:1")
+	tagged := make(chan struct{})
+	s.hosts["a.test"].fail = func(call string) error {
+		if strings.HasPrefix(call, "Login") {
+			<-tagged // only when b.test has its tag
+			return usererror.New(usererror.Unreachable, "a.test", "login", "", nil)
+		}
+		return nil
+	}
+	s.hosts["b.test"].fail = func(call string) error {
+		if call == "PutManifest me/app 1" {
+			close(tagged)
+		}
+		return nil
+	}
+	s.run(t.Context())
+	if got := s.status()["b.test/me/app:1"]; got != Pushed {
+		t.Errorf("b.test is %s", got)
+	}
+	if !s.failedWith("a.test", usererror.Unreachable) {
+		t.Errorf("failures: %v", s.failures())
+	}
+}
+
+// TestFallbackTagOfTwoJobs has another job write the list of referrers at the worst of moments:
+// after ours has read it, and from what was there before ours had written it.
+func TestFallbackTagOfTwoJobs(t *testing.T) {
+	for _, moment := range []string{"before the write", "in the write", "after the write"} {
+		for _, atomic := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, atomic %v", moment, atomic), func(t *testing.T) {
+				root := twoPlatforms(t, "new")
+				subject := root.Descriptor
+				sbom := newManifest(t, &subject, newBlob("{}", "application/spdx+json"))
+				s := newSetup(t, root, "a.test/me/app:1")
+				s.settings.Atomic = atomic
+				s.deps.VerifyPauses = []time.Duration{time.Millisecond, time.Millisecond}
+				s.referrers(root, source.Referrer{Manifest: sbom})
+				fallback := "sha256-" + subject.Digest.Hex
+				theirs := v1.Descriptor{Digest: v1.Hash{Algorithm: "sha256", Hex: strings.Repeat("ab", 32)}, ArtifactType: "theirs", Size: 3, MediaType: types.OCIManifestSchema1}
+				index := seal(t, &source.Manifest{}, v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex, Manifests: []v1.Descriptor{theirs}}, types.OCIImageIndex)
+				h := s.hosts["a.test"]
+				looks, writes := 0, 0
+				h.fail = func(call string) error {
+					h.mu.Lock()
+					defer h.mu.Unlock()
+					now := ""
+					switch {
+					case strings.HasPrefix(call, "PutManifest me/app "+fallback):
+						if writes++; writes == 1 {
+							now = "in the write" // the registry honours conditions
+						}
+					case strings.HasPrefix(call, "Referrers "):
+						if looks++; looks == 2 {
+							now = "before the write"
+						} else if looks == 3 && writes > 0 {
+							now = "after the write"
+						}
+					}
+					if now == moment {
+						r := h.at("me/app")
+						r.manifests[index.Descriptor.Digest.String()] = index.Raw
+						r.tags[fallback] = index.Descriptor.Digest.String()
+					}
+					return nil
+				}
+				s.run(t.Context())
+				if len(s.failures()) > 0 {
+					t.Errorf("failures: %v", s.failures())
+				}
+				there, _, _ := (&fakeView{h, "me/app"}).Referrers(t.Context(), subject.Digest.String())
+				var digests []string
+				for _, d := range there {
+					digests = append(digests, d.Digest.String())
+				}
+				if want := []string{theirs.Digest.String(), sbom.Descriptor.Digest.String()}; !slices.Equal(digests, want) {
+					t.Errorf("the list names %v, want %v", digests, want)
+				}
+			})
+		}
+	}
+}
+
+func TestFallbackTagKeepsWhatOthersPut(t *testing.T) {
+	root := twoPlatforms(t, "new")
+	subject := root.Descriptor
+	sbom := newManifest(t, &subject, newBlob("{}", "application/spdx+json"))
+	signature := newManifest(t, nil, newBlob("{} ", "application/cosign"))
+	s := newSetup(t, root, "a.test/me/app:1", "b.test/me/app:1")
+	s.hosts["b.test"].api = true
+	s.referrers(root, source.Referrer{Manifest: sbom}, source.Referrer{Manifest: signature, Tag: "sha256-" + subject.Digest.Hex + ".sig"})
+	fallback := "sha256-" + subject.Digest.Hex
+	theirs := v1.Descriptor{Digest: v1.Hash{Algorithm: "sha256", Hex: strings.Repeat("ab", 32)}, ArtifactType: "theirs", Size: 3, MediaType: types.OCIManifestSchema1}
+	index := seal(t, &source.Manifest{}, v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex, Manifests: []v1.Descriptor{theirs}}, types.OCIImageIndex)
+	a := s.hosts["a.test"].at("me/app")
+	a.manifests[index.Descriptor.Digest.String()] = index.Raw
+	a.tags[fallback] = index.Descriptor.Digest.String()
+	s.run(t.Context())
+	there, _, _ := (&fakeView{s.hosts["a.test"], "me/app"}).Referrers(t.Context(), subject.Digest.String())
+	var digests []string
+	for _, d := range there {
+		digests = append(digests, d.Digest.String())
+	}
+	if want := []string{theirs.Digest.String(), sbom.Descriptor.Digest.String()}; !slices.Equal(digests, want) {
+		t.Errorf("the fallback tag names %v, want %v", digests, want)
+	}
+	b := s.hosts["b.test"].at("me/app")
+	if b.tags[fallback] != "" {
+		t.Errorf("b.test has the API and got a fallback tag")
+	}
+	for _, r := range []*fakeRepo{a, b} {
+		if r.tags[fallback+".sig"] != signature.Descriptor.Digest.String() || r.manifests[sbom.Descriptor.Digest.String()] == nil {
+			t.Errorf("not all referrers arrived: %v", r.tags)
+		}
+	}
+	s.run(t.Context())
+	if n := s.hosts["a.test"].count("PutManifest me/app " + fallback); n != 2 { // the fallback tag and the .sig, once each
+		t.Errorf("referrers' tags were written %d times", n)
+	}
+}
+
+func TestUntrustedIsSkipped(t *testing.T) {
+	for _, c := range []struct {
+		own, untrusted, fail, skipped bool
+	}{
+		{true, true, false, true}, {true, false, false, false}, {false, true, false, false}, {true, true, true, false},
+	} {
+		s := newSetup(t, twoPlatforms(t, "new"), "ghcr.io/me/app:1")
+		s.untrusted, s.settings.FailOnMissing = c.untrusted, c.fail
+		s.credential = func(_ imageref.Repository) credentials.Credential {
+			return credentials.Credential{JobToken: c.own}
+		}
+		s.hosts["ghcr.io"].fail = failing("StartUpload", usererror.New(usererror.NoPushPermission, "ghcr.io", "push", "", nil))
+		s.run(t.Context())
+		skipped := s.registry("ghcr.io").Status() == Skipped
+		if skipped != c.skipped || skipped == (len(s.failures()) > 0) {
+			t.Errorf("%+v: skipped %v, failures %v", c, skipped, s.failures())
+		}
+	}
+}
+
+// TestAnyStateKeepsThePromise runs random plans over random states, with random failures.
+func TestAnyStateKeepsThePromise(t *testing.T) {
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	rnd := rand.New(rand.NewPCG(seed, 0))
+	pick := func(n int) int { return rnd.IntN(n) }
+	for range 300 {
+		var refs []string
+		for range 1 + pick(6) {
+			refs = append(refs, fmt.Sprintf("%c.test/me/%c:%d", 'a'+pick(3), 'x'+pick(2), pick(3)))
+		}
+		hosts := map[string]*fakeHost{}
+		for round := range 3 {
+			root := twoPlatforms(t, fmt.Sprint(pick(3)))
+			s := newSetup(t, root, refs...)
+			for name, h := range s.hosts {
+				if hosts[name] != nil {
+					s.hosts[name] = hosts[name]
+				} else {
+					hosts[name] = h
+				}
+			}
+			s.settings.Atomic = pick(2) == 0
+			s.settings.Concurrency = 1 + pick(4)
+			p := pick(4) * round
+			var mu sync.Mutex
+			for _, h := range s.hosts {
+				h.fail = func(string) error {
+					mu.Lock()
+					defer mu.Unlock()
+					if pick(100) < p {
+						return errors.New("chance")
+					}
+					return nil
+				}
+			}
+			s.run(t.Context())
+			s.kept(t)
+			if len(s.status()) != len(slices.Compact(slices.Sorted(slices.Values(refs)))) {
+				t.Errorf("asked %v, answered %v", refs, s.status())
+			}
+		}
+	}
+}
+
+// TestRegistryDies lets one registry of two die at every call in turn. With atomic, no
+// tag that still can be reached is left moved, and those that cannot are the ones reported.
+func TestRegistryDies(t *testing.T) {
+	for n := 0; ; n++ {
+		s := newSetup(t, twoPlatforms(t, "old"), everywhere...)
+		s.run(t.Context())
+		was := s.hosts["b.test"].tags()
+		wasA := s.hosts["a.test"].tags()
+		fresh := twoPlatforms(t, "new")
+		again := newSetup(t, fresh, everywhere...)
+		again.hosts = s.hosts
+		again.settings.Atomic = true
+		var mu sync.Mutex
+		calls := 0
+		s.hosts["a.test"].fail = func(string) error {
+			mu.Lock()
+			defer mu.Unlock()
+			if calls++; calls > n {
+				return usererror.New(usererror.RegistryGaveUp, "a.test", "calling", "", errors.New("dead"))
+			}
+			return nil
+		}
+		again.run(t.Context())
+		again.kept(t)
+		if calls <= n {
+			return // it lived to the end
+		}
+		digest := fresh.Descriptor.Digest.String()
+		moved := map[string]bool{}
+		for ref, d := range s.hosts["a.test"].tags() {
+			if d != wasA[ref] {
+				moved["a.test/"+ref] = true
+			}
+		}
+		if d := s.hosts["b.test"].tags(); !maps.Equal(d, was) && len(moved) < 3 {
+			t.Errorf("call %d: b.test was left with %v although a.test only has %v", n, d, moved)
+		}
+		for ref := range moved {
+			if len(moved) == 3 {
+				break // all are new: it died while they were verified
+			}
+			reported := slices.ContainsFunc(again.failures()["a.test"], func(err error) bool {
+				return usererror.Is(err, usererror.NotPutBack) && strings.Contains(err.Error(), ref+" ")
+			})
+			if !reported {
+				t.Errorf("call %d: %s serves %s and nobody said so: %v", n, ref, digest, again.failures())
+			}
+		}
+	}
+}
+
+func TestPullsLeft(t *testing.T) {
+	for _, c := range []struct {
+		remaining int
+		warning   bool
+		want      string
+	}{
+		{87, false, "docker.io: 87 of 100 pulls left in 6 hours"},
+		{10, true, "docker.io: 10 of 100 pulls left in 6 hours; log in, or use an account with a higher limit"},
+	} {
+		text, few := pullsLeft(imageref.Repository{Host: "docker.io", Path: "library/nginx"},
+			registry.RateLimit{Limit: 100, Remaining: c.remaining, Window: 6 * time.Hour})
+		if text != c.want || few != c.warning {
+			t.Errorf("said %q, want %q", text, c.want)
+		}
+	}
+}
