@@ -37,8 +37,7 @@ type Env struct {
 	// Stall and RetryBudget are registry.Options' of the same name; 0 means their defaults.
 	Stall       time.Duration
 	RetryBudget time.Duration
-	// LoginGrace and VerifyPauses are replicate.Request's; 0 and nil mean its defaults.
-	LoginGrace   time.Duration
+	// VerifyPauses are publish.Deps'; nil means its default.
 	VerifyPauses []time.Duration
 	// Transport replaces the transport that requests are sent with; tests only.
 	Transport http.RoundTripper

@@ -7,10 +7,13 @@ import (
 	"fmt"
 	"os"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/actions"
 	"github.com/multi-registry-push/multi-registry-push/internal/config"
+	"github.com/multi-registry-push/multi-registry-push/internal/credentials"
+	"github.com/multi-registry-push/multi-registry-push/internal/imageref"
 	"github.com/multi-registry-push/multi-registry-push/internal/publish"
 	"github.com/multi-registry-push/multi-registry-push/internal/redact"
 	"github.com/multi-registry-push/multi-registry-push/internal/report"
@@ -18,7 +21,7 @@ import (
 	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
-// Exit statuses of the contract; report.Record knows the third, 130 for cancelled.
+// Exit statuses of the contract; report.ExitStatus knows the third, 130 for cancelled.
 const (
 	exitOK     = 0
 	exitFailed = 1
@@ -84,22 +87,43 @@ func Main(ctx context.Context, env Env) (status int) {
 	if args.Verify != "" {
 		return s.verifyOnly(ctx, args.Verify, bad)
 	}
-	request, plan, wrong := s.prepare(ctx)
+	plan, wrong := s.prepare(ctx)
 	bad = append(bad, wrong...)
-	s.emit(report.Started{At: s.at(), DryRun: set.DryRun})
+	var result publish.Result
 	switch {
 	case ctx.Err() != nil: // what was read by then may be half of it
-		s.emit(report.Cancelled{At: s.at()})
-		s.emit(report.Finished{At: s.at()})
+		s.log.Cancelled()
+		result = publish.Result{Start: s.now(), End: s.now(), DryRun: set.DryRun, Cancelled: true}
 	case len(bad) > 0:
-		for _, err := range bad {
-			s.emit(report.RunFailed{At: s.at(), Err: err})
-		}
-		s.emit(report.Finished{At: s.at()})
+		result = s.refuse(bad)
 	default:
-		s.run(ctx, request, plan)
+		result = s.run(ctx, plan)
 	}
-	return s.finish(def)
+	return s.finish(def, result)
+}
+
+// refuse is the result of a run whose inputs are wrong.
+func (s *step) refuse(bad []error) publish.Result {
+	result := publish.Result{Start: s.now(), DryRun: s.set.DryRun}
+	for _, err := range apart(bad) {
+		f := publish.NewFailure(err, s.now(), s.clean)
+		result.Failures = append(result.Failures, f)
+		s.log.Failure("", f)
+	}
+	result.End = s.now()
+	return result
+}
+
+// apart returns errors that are joined one by one, since each has a remedy of its own.
+func apart(all []error) (out []error) {
+	for _, err := range all {
+		if joined, ok := err.(interface{ Unwrap() []error }); ok {
+			out = append(out, apart(joined.Unwrap())...)
+		} else {
+			out = append(out, err)
+		}
+	}
+	return out
 }
 
 // learnSecrets makes those secrets of the environment known that package credentials has
@@ -115,60 +139,94 @@ func learnSecrets(secrets []redact.Text, vars map[string]string, redactor *redac
 	}
 }
 
-// prepare makes the request and its plan, and returns what is wrong with the source. It
-// sends nothing, and looks at the source only if some registry is enabled, or if tags or
-// registry-auth is too wrong to tell.
-func (s *step) prepare(ctx context.Context) (request publish.Request, plan publish.Plan, bad []error) {
+// prepare makes the plan, and returns what is wrong with the sources. It sends nothing, and
+// looks at sources only if some registry is enabled, or if tags or registry-auth is too wrong
+// to tell.
+func (s *step) prepare(ctx context.Context) (plan publish.Plan, bad []error) {
 	if s.set.TagsEmpty && s.set.FailOnMissing {
 		bad = append(bad, usererror.New(usererror.MissingCredentials, "",
 			s.set.Name("tags")+" is empty, and missing-credentials is fail", "Look at the step or variable that should have filled it.", nil))
 	}
-	if len(s.set.Images) != 1 {
-		return request, plan, append(bad, errors.New("several images are not published by this version"))
-	}
-	request = s.request()
-	plan = publish.NewPlan(ctx, request)
-	if !plan.Enabled() && !s.set.Undecided {
-		return request, plan, bad
-	}
-	written := s.set.Images[0].Source
-	spec, err := source.Parse(written, s.paths)
-	switch {
-	case written == "":
-		bad = append(bad, usererror.New(usererror.InvalidSource, "", s.set.Name("source")+" is empty", "", nil))
-	case err != nil:
-		bad = append(bad, err)
-	default:
-		s.open(&request, spec)
-		if err := source.Check(ctx, spec, s.sourceOptions(nil)); err != nil {
-			bad = append(bad, err)
+	resolved := map[imageref.Repository]credentials.Credential{}
+	resolve := func(repository imageref.Repository) {
+		if _, known := resolved[repository]; !known {
+			resolved[repository] = s.resolver.For(ctx, repository)
 		}
 	}
-	return request, plan, bad
+	for _, one := range s.set.Images {
+		for _, d := range one.Destinations {
+			resolve(d.Reference.Repository)
+			s.out.redactor.Public(d.Reference.Repository.Host, d.Reference.Repository.Path, d.Reference.Tag)
+		}
+	}
+	plan = publish.NewPlan(*s.set, resolved)
+	plan.Policy.Untrusted = s.untrusted
+	for i := range plan.Images {
+		if !plan.Publishes(i) && !s.set.Undecided {
+			continue
+		}
+		bad = append(bad, s.parseSource(ctx, &plan.Images[i], s.set.Images[i].Source)...)
+		for _, part := range plan.Images[i].Parts {
+			if at := part.Repository(); at != nil {
+				resolve(*at)
+			}
+		}
+	}
+	return plan, bad
 }
 
-// run carries the request out.
-func (s *step) run(ctx context.Context, request publish.Request, plan publish.Plan) {
+// parseSource reads the source of one image. What is wrong with what it names is an error of
+// the input too, unless there are several images: then it fails its image alone.
+func (s *step) parseSource(ctx context.Context, one *publish.Image, written string) []error {
+	if written == "" {
+		return []error{usererror.New(usererror.InvalidSource, "", s.set.Name("source")+" is empty", "", nil)}
+	}
+	specs, merge, err := source.ParseAll(written, s.paths)
+	if err != nil {
+		return []error{err}
+	}
+	one.Parts, one.Merge = specs, merge
+	switch {
+	case s.set.Several:
+		return nil
+	case merge:
+		err = source.CheckMerged(ctx, specs, s.sourceOptions(*one, nil))
+	default:
+		err = source.Check(ctx, specs[0], s.sourceOptions(*one, nil))
+	}
+	if err != nil {
+		return []error{err}
+	}
+	return nil
+}
+
+// run carries the plan out.
+func (s *step) run(ctx context.Context, plan publish.Plan) publish.Result {
+	s.log.Plan(plan)
 	for _, w := range append(s.warnings, s.set.Warnings...) {
-		s.emit(report.Notice{At: s.at(), Warning: true, Text: w})
+		s.note(publish.Note{Warning: true}, w)
 	}
 	if s.set.TagsEmpty {
-		s.emit(report.Notice{At: s.at(), Warning: true, Text: "tags is empty: there is nothing to do"})
+		s.note(publish.Note{Warning: true}, "tags is empty: there is nothing to do")
 	}
 	progress := s.startProgress()
 	defer progress.stop()
-	publish.Run(ctx, request, plan, func(e report.Event) {
-		if _, last := e.(report.Finished); last {
-			progress.stop() // the closing table belongs below the bars, not above them
-		}
-		s.emit(e)
-	})
+	stop := context.AfterFunc(ctx, s.log.Cancelled)
+	defer stop()
+	result := publish.Run(ctx, plan, s.deps(), s.log)
+	progress.stop() // the closing table belongs below the bars, not above them
+	s.notesMu.Lock()
+	defer s.notesMu.Unlock()
+	result.Notes = append(result.Notes, s.notes...)
+	slices.SortStableFunc(result.Notes, func(a, b publish.Note) int { return a.At.Compare(b.At) })
+	return result
 }
 
-// finish writes outputs and summary and returns the exit status.
-func (s *step) finish(def *config.Definition) int {
-	status := s.record.ExitStatus()
-	values := s.record.Outputs()
+// finish writes the end of the log, outputs and summary and returns the exit status.
+func (s *step) finish(def *config.Definition, result publish.Result) int {
+	s.log.Result(result)
+	status := report.ExitStatus(result, !s.out.workflow)
+	values := report.Outputs(result)
 	outputs := make([]actions.Output, len(def.Outputs))
 	for i, o := range def.Outputs {
 		outputs[i] = actions.Output{Name: o.Name, Value: values[o.Name]}
@@ -178,17 +236,15 @@ func (s *step) finish(def *config.Definition) int {
 		status = cmp.Or(status, exitFailed)
 	}
 	if s.set.Summary {
-		if err := s.out.runner.AddSummary(s.record.Markdown(report.MaxSummary)); err != nil && !errors.Is(err, actions.ErrNoFile) {
+		if err := s.out.runner.AddSummary(report.Markdown(result, report.MaxSummary)); err != nil && !errors.Is(err, actions.ErrNoFile) {
 			s.out.print(report.Line{Kind: report.WarningLine, Title: "The job summary is missing", Text: fmt.Sprintf("writing the job summary: %v", err)})
 		}
 	}
 	if s.json {
-		s.out.results(values["results"])
+		s.out.results(report.JSON(result, 0))
 	}
 	return status
 }
-
-func (s *step) at() report.At { return report.At{Time: s.now()} }
 
 func nowOr(now func() time.Time) func() time.Time {
 	if now == nil {

@@ -17,6 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/config"
+	"github.com/multi-registry-push/multi-registry-push/internal/publish"
 	"github.com/multi-registry-push/multi-registry-push/internal/report"
 )
 
@@ -37,7 +38,7 @@ func definition(t testing.TB) (*config.Definition, []byte) {
 // TestOutputsAreDocumented: action.yml lists what is written, and nothing else.
 func TestOutputsAreDocumented(t *testing.T) {
 	def, _ := definition(t)
-	outputs := report.NewRecord(nil).Outputs()
+	outputs := report.Outputs(publish.Result{})
 	if len(outputs) != len(def.Outputs) {
 		t.Errorf("%d outputs are documented, %d written", len(def.Outputs), len(outputs))
 	}

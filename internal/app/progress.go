@@ -19,17 +19,17 @@ func (p *progress) stop() { p.once.Do(p.end) }
 
 func (s *step) startProgress() *progress {
 	if !s.env.Terminal || s.out.workflow || s.out.quiet || s.json {
-		return every(time.Second, s.printer.Tick, func() {})
+		return every(time.Second, s.log.Tick, func() {})
 	}
 	width := s.env.Width
 	if width == 0 {
 		width = 100
 	}
-	live := report.NewLive(s.env.Stdout, s.record, width)
+	live := report.NewLive(s.env.Stdout, s.log, width)
 	out, errors := s.out.redirect(live, live)
 	return every(200*time.Millisecond, func(now time.Time) {
 		live.Tick(now)
-		s.printer.Tick(now)
+		s.log.Tick(now)
 	}, func() {
 		s.out.redirect(out, errors)
 		live.Close()

@@ -22,6 +22,7 @@ import (
 	"github.com/multi-registry-push/multi-registry-push/internal/credentials"
 	"github.com/multi-registry-push/multi-registry-push/internal/imageref"
 	"github.com/multi-registry-push/multi-registry-push/internal/publish"
+	"github.com/multi-registry-push/multi-registry-push/internal/redact"
 	"github.com/multi-registry-push/multi-registry-push/internal/registry"
 	"github.com/multi-registry-push/multi-registry-push/internal/report"
 	"github.com/multi-registry-push/multi-registry-push/internal/source"
@@ -41,16 +42,17 @@ type step struct {
 	roots     *x509.CertPool // nil: the system's
 	warnings  []string       // to be said when the run starts
 	now       func() time.Time
+	log       *report.Log
 
-	record  *report.Record
-	printer *report.Printer
-	saying  sync.Mutex // events come from several packages; each is told whole
+	notesMu sync.Mutex
+	notes   []publish.Note // of what runs beside the plan: clients, the cache
 }
 
 func newStep(env Env, vars map[string]string, job actions.Job, paths source.Paths, out *console, set *config.Settings) *step {
 	s := &step{env: env, vars: vars, set: set, out: out, paths: paths, untrusted: job.Untrusted, now: nowOr(env.Now)}
-	s.record = report.NewRecord(s.now)
-	s.printer = report.NewPrinter(s.record, out.print, report.PrinterOptions{Width: env.Width, Progress: !env.Terminal, Fold: out.workflow})
+	s.log = report.NewLog(out.print, report.LogOptions{
+		Width: env.Width, Progress: !env.Terminal, Workflow: out.workflow, Quiet: out.quiet, Verbose: out.debug && !out.workflow, Now: s.now,
+	})
 	s.loadRoots()
 	s.checkProxies()
 
@@ -127,57 +129,43 @@ func (s *step) checkProxies() {
 	}
 }
 
-// request makes the request, all but its source.
-func (s *step) request() publish.Request {
-	var destinations []publish.Destination
-	for _, d := range s.set.Images[0].Destinations {
-		destinations = append(destinations, publish.Destination{Reference: d.Reference, Line: d.Line})
-	}
-	var unconfigured []publish.Unconfigured
-	for _, u := range s.set.Skipped {
-		unconfigured = append(unconfigured, publish.Unconfigured{Input: u.Input, Line: u.Line, Text: u.Text, Reason: u.Reason})
-	}
-	return publish.Request{
-		Destinations:     destinations,
-		Unconfigured:     unconfigured,
-		Choose:           s.resolver.For,
-		Connect:          s.connect,
-		FailOnMissing:    s.set.FailOnMissing,
-		Atomic:           s.set.Atomic,
-		ImmutableTags:    s.set.ImmutableTags,
-		Referrers:        s.set.Referrers,
-		CreateRepository: s.set.CreateRepository,
-		CreateImmutable:  s.set.CreateImmutable,
-		Concurrency:      s.set.Concurrency,
-		DryRun:           s.set.DryRun,
-		Untrusted:        s.untrusted,
-		LoginGrace:       s.env.LoginGrace,
-		VerifyPauses:     s.env.VerifyPauses,
-		Now:              s.now,
+// deps are what a run works with.
+func (s *step) deps() publish.Deps {
+	return publish.Deps{
+		Connect: s.connect,
+		Open: func(ctx context.Context, one publish.Image, repository func(imageref.Repository) source.RemoteRepository) (*source.Image, error) {
+			if one.Merge {
+				return source.OpenMerged(ctx, one.Parts, s.sourceOptions(one, repository))
+			}
+			return source.Open(ctx, one.Parts[0], s.sourceOptions(one, repository))
+		},
+		Cache: func() (*blobcache.Spool, error) {
+			return blobcache.New(blobcache.Options{
+				Dir: s.temp(), Retryable: registry.Retryable, RetryBudget: s.env.RetryBudget, Clock: s.env.Clock,
+				Notify: func(n blobcache.Notice) { s.note(publish.Note{}, n.Text) },
+			})
+		},
+		Clean: s.clean, Now: s.now, VerifyPauses: s.env.VerifyPauses,
 	}
 }
 
-// open puts the source into the request.
-func (s *step) open(q *publish.Request, spec source.Spec) {
-	q.SourceRepository = spec.Repository()
-	q.Open = func(ctx context.Context, repository func(imageref.Repository) source.RemoteRepository) (*source.Image, error) {
-		return source.Open(ctx, spec, s.sourceOptions(repository))
-	}
-	q.Spool = func() (*blobcache.Spool, error) {
-		return blobcache.New(blobcache.Options{Dir: s.temp(), Retryable: registry.Retryable, RetryBudget: s.env.RetryBudget, Clock: s.env.Clock, Notify: func(n blobcache.Notice) {
-			s.emit(report.Notice{At: s.at(), Text: n.Text})
-		}})
-	}
-}
-
-func (s *step) sourceOptions(repository func(imageref.Repository) source.RemoteRepository) source.Options {
-	return source.Options{
-		Platforms:  s.set.Images[0].Platforms,
+func (s *step) sourceOptions(one publish.Image, repository func(imageref.Repository) source.RemoteRepository) source.Options {
+	o := source.Options{
+		Platforms:  one.Platforms,
 		Repository: repository,
 		Paths:      s.paths,
 		TempDir:    s.temp(),
 		Docker:     source.NewDocker(s.getenv, s.paths),
 	}
+	if one.Merge {
+		for _, a := range s.set.Annotations {
+			if o.Annotations == nil {
+				o.Annotations = map[string]string{}
+			}
+			o.Annotations[a.Key] = a.Value
+		}
+	}
+	return o
 }
 
 // temp is the folder of temporary files: the only place that is written to.
@@ -188,9 +176,14 @@ func (s *step) getenv(name string) string { return s.vars[name] }
 // connect makes the client of one host.
 func (s *step) connect(host string, insecure bool, account func(repository string) credentials.Credential) publish.Host {
 	return publish.HostOf(registry.New(registry.Options{
-		Host:        host,
-		Insecure:    insecure,
-		Auth:        func(repository string) authn.Authenticator { return account(repository).Auth },
+		Host:     host,
+		Insecure: insecure,
+		Auth: func(repository string) authn.Authenticator {
+			if a := account(repository).Auth; a != nil {
+				return a
+			}
+			return authn.Anonymous
+		},
 		Redactor:    s.out.redactor,
 		Concurrency: s.set.Concurrency,
 		Stall:       s.env.Stall,
@@ -201,23 +194,29 @@ func (s *step) connect(host string, insecure bool, account func(repository strin
 		UserAgent:   "multi-registry-push/" + cmp.Or(s.env.Version, "devel"),
 		Base:        s.env.Transport,
 		Notify: func(n registry.Notice) {
-			if n.Routine {
-				s.emit(report.Debug{At: s.at(), Registry: n.Registry, Text: n.Text})
-			} else {
-				s.emit(report.Notice{At: s.at(), Warning: n.Warning, Registry: n.Registry, Text: n.Text})
-			}
+			s.note(publish.Note{Host: n.Registry, Warning: n.Warning, Debug: n.Routine, Retry: !n.Warning && !n.Routine}, n.Text)
 		},
 	}))
 }
 
-// emit folds an event into the record and shows it. Secrets are taken out before: the
-// record ends up in files whose escapes would hide them from a later look.
-func (s *step) emit(e report.Event) {
-	e = redacted(e, s.out.redactor.Redact)
-	s.saying.Lock()
-	defer s.saying.Unlock()
-	s.record.Apply(e)
-	s.printer.Print(e)
+// note tells the log of something that comes up beside the plan, and keeps it for the
+// result.
+func (s *step) note(n publish.Note, text string) {
+	n.At, n.Text = s.now(), s.clean(text)
+	s.notesMu.Lock()
+	s.notes = append(s.notes, n)
+	s.notesMu.Unlock()
+	s.log.Note(n)
+}
+
+// clean takes the secrets out of a text from outside, and puts it into one line: no registry
+// can write lines of the log that look like ours.
+func (s *step) clean(text string) redact.Redacted {
+	text = string(s.out.redactor.Clean(text))
+	if strings.ContainsAny(text, "\r\n") {
+		text = strings.Join(strings.FieldsFunc(text, func(r rune) bool { return r == '\r' || r == '\n' }), " ")
+	}
+	return redact.Redacted(text)
 }
 
 // userInfo returns the user name and password in an address, empty where it has

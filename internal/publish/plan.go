@@ -93,6 +93,15 @@ type Policy struct {
 // sources.
 func (p Plan) Enabled() bool { return slices.ContainsFunc(p.Registries, RegistryPlan.Enabled) }
 
+// Publishes reports whether any registry gets the image with this index.
+func (p Plan) Publishes(index int) bool {
+	return slices.ContainsFunc(p.Registries, func(r RegistryPlan) bool {
+		return slices.ContainsFunc(r.Repositories, func(one RepositoryPlan) bool {
+			return slices.ContainsFunc(one.Targets, func(t Target) bool { return t.Image == index })
+		})
+	})
+}
+
 // Enabled reports whether the registry gets anything.
 func (r RegistryPlan) Enabled() bool { return len(r.Repositories) > 0 }
 

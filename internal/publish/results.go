@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
@@ -286,13 +287,20 @@ func (r *run) failAll(ctx context.Context, s *registryRun, im *sourceImage, err 
 
 // failure describes err for people.
 func (r *run) failure(err error, optional bool, images ...int) Failure {
-	f := Failure{At: r.deps.Now(), Optional: optional, Images: images, Err: err, Remedy: r.deps.Clean(usererror.Advice(err))}
+	f := NewFailure(err, r.deps.Now(), r.deps.Clean)
+	f.Optional, f.Images = optional, images
+	return f
+}
+
+// NewFailure describes err for people. clean takes secrets out of its text.
+func NewFailure(err error, at time.Time, clean func(string) redact.Redacted) Failure {
+	f := Failure{At: at, Err: err, Remedy: clean(usererror.Advice(err))}
 	text := err.Error()
 	if p, ok := errors.AsType[*usererror.Problem](err); ok {
 		f.Code = p.Code
 		text = strings.TrimSuffix(text, " ["+string(p.Code)+"]")
 	}
-	f.Message = r.deps.Clean(text)
+	f.Message = clean(text)
 	return f
 }
 

@@ -68,7 +68,6 @@ func runOver(t *testing.T, n *network, transport http.RoundTripper, workflow boo
 	o.status = app.Main(t.Context(), app.Env{
 		Args: args, Environ: environ, Stdin: strings.NewReader(""), Stdout: &stdout, Stderr: &stderr, Definition: definition,
 		Transport: transport, Clock: &clock{now: time.Now()}, RetryBudget: 20 * time.Second,
-		LoginGrace: time.Millisecond, VerifyPauses: []time.Duration{},
 	})
 	o.stderr = stderr.String()
 	for line := range strings.Lines(stdout.String()) {
