@@ -98,8 +98,11 @@ func (r *run) copy(ctx context.Context, s *registryRun, im *sourceImage, l *leas
 	}
 	g.wait()
 	for _, t := range s.alive(im) {
-		if ctx.Err() != nil {
+		switch {
+		case ctx.Err() != nil:
 			r.fail(ctx, t, ctx.Err())
+		case t.refused != nil:
+			r.fail(ctx, t, t.refused)
 		}
 	}
 }

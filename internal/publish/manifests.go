@@ -46,9 +46,19 @@ func (r *run) bringManifests(ctx context.Context, g *group, t *target, jobs map[
 		g.run(func() {
 			written.resolve(r.guarded(t.registry, func() error { return r.bringManifest(ctx, t, m, after, l) }))
 			if written.err != nil && !errors.Is(written.err, errNotThere) {
-				r.failWithin(ctx, t, written.err)
+				t.refuse(written.err)
 			}
 		})
+	}
+}
+
+// refuse keeps the first refusal of a manifest. The target fails for it when all blobs that
+// are on their way have arrived: the next run need not send them again.
+func (t *target) refuse(err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.refused == nil {
+		t.refused = err
 	}
 }
 

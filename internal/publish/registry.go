@@ -52,6 +52,7 @@ type target struct {
 	left      bool // skipped or held back: nothing more is done
 	cancels   map[int]context.CancelFunc
 	keys      int   // of cancels, so far
+	refused   error // of a manifest
 	tagFailed error // of one tag or several, while others may be well
 	arrived   bool  // at the gate
 

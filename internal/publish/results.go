@@ -233,9 +233,8 @@ func (r *run) fail(ctx context.Context, t *target, err error) {
 	}
 	var broken *sourceError
 	if errors.As(err, &broken) {
-		r.sourceFailed(t.image, broken.err)
-		// Whatever its own code is, for this registry it is what was just said.
-		err = usererror.New(usererror.SourceBroken, s.out.Host, "publishing to "+t.Repository.String(), "", err)
+		r.sourceFailed(t.image, broken.err) // that says it for all registries
+		return
 	}
 	for _, code := range hostWide {
 		if usererror.Is(err, code) && !s.firstOf(fmt.Sprint(code, t.Credential.Key, t.optional)) {

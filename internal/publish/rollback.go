@@ -47,9 +47,9 @@ func (r *run) rollBack(ctx context.Context, registries []*registryRun, updates [
 	})
 }
 
-// failedOr returns Failed for an update that failed by itself, else status.
+// failedOr returns Failed for an update of a registry that failed by itself, else status.
 func failedOr(u *tagUpdate, status Status) Status {
-	if u.failure != "" {
+	if u.failure != "" || anyRequiredFailed([]*registryRun{u.t.registry}) {
 		return Failed
 	}
 	return status

@@ -394,8 +394,8 @@ func (r *run) tagFailed(ctx context.Context, u *tagUpdate, err error) {
 	if usererror.Is(err, usererror.ImmutableTag) {
 		now = u.before // it did not move, for sure
 	}
-	u.settle(Failed, now, u.failure)
 	r.failTag(u.t, err)
+	u.settle(Failed, now, u.failure)
 	if usererror.Is(err, usererror.RegistryGaveUp) || usererror.Is(err, usererror.Unreachable) {
 		u.t.fail(err) // its other tags would wait as long for the same answer
 	}

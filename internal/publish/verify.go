@@ -43,15 +43,15 @@ func (r *run) verifyOne(ctx context.Context, u *tagUpdate) {
 	case ctx.Err() != nil: // it was written; whether it is served was not asked
 	case err != nil:
 		err = usererror.New(usererror.VerifyMismatch, u.t.Repository.Host, "asking for "+u.String()+" after it was written", usererror.Advice(err), err)
-		u.settle(Failed, "", err.Error())
 		r.failTag(u.t, err)
+		u.settle(Failed, "", err.Error())
 	case serves == u.digest.String():
 	case serves == u.before || serves == "":
 		r.unseen(u, serves)
 	default:
 		err = usererror.New(usererror.VerifyMismatch, u.t.Repository.Host, fmt.Sprintf("%s serves %s, not %s", u, orNothing(serves), u.digest), "", nil)
-		u.settle(Failed, serves, err.Error())
 		r.failTag(u.t, err)
+		u.settle(Failed, serves, err.Error())
 	}
 }
 

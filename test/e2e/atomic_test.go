@@ -41,7 +41,7 @@ func TestAtomicHoldsBack(t *testing.T) {
 				ill.Faults.Add(c.fault)
 			}
 			o := j.run(t).exits(1).says("atomic-held-back", c.says)
-			o.has(map[string]report.Status{well.Host: report.Failed, ill.Host: report.Failed})
+			o.has(map[string]report.Status{well.Host: report.HeldBack, ill.Host: report.Failed})
 			for _, ref := range r.tags {
 				if now := images.Digest(t, ref, r.on[ref].Inspect()...); now != r.was[ref] {
 					t.Errorf("%s has moved to %s", ref, now)
@@ -166,7 +166,7 @@ func TestImmutableTags(t *testing.T) {
 		{"new", false, nil, report.Pushed, report.Pushed, 0},
 		{"same", false, w.image, report.Pushed, report.Pushed, 0},
 		{"another", false, w.before, report.Failed, report.Pushed, 1},
-		{"another, atomic", true, w.before, report.Failed, report.Failed, 1},
+		{"another, atomic", true, w.before, report.Failed, report.HeldBack, 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			one, two := distribution.Start(t, servers.Options{Auth: servers.Token}), servers.Olareg(t, servers.Options{})
@@ -181,7 +181,7 @@ func TestImmutableTags(t *testing.T) {
 			o := j.run(t).exits(c.exit).has(map[string]report.Status{one.Host: c.first, two.Host: c.second})
 			for _, ref := range r.tags {
 				want := w.image.Digest()
-				if r.on[ref] == one && c.first == report.Failed || r.on[ref] == two && c.second == report.Failed {
+				if r.on[ref] == one && c.first == report.Failed || r.on[ref] == two && c.second == report.HeldBack {
 					want = r.was[ref]
 				}
 				if now := images.Digest(t, ref, r.on[ref].Inspect()...); now != want {
