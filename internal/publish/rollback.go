@@ -28,8 +28,16 @@ func (r *run) rollBack(ctx context.Context, registries []*registryRun, updates [
 	ctx, cancel := outlive(ctx, rollBackTime)
 	defer cancel()
 	var all []*tagUpdate
-	for i := range registries {
+	broken := map[*registryRun]bool{} // that failed by themselves
+	for i, s := range registries {
 		all = append(all, updates[i]...)
+		broken[s] = anyRequiredFailed([]*registryRun{s})
+	}
+	statusOf := func(u *tagUpdate) Status {
+		if broken[u.t.registry] {
+			return Failed
+		}
+		return status
 	}
 	limited(requestsAtOnce, all, func(u *tagUpdate) {
 		switch {
@@ -38,21 +46,13 @@ func (r *run) rollBack(ctx context.Context, registries []*registryRun, updates [
 				u.settle(Unchanged, u.before, "") // the writes stopped before it
 			}
 		case !u.attempted:
-			u.settle(failedOr(u, status), u.before, cmp.Or(u.failure, "not moved, because "+why))
+			u.settle(statusOf(u), u.before, cmp.Or(u.failure, "not moved, because "+why))
 		case u.tag == "":
-			u.settle(failedOr(u, status), u.now(), cmp.Or(u.failure, "stays: what was written by digest is not deleted"))
+			u.settle(statusOf(u), u.now(), cmp.Or(u.failure, "stays: what was written by digest is not deleted"))
 		default:
-			r.rollBackOne(ctx, u, status, why)
+			r.rollBackOne(ctx, u, statusOf(u), why)
 		}
 	})
-}
-
-// failedOr returns Failed for an update of a registry that failed by itself, else status.
-func failedOr(u *tagUpdate, status Status) Status {
-	if u.failure != "" || anyRequiredFailed([]*registryRun{u.t.registry}) {
-		return Failed
-	}
-	return status
 }
 
 func (u *tagUpdate) now() string {
@@ -74,7 +74,7 @@ func (r *run) rollBackOne(ctx context.Context, u *tagUpdate, status Status, why 
 	if now != u.before {
 		reason = fmt.Sprintf("left alone: somebody else has moved it since, to %s", orNothing(now))
 	}
-	u.settle(failedOr(u, status), now, reason)
+	u.settle(status, now, reason)
 }
 
 // byHand is what is left to a person where a tag was not put back and serves now.
