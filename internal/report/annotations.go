@@ -28,8 +28,8 @@ func Annotations(r publish.Result) []Line {
 func failures(r publish.Result) (failed, warned []Line) {
 	failed = runErrors(r)
 	for _, g := range failedFirst(r) {
-		follows := len(g.Failures) == 0 && (r.Cancelled || len(failed) > 0) // that has been said
-		if g.Status() != Failed || follows {
+		told := r.Cancelled || len(runFailures(r)) > 0
+		if g.Status() != Failed || told && follows(g) {
 			continue
 		}
 		line := Line{Kind: ErrorLine, Title: g.Host + " failed", Text: advised(explanations(g))}

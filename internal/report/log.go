@@ -326,6 +326,10 @@ func (l *Log) Failure(host string, f publish.Failure) {
 	e := explain(host, f)
 	l.said["reason\n"+host+string(f.Message)] = true
 	l.said["reason\n"+host+explain("", f).coded()] = true
+	if host != "" && following(f.Code) != "" {
+		l.registry(host).failed = true
+		return
+	}
 	if host == "" {
 		l.broken = true
 		l.unknown += max(len(f.Images), 1)

@@ -30,6 +30,23 @@ func (e explanation) coded() string {
 	return e.text + " [" + string(e.code) + "]"
 }
 
+// following returns what a registry is said to have failed of, where that follows from
+// something that is told once, for all: the run was cancelled, a source broke.
+func following(code usererror.Code) redact.Redacted {
+	switch code {
+	case usererror.Cancelled:
+		return publish.ReasonCancelled
+	case usererror.SourceBroken:
+		return publish.ReasonSource
+	}
+	return ""
+}
+
+// follows reports whether a registry failed of nothing of its own.
+func follows(g publish.RegistryResult) bool {
+	return !slices.ContainsFunc(g.Failures, func(f publish.Failure) bool { return following(f.Code) == "" })
+}
+
 // explain returns a failure without the name of the registry that it is shown beside.
 func explain(host string, f publish.Failure) explanation {
 	text := strings.TrimSuffix(oneLine(string(f.Message)), " ["+string(f.Code)+"]")
@@ -48,8 +65,12 @@ func explanations(g publish.RegistryResult) []explanation {
 	switch status {
 	case Failed:
 		for _, f := range g.Failures {
-			f.Optional = f.Optional || g.Optional
-			add(explain(g.Host, f))
+			e := explain(g.Host, f)
+			if reason := following(f.Code); reason != "" {
+				e = explanation{text: string(reason)}
+			}
+			e.optional = f.Optional || g.Optional
+			add(e)
 		}
 		if len(all) > 0 {
 			return all
@@ -95,7 +116,7 @@ func reason(g publish.RegistryResult) string {
 	status := g.Status()
 	if status == Failed && len(g.Failures) > 0 {
 		for _, f := range g.Failures {
-			add(explain("", f).coded())
+			add(firstOf(string(following(f.Code)), explain("", f).coded()))
 		}
 		return strings.Join(texts, "; ")
 	}
