@@ -14,6 +14,7 @@ import (
 // written through it, so that they appear above the bars.
 type Live struct {
 	log     *Log
+	screen  *screen
 	bars    *mpb.Progress
 	refresh chan any
 
@@ -29,10 +30,11 @@ type bar struct {
 	last Progress
 }
 
-// NewLive returns bars of the copies that log knows of, on a terminal of width columns.
-func NewLive(w io.Writer, log *Log, width int) *Live {
-	l := &Live{log: log, refresh: make(chan any), byHost: map[string]*bar{}}
-	l.bars = mpb.New(mpb.WithOutput(w), mpb.WithWidth(max(width, narrowest)), mpb.WithManualRefresh(l.refresh))
+// NewLive returns bars of the copies that log knows of, on a terminal. width is asked for
+// the terminal's columns before each drawing; a window may be resized at any time.
+func NewLive(w io.Writer, log *Log, width func() int) *Live {
+	l := &Live{log: log, screen: &screen{out: w, width: width}, refresh: make(chan any), byHost: map[string]*bar{}}
+	l.bars = mpb.New(mpb.WithConsoleWriter(l.screen), mpb.WithManualRefresh(l.refresh))
 	return l
 }
 
@@ -115,4 +117,5 @@ func (l *Live) Close() {
 	l.drop(nil)
 	l.refresh <- time.Time{}
 	l.bars.Shutdown()
+	_ = l.screen.clear() // what the last frame left; the log cannot say that it failed
 }

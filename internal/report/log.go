@@ -339,6 +339,14 @@ func (l *Log) Failure(host string, f publish.Failure) {
 	l.once(Line{Text: prefixed(host, "failed: "+e.coded()), Style: Bad})
 }
 
+// Request writes a line for a request of a registry's client: what was asked for and what
+// the answer was, how long after the run's start it began, and how long it took.
+func (l *Log) Request(text string, start, took time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.write(Line{Kind: DebugLine, Text: fmt.Sprintf("%9.3f s  %s, %s", start.Seconds(), text, duration(took))})
+}
+
 // Cancelled says that the run was asked to stop.
 func (l *Log) Cancelled() {
 	l.mu.Lock()

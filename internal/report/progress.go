@@ -77,6 +77,9 @@ func (m *meter) progress(now time.Time) Progress {
 		return p
 	}
 	from := m.samples[0]
+	if base := m.base(now); from.at.Before(base.at) {
+		from = base
+	}
 	if passed := now.Sub(from.at); passed >= time.Second && m.sent > from.bytes {
 		p.PerSecond = float64(m.sent-from.bytes) / passed.Seconds()
 		p.Left = m.left(now, p)
@@ -84,14 +87,24 @@ func (m *meter) progress(now time.Time) Progress {
 	return p
 }
 
+// base returns what rates are measured from: the first second, which fills buffers, is left
+// out where there are others.
+func (m *meter) base(now time.Time) sample {
+	if m.first.at.IsZero() || now.Sub(m.first.at) < 2*time.Second {
+		return sample{at: m.since}
+	}
+	return m.first
+}
+
 // left estimates the time that a copy still takes. What was handed over last is still in
 // flight: it is in buffers on the way, and the registry has yet to confirm it. So it is not
 // counted as done. And a link that pauses will pause again: the rate is that of the whole
 // copy where it is lower than that of the last seconds.
 func (m *meter) left(now time.Time, p Progress) time.Duration {
+	base := m.base(now)
 	perSecond := p.PerSecond
-	if whole := now.Sub(m.since).Seconds(); whole > 0 {
-		perSecond = min(perSecond, float64(m.sent)/whole)
+	if whole := now.Sub(base.at).Seconds(); whole > 0 {
+		perSecond = min(perSecond, float64(m.sent-base.bytes)/whole)
 	}
 	if perSecond <= 0 {
 		return 0
@@ -103,13 +116,13 @@ func (m *meter) left(now time.Time, p Progress) time.Duration {
 // their fill at once and keep it, so that it is what the first second took above the rate
 // of those that followed.
 func (m *meter) inFlight(now time.Time) int64 {
-	passed := now.Sub(m.first.at).Seconds()
-	if m.first.at.IsZero() || passed < 2 {
+	base := m.base(now)
+	if base.bytes == 0 {
 		return 0
 	}
-	perSecond := float64(m.sent-m.first.bytes) / passed
-	steady := int64(perSecond * m.first.at.Sub(m.since).Seconds())
-	return min(max(m.first.bytes-steady, 0), m.first.bytes)
+	perSecond := float64(m.sent-base.bytes) / now.Sub(base.at).Seconds()
+	steady := int64(perSecond * base.at.Sub(m.since).Seconds())
+	return min(max(base.bytes-steady, 0), base.bytes)
 }
 
 // Percent is 100 only when everything has arrived.
