@@ -29,7 +29,6 @@ func main() {
 	// would replace them (crypto/x509).
 	_ = os.Unsetenv("SSL_CERT_FILE")
 	version, commit := buildVersion()
-	width := columns(os.Stdout)
 	status := app.Main(ctx, app.Env{
 		Args:       os.Args[1:],
 		Environ:    environ,
@@ -40,8 +39,8 @@ func main() {
 		Version:    version,
 		Commit:     commit,
 		GoVersion:  runtime.Version(),
-		Terminal:   width > 0,
-		Width:      width,
+		Terminal:   columns(os.Stdout) > 0,
+		Width:      func() int { return columns(os.Stdout) },
 
 		StdinTerminal: columns(os.Stdin) > 0,
 	})

@@ -28,7 +28,7 @@ type Env struct {
 
 	// Terminal says that Stdout is a terminal: progress is shown as live bars then.
 	Terminal bool
-	Width    int // of the terminal, in columns; 0 means 100
+	Width    func() int // of the terminal, in columns; nil, or 0, means 100
 	// StdinTerminal says that Stdin is a terminal: whoever sits there is told when it is read.
 	StdinTerminal bool
 

@@ -21,11 +21,7 @@ func (s *step) startProgress() *progress {
 	if !s.env.Terminal || s.out.workflow || s.out.quiet || s.json {
 		return every(time.Second, s.log.Tick, func() {})
 	}
-	width := s.env.Width
-	if width == 0 {
-		width = 100
-	}
-	live := report.NewLive(s.env.Stdout, s.log, width)
+	live := report.NewLive(s.env.Stdout, s.log, s.width)
 	out, errors := s.out.redirect(live, live)
 	return every(200*time.Millisecond, func(now time.Time) {
 		live.Tick(now)
@@ -57,4 +53,12 @@ func every(interval time.Duration, tick func(time.Time), then func()) *progress 
 		<-stopped
 		then()
 	}}
+}
+
+// width is that of the terminal, as it is now.
+func (s *step) width() int {
+	if s.env.Width == nil {
+		return 0
+	}
+	return s.env.Width()
 }

@@ -51,7 +51,7 @@ type step struct {
 func newStep(env Env, vars map[string]string, job actions.Job, paths source.Paths, out *console, set *config.Settings) *step {
 	s := &step{env: env, vars: vars, set: set, out: out, paths: paths, untrusted: job.Untrusted, now: nowOr(env.Now)}
 	s.log = report.NewLog(out.print, report.LogOptions{
-		Width: env.Width, Progress: !env.Terminal, Workflow: out.workflow, Quiet: out.quiet, Verbose: out.debug && !out.workflow, Now: s.now,
+		Width: s.width, Progress: !env.Terminal, Workflow: out.workflow, Quiet: out.quiet, Verbose: out.debug && !out.workflow, Now: s.now,
 	})
 	s.loadRoots()
 	s.checkProxies()

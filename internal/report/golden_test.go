@@ -40,7 +40,7 @@ func TestGolden(t *testing.T) {
 // TestGoldenElsewhere holds what a terminal or another CI system shows: no annotations.
 func TestGoldenElsewhere(t *testing.T) {
 	for _, name := range []string{"mixed", "nothing", "broken", "dry"} {
-		golden(t, name+".terminal.txt", written(replay(scenarios()[name], LogOptions{Width: 100})))
+		golden(t, name+".terminal.txt", written(replay(scenarios()[name], LogOptions{Width: func() int { return 100 }})))
 	}
 }
 

@@ -15,7 +15,7 @@ const manyReferences = 8
 
 // LogOptions change how a log looks.
 type LogOptions struct {
-	Width    int              // of the closing table in columns; 0 means 120
+	Width    func() int       // of the closing table in columns; nil, or 0, means 120
 	Progress bool             // print lines of copies at Tick; not where live bars show them
 	Workflow bool             // GitHub reads along: annotations, groups that fold
 	Quiet    bool             // only what is wrong
@@ -61,9 +61,6 @@ type registryLog struct {
 
 // NewLog returns a log. sink gets the lines, one after the other.
 func NewLog(sink func(Line), o LogOptions) *Log {
-	if o.Width == 0 {
-		o.Width = 120
-	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -437,7 +434,14 @@ func (l *Log) Result(r publish.Result) {
 		l.end() // what is in it folds; the table must not
 	}
 	l.unfolded(r)
-	for _, line := range Table(r, l.o.Width) {
+	width := 0
+	if l.o.Width != nil {
+		width = l.o.Width()
+	}
+	if width == 0 {
+		width = 120
+	}
+	for _, line := range Table(r, width) {
 		l.write(line)
 	}
 	l.end()

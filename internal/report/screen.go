@@ -26,7 +26,15 @@ func (s *screen) IsTerminal() bool { return true }
 // GetTermSize implements [mpb.ConsoleWriter]. Bars are few: their number is not bounded by
 // the height.
 func (s *screen) GetTermSize() (width, height int, err error) {
-	return max(s.width(), narrowest), 1000, nil
+	return max(s.columns(), narrowest), 1000, nil
+}
+
+// columns is the width, 100 where it is not known.
+func (s *screen) columns() int {
+	if width := s.width(); width > 0 {
+		return width
+	}
+	return 100
 }
 
 // Flush implements [mpb.ConsoleWriter]: lines is how many of those in the buffer are bars,
@@ -56,7 +64,7 @@ func (s *screen) clear() error {
 // erasure moves the cursor to the first of the rows that the drawn lines take at the
 // width of now, and erases from there (ECMA-48: CUU, ED).
 func (s *screen) erasure() string {
-	rows, width := 0, max(s.width(), 1)
+	rows, width := 0, s.columns()
 	for _, columns := range s.drawn {
 		rows += max((columns+width-1)/width, 1)
 	}

@@ -99,6 +99,5 @@ func Catalogue() []Entry {
 		{DiskFull, "The temporary folder is full.", "Free space, or point `TMPDIR` at a larger disk."},
 		{TemporaryFolder, "The temporary folder is not there, or cannot be written to.", "Point `TMPDIR` at a folder that can be written to."},
 		{Cancelled, "The job was cancelled.", "Run it again: what has arrived is not sent again."},
-		{Internal, "This program has a mistake.", "Report it with the log at https://github.com/multi-registry-push/multi-registry-push/issues."},
 	}
 }
