@@ -71,10 +71,10 @@ func TestPullRequestsFromForks(t *testing.T) {
 		output      string // which lists the registry
 		says        string
 	}{
-		"the job's token, fork":   {own, fork, 0, "skipped", "::notice"},
+		"the job's token, fork":   {own, fork, 0, "skipped", "pull request from a fork"},
 		"the job's token, push":   {own, push, 1, "failed", "packages: write"},
 		"another token, fork":     {written, fork, 1, "failed", "no-push-permission"},
-		"keyless, fork":           {keyless, fork, 0, "skipped", "::notice"},
+		"keyless, fork":           {keyless, fork, 0, "skipped", "pull request from a fork"},
 		"keyless, push":           {keyless, push, 1, "failed", "id-token: write"},
 		"token, fork, all needed": {append(own[:2:2], "INPUT_MISSING-CREDENTIALS=fail"), fork, 1, "failed", "ghcr.io"},
 	} {
