@@ -444,6 +444,9 @@ func (l *Log) Result(r publish.Result) {
 	for _, line := range Table(r, width) {
 		l.write(line)
 	}
+	if allSkipped(r) && r.Untrusted { // of a fork there is no annotation
+		l.say("Nothing was published: every registry was skipped.")
+	}
 	l.end()
 	l.annotations(r)
 }
