@@ -31,7 +31,6 @@ type Access interface {
 	Login(ctx context.Context) error
 	CheckPull(ctx context.Context) error
 	StartUpload(ctx context.Context) (*registry.Upload, error)
-	// CheckPublic reads a reference as somebody does who has no account.
 	CheckPublic(ctx context.Context, ref string) error
 }
 
@@ -69,8 +68,6 @@ func (c client) Repository(path string) Repository {
 
 type repositoryClient struct{ *registry.Repository }
 
-func (r repositoryClient) CheckPublic(context.Context, string) error { return nil }
-
 // isMissing reports whether what was asked for by digest is to be taken as not there. An
 // answer that says neither yes nor no means that too: the write tells.
 func isMissing(err error) bool {
@@ -79,4 +76,7 @@ func isMissing(err error) bool {
 
 // lacksContent reports whether a registry refused a manifest because it lacks what that
 // points at.
-func lacksContent(error) bool { return false }
+func lacksContent(err error) bool {
+	_, ok := errors.AsType[*registry.MissingContentError](err)
+	return ok
+}

@@ -170,7 +170,9 @@ func (p *Plan) add(index int, ref imageref.Reference, c credentials.Credential) 
 	i := slices.IndexFunc(r.Repositories, func(x RepositoryPlan) bool { return x.Repository == ref.Repository })
 	if i < 0 {
 		i = len(r.Repositories)
-		r.Repositories = append(r.Repositories, RepositoryPlan{Repository: ref.Repository, Credential: c, Required: required(c)})
+		r.Repositories = append(r.Repositories, RepositoryPlan{
+			Repository: ref.Repository, Credential: c, Required: required(c), Public: item != nil && item.Public,
+		})
 	}
 	r.Repositories[i].add(index, ref.Tag, p.Policy.PushByDigest)
 }

@@ -27,12 +27,11 @@ func (r *run) verifyPublic(ctx context.Context, s *registryRun, updates []*tagUp
 	defer func() { leave(ctx.Err() != nil || r.anyFailed(all)) }()
 	limited(requestsAtOnce, all, func(u *tagUpdate) {
 		err := u.t.client.CheckPublic(ctx, u.ref())
-		var answer *registry.Error
 		switch {
 		case err == nil || ctx.Err() != nil:
-		case usererror.Is(err, usererror.NoPullPermission), usererror.Is(err, usererror.NotPublic),
-			errors.As(err, &answer) && (answer.Status == 401 || answer.Status == 403 || answer.Status == 404):
-			r.failTag(u.t, usererror.New(usererror.NotPublic, s.Host, u.String()+" cannot be pulled without a login, and its item has public: true", visibility(s.Host, u.t.Repository.Path), err))
+		case errors.Is(err, registry.ErrNotPublic):
+			r.failTag(u.t, usererror.New(usererror.NotPublic, s.Host,
+				u.String()+" cannot be pulled without a login, and its item has public: true", visibility(s.Host, u.t.Repository.Path), err))
 		default:
 			r.note(Note{Host: s.Host, Warning: true}, "whether "+u.String()+" can be pulled without a login could not be found out: "+err.Error())
 		}
