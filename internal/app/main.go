@@ -156,7 +156,6 @@ func (s *step) prepare(ctx context.Context) (plan publish.Plan, bad []error) {
 	for _, one := range s.set.Images {
 		for _, d := range one.Destinations {
 			resolve(d.Reference.Repository)
-			s.out.redactor.Public(d.Reference.Repository.Host, d.Reference.Repository.Path, d.Reference.Tag)
 		}
 	}
 	plan = publish.NewPlan(*s.set, resolved)

@@ -216,8 +216,11 @@ func (s *step) clean(text string) redact.Redacted {
 	if strings.ContainsAny(text, "\r\n") {
 		text = strings.Join(strings.FieldsFunc(text, func(r rune) bool { return r == '\r' || r == '\n' }), " ")
 	}
-	return redact.Redacted(text)
+	return redact.Redacted(text).Cut(longestFreeText)
 }
+
+// longestFreeText bounds one free text, in characters, when its secrets are out.
+const longestFreeText = 4000
 
 // userInfo returns the user name and password in an address, empty where it has
 // none, and the password as it is written there. The scheme may be missing. An address that

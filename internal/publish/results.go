@@ -293,7 +293,13 @@ func (r *run) failure(err error, optional bool, images ...int) Failure {
 
 // NewFailure describes err for people. clean takes secrets out of its text.
 func NewFailure(err error, at time.Time, clean func(string) redact.Redacted) Failure {
-	f := Failure{At: at, Err: err, Remedy: clean(usererror.Advice(err))}
+	f := Failure{At: at, Err: err}
+	for i, line := range strings.Split(usererror.Advice(err), "\n") { // a rule to paste keeps its lines
+		if i > 0 {
+			f.Remedy += "\n"
+		}
+		f.Remedy += clean(line)
+	}
 	text := err.Error()
 	if p, ok := errors.AsType[*usererror.Problem](err); ok {
 		f.Code = p.Code

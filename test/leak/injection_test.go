@@ -86,7 +86,7 @@ func checkText(t *testing.T, o outcome) {
 		}
 		lines = lines[end+2:]
 	}
-	if names != 5 {
+	if names != 7 {
 		t.Errorf("%d outputs", names)
 	}
 	for _, markup := range []string{"<img src", "<script", "<!--", "](javascript:", "](http://evil", "\n# Heading", "\x1b", "\u202e", "@everyone"} {
@@ -114,15 +114,19 @@ func TestOutsideTextStaysText(t *testing.T) {
 		"path":             {environ: append(publish(host+"/me/app:1", item(host, password)), "INPUT_SOURCE=./::error::c4n4ry##[group]<img src=x>\x1b[31m.tar"), hosts: map[string]http.Handler{host: open}, status: 1},
 		"every input":      {environ: []string{"INPUT_SOURCE=" + hostile, "INPUT_TAGS=" + hostile, "INPUT_REGISTRY-AUTH=" + hostile, "INPUT_CONCURRENCY=" + hostile, "INPUT_PLATFORMS=" + hostile, "INPUT_ATOMIC=" + hostile, "INPUT_IMMUTABLE-TAGS=(" + hostile, "INPUT_MISSING-CREDENTIALS=" + hostile}, status: 1},
 		"unknown input":    {environ: append(one, "INPUT_::ERROR::##[GROUP]<IMG SRC=X>\x1b[31m=x"), status: 1},
-		"unset line":       {environ: publish("/<img src=x>##[group]::error::c4n4ry", ""), status: 0},
+		"unset line":       {environ: publish("/<img src=x>##[group]::error::c4n4ry", ""), skips: true},
 		"user":             {environ: publish(host+"/me/app:1", "- registry: "+host+"\n  username: "+quotedJSON(hostile)+"\n  password: x1x1x1x1\n"), hosts: map[string]http.Handler{host: locked(password, nil)}, status: 1},
-		"credential names": {environ: publish(host+"/me/app:1", "", `DOCKER_AUTH_CONFIG={"credHelpers":{"`+host+`":`+quotedJSON("::error::c4n4ry ##[group]")+`}}`), status: 0},
+		"credential names": {environ: publish(host+"/me/app:1", "", `DOCKER_AUTH_CONFIG={"credHelpers":{"`+host+`":`+quotedJSON("::error::c4n4ry ##[group]")+`}}`), skips: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			n := &network{hosts: p.hosts}
 			for _, workflow := range []bool{true, false} {
 				o := run(t, n, workflow, p.environ)
-				if o.status != p.status || !strings.Contains(o.stdout, p.says) {
+				want := p.status
+				if !workflow && p.skips {
+					want = 1 // on a command line nothing published is no success
+				}
+				if o.status != want || !strings.Contains(o.stdout, p.says) {
 					t.Errorf("exit status %d:\n%s", o.status, o.stdout+o.stderr)
 				}
 				if workflow {
