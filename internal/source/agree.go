@@ -35,7 +35,8 @@ func sameImages(ctx context.Context, t tree) error {
 		if ok && !listed[digest] {
 			named := &candidate{descriptor: v1.Descriptor{Digest: digest}, names: s.RepoTags}
 			return usererror.New(usererror.SourceBroken, "",
-				fmt.Sprintf("manifest.json names the image %s, which is not in index.json; that names %s", list([]*candidate{named}), list(all)),
+				fmt.Sprintf("manifest.json names the image %s, which is not in index.json; that names %s",
+					list([]*candidate{named}), list(all)),
 				"Write the archive again, with one tool and into a file that is not there yet.", nil)
 		}
 	}

@@ -16,9 +16,10 @@ import (
 )
 
 const (
-	refName    = "org.opencontainers.image.ref.name" // image-spec 1.1, annotations.md
-	imageName  = "io.containerd.image.name"          // containerd, images/annotations.go
-	cosignKind = "kind"                              // cosign, pkg/oci/layout: what `cosign save` marks its manifests with
+	refName   = "org.opencontainers.image.ref.name" // image-spec 1.1, annotations.md
+	imageName = "io.containerd.image.name"          // containerd, images/annotations.go
+	// cosignKind is what `cosign save` marks its manifests with (cosign, pkg/oci/layout).
+	cosignKind = "kind"
 	cosignBase = "dev.cosignproject.cosign/"
 	// containerdSubject is what containerd notes in the index.json of an export for what it
 	// found to refer to the image (containerd, core/images/archive/exporter.go).
@@ -171,11 +172,16 @@ func choose(all []*candidate, pick string) (v1.Descriptor, error) {
 	case len(images) == 0:
 		return v1.Descriptor{}, usererror.New(usererror.SourceNotFound, "", "there is no image in it", "", nil)
 	case len(matching) == 0:
-		return v1.Descriptor{}, usererror.New(usererror.SourceNotFound, "", fmt.Sprintf("it holds no image called %q; it holds %s", short(pick), list(images)), "Use one of the names that the message lists.", nil)
+		return v1.Descriptor{}, usererror.New(usererror.SourceNotFound, "",
+			fmt.Sprintf("it holds no image called %q; it holds %s", short(pick), list(images)),
+			"Use one of the names that the message lists.", nil)
 	case len(matching) > 1 && pick == "":
-		return v1.Descriptor{}, usererror.New(usererror.SourceAmbiguous, "", fmt.Sprintf("it holds %d images and none is picked: %s", len(matching), list(matching)), "", nil)
+		return v1.Descriptor{}, usererror.New(usererror.SourceAmbiguous, "",
+			fmt.Sprintf("it holds %d images and none is picked: %s", len(matching), list(matching)), "", nil)
 	case len(matching) > 1:
-		return v1.Descriptor{}, usererror.New(usererror.SourceAmbiguous, "", fmt.Sprintf("%d images in it are called %q: %s", len(matching), short(pick), list(matching)), "Append the full name of one of them.", nil)
+		return v1.Descriptor{}, usererror.New(usererror.SourceAmbiguous, "",
+			fmt.Sprintf("%d images in it are called %q: %s", len(matching), short(pick), list(matching)),
+			"Append the full name of one of them.", nil)
 	}
 	return matching[0].descriptor, nil
 }

@@ -122,7 +122,8 @@ func (x *export) run(ctx context.Context) (*Manifest, error) {
 func exportProblem(err error) error {
 	var answer *engineError
 	if errors.As(err, &answer) {
-		return usererror.New(usererror.SourceBroken, "", "the Docker engine does not export the image", "Look at the engine's log.", answer)
+		return usererror.New(usererror.SourceBroken, "", "the Docker engine does not export the image",
+			"Look at the engine's log.", answer)
 	}
 	return err
 }
@@ -251,7 +252,8 @@ func openContainerd(ctx context.Context, e *engine, spec Spec, o Options) *Image
 }
 
 // after returns what an image that is saved first says.
-func after[T any](ctx context.Context, save func() (*Image, error), say func(*Image, context.Context) (T, error)) (T, error) {
+func after[T any](ctx context.Context, save func() (*Image, error),
+	say func(*Image, context.Context) (T, error)) (T, error) {
 	saved, err := save()
 	if err != nil {
 		var none T
@@ -300,8 +302,10 @@ func exportLacks(err error) error {
 	if !errors.As(err, &missing) {
 		return err
 	}
-	return usererror.New(usererror.SourceBroken, "", fmt.Sprintf("the Docker engine's export lacks %s: the engine does not hold the whole image", missing.digest),
-		"Pull, load or build the image in the engine again, for every platform that is published: `docker image ls --tree` shows what it holds.", err)
+	return usererror.New(usererror.SourceBroken, "",
+		fmt.Sprintf("the Docker engine's export lacks %s: the engine does not hold the whole image", missing.digest),
+		"Pull, load or build the image in the engine again, for every platform that is published: `docker image ls "+
+			"--tree` shows what it holds.", err)
 }
 
 const (

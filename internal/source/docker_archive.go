@@ -85,7 +85,10 @@ func isPlain(d v1.Descriptor) bool {
 func readSaved(t tree) ([]savedImage, error) {
 	f, err := t.lookup("manifest.json")
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, usererror.New(usererror.SourceBroken, "", "there is no manifest.json, so this is not what `docker save` writes", "Check that the step that wrote it has finished. Archives of Docker before 1.10 have none: save the image again.", nil)
+		return nil, usererror.New(usererror.SourceBroken, "",
+			"there is no manifest.json, so this is not what `docker save` writes",
+			"Check that the step that wrote it has finished. Archives of Docker before 1.10 have none: save the image again.",
+			nil)
 	}
 	if err != nil {
 		return nil, err
@@ -207,7 +210,8 @@ func newSaved(config []byte, i savedImage, o Options) (*saved, error) {
 	if err := decode(config, &c, "the image's config"); err != nil {
 		return nil, err
 	}
-	s := &saved{config: config, digest: image.Digest(config), diffIDs: c.RootFS.DiffIDs, is: c.Platform, on: image.NormalizePlatform(c.OS, c.Architecture, c.Variant)}
+	s := &saved{config: config, digest: image.Digest(config), diffIDs: c.RootFS.DiffIDs, is: c.Platform,
+		on: image.NormalizePlatform(c.OS, c.Architecture, c.Variant)}
 	if len(i.Layers) != len(s.diffIDs) {
 		return nil, broken(nil, "manifest.json names %d layers, but the image's config %d", len(i.Layers), len(s.diffIDs))
 	}
@@ -325,7 +329,8 @@ func (s *saved) manifest(slots map[v1.Hash]*slot) (*Manifest, error) {
 		return nil, err
 	}
 	if len(raw) > maxManifest {
-		return nil, usererror.New(usererror.ManifestTooLarge, "", fmt.Sprintf("the image's manifest would take %d bytes, more than 4 MiB", len(raw)), "", nil)
+		return nil, usererror.New(usererror.ManifestTooLarge, "",
+			fmt.Sprintf("the image's manifest would take %d bytes, more than 4 MiB", len(raw)), "", nil)
 	}
 	return &Manifest{
 		Descriptor: v1.Descriptor{MediaType: m.MediaType, Size: int64(len(raw)), Digest: image.Digest(raw)},

@@ -72,7 +72,9 @@ func parseManifest(digest v1.Hash, announced types.MediaType, raw []byte) (docum
 		mediaType = types.MediaType(strings.TrimSpace(string(mediaType[:i])))
 	}
 	if doc.SchemaVersion == 1 || mediaType.IsSchema1() || doc.FSLayers != nil {
-		return doc, "", unsupported("Pull the image with a current Docker and push it again, or build it anew: that writes the current form.",
+		return doc, "", unsupported("Pull the image with a current Docker and push it again, or build it anew: that "+
+			"writes the current form.",
+
 			"manifest %s is Docker schema 1, which registries no longer take", digest)
 	}
 	index, image := doc.Manifests != nil, doc.Config != nil || doc.Layers != nil
@@ -91,7 +93,8 @@ func parseManifest(digest v1.Hash, announced types.MediaType, raw []byte) (docum
 		mediaType = types.OCIManifestSchema1
 	case index || image || doc.Blobs != nil: // a kind of its own, but its shape is known
 	default:
-		return doc, "", unsupported("", "manifest %s is of the type %q, and what it points at cannot be known", digest, short(string(mediaType)))
+		return doc, "", unsupported("", "manifest %s is of the type %q, and what it points at cannot be known",
+			digest, short(string(mediaType)))
 	}
 	return doc, mediaType, nil
 }
@@ -142,7 +145,8 @@ func newGraph(s store, budget *Budget) *graph {
 	}
 	return &graph{
 		store: s, budget: budget, made: map[v1.Hash][]byte{},
-		manifests: map[v1.Hash]*Manifest{}, documents: map[v1.Hash]document{}, blobs: map[v1.Hash]Blob{}, configs: map[v1.Hash][]byte{},
+		manifests: map[v1.Hash]*Manifest{}, documents: map[v1.Hash]document{}, blobs: map[v1.Hash]Blob{},
+		configs: map[v1.Hash][]byte{},
 	}
 }
 
@@ -254,7 +258,8 @@ func (g *graph) read(ctx context.Context, d v1.Descriptor) ([]byte, error) {
 		return raw, nil
 	}
 	if d.Size > maxManifest {
-		return nil, usererror.New(usererror.ManifestTooLarge, "", fmt.Sprintf("manifest %s takes %d bytes, more than 4 MiB", d.Digest, d.Size), "", nil)
+		return nil, usererror.New(usererror.ManifestTooLarge, "",
+			fmt.Sprintf("manifest %s takes %d bytes, more than 4 MiB", d.Digest, d.Size), "", nil)
 	}
 	return g.store.manifest(ctx, d)
 }
@@ -348,7 +353,8 @@ func (g *graph) blob(d v1.Descriptor) (Blob, error) {
 			return nil, err
 		}
 		if known.Size != d.Size {
-			return nil, broken(nil, "blob %s is said to have %d bytes in one place and %d in another", d.Digest, known.Size, d.Size)
+			return nil, broken(nil, "blob %s is said to have %d bytes in one place and %d in another", d.Digest,
+				known.Size, d.Size)
 		}
 		return b, nil
 	}

@@ -51,7 +51,8 @@ type PassedOver struct {
 
 // NewImage returns an image whose graph is known already. referrers, which may be nil,
 // finds what refers to a manifest.
-func NewImage(name string, origin *imageref.Repository, root *Manifest, referrers func(context.Context, *Manifest) ([]Referrer, error)) *Image {
+func NewImage(name string, origin *imageref.Repository, root *Manifest,
+	referrers func(context.Context, *Manifest) ([]Referrer, error)) *Image {
 	return &Image{
 		Reference: name, Origin: origin, referrers: referrers,
 		root: func(context.Context) (*Manifest, error) { return root, nil },

@@ -63,7 +63,9 @@ func openIndex(t tree) (document, error) {
 	var doc document
 	f, err := t.lookup("index.json")
 	if errors.Is(err, fs.ErrNotExist) {
-		return doc, usererror.New(usererror.SourceBroken, "", "there is no index.json, so this is no OCI image layout", "Check that the build had `outputs: type=oci` and has finished.", nil)
+		return doc, usererror.New(usererror.SourceBroken, "",
+			"there is no index.json, so this is no OCI image layout",
+			"Check that the build had `outputs: type=oci` and has finished.", nil)
 	}
 	if err != nil {
 		return doc, err

@@ -57,17 +57,30 @@ func openTreeAs(ctx context.Context, spec Spec, t tree, pick string, o Options) 
 	}
 	switch {
 	case spec.Kind == DockerArchive && !docker && oci:
-		return nil, usererror.New(usererror.SourceBroken, "", "this is an OCI image layout, not what `docker save` writes", "Write oci-archive: in front of the path.", nil)
+		return nil, usererror.New(usererror.SourceBroken, "",
+			"this is an OCI image layout, not what `docker save` writes", "Write oci-archive: in front of the path.",
+			nil)
 	case spec.Kind == DockerArchive, spec.Kind == BarePath && docker && !isFolder:
 		return openDockerArchive(ctx, t, pick, o)
 	case spec.Kind != BarePath && !oci && docker:
-		return nil, usererror.New(usererror.SourceBroken, "", "this is what `docker save` writes, not an OCI image layout", "Write docker-archive: in front of the path.", nil)
+		return nil, usererror.New(usererror.SourceBroken, "",
+			"this is what `docker save` writes, not an OCI image layout", "Write docker-archive: in front of the path.",
+			nil)
 	case !oci && isFolder && isDir(t):
-		return nil, usererror.New(usererror.SourceUnsupported, "", "this is a folder in the form of Skopeo and Podman (dir:), which keeps no names and is no OCI image layout", dirRemedy(spec.Path), nil)
+		return nil, usererror.New(usererror.SourceUnsupported, "",
+			"this is a folder in the form of Skopeo and Podman (dir:), which keeps no names and is no OCI image layout",
+			dirRemedy(spec.Path), nil)
 	case !oci && isFolder:
-		return nil, usererror.New(usererror.SourceBroken, "", "there is no index.json in the folder, so it is no OCI image layout", "Check that the build had `outputs: type=oci,tar=false` and has finished.", nil)
+		return nil, usererror.New(usererror.SourceBroken, "",
+			"there is no index.json in the folder, so it is no OCI image layout",
+			"Check that the build had `outputs: type=oci,tar=false` and has finished.", nil)
 	case !oci:
-		return nil, usererror.New(usererror.SourceBroken, "", "the archive has neither index.json nor manifest.json, so it is neither an OCI image layout nor what `docker save` writes", "Check that the build had `outputs: type=oci` or `type=docker`, and has finished. A folder's tar must hold the layout at its top.", nil)
+		return nil, usererror.New(usererror.SourceBroken, "",
+			"the archive has neither index.json nor manifest.json, so it is neither an OCI image layout nor what "+
+				"`docker save` writes",
+			"Check that the build had `outputs: type=oci` or `type=docker`, and has finished. A folder's tar must hold "+
+				"the layout at its top.",
+			nil)
 	}
 	return openLayout(ctx, t, pick, o)
 }
@@ -142,7 +155,10 @@ func onlyArchive(ctx context.Context, path string, t tree, temp string) (tree, e
 	case oci || len(archives) == 0:
 		return t, nil
 	case len(archives) > 1:
-		err = usererror.New(usererror.SourceAmbiguous, "", fmt.Sprintf("the folder holds no OCI image layout but %d archives: %s", len(archives), short(strings.Join(archives, ", "))),
+		err = usererror.New(usererror.SourceAmbiguous, "",
+			fmt.Sprintf("the folder holds no OCI image layout but %d archives: "+
+				"%s", len(archives), short(strings.Join(archives, ", "))),
+
 			"Name one of them, or all with * to merge their platforms into one image.", nil)
 	}
 	if err := errors.Join(err, t.close()); err != nil {
@@ -191,7 +207,8 @@ func find(spec Spec, paths Paths) (path, pick string, info os.FileInfo, err erro
 			return whole, "", info, nil
 		}
 		if pick = whole[end+1:]; pick == "" {
-			return "", "", nil, invalid("the tag behind the path is empty", "Look at the variable that should hold the tag: it may be unset.")
+			return "", "", nil, invalid("the tag behind the path is empty",
+				"Look at the variable that should hold the tag: it may be unset.")
 		}
 		return whole[:end], pick, info, nil
 	}
@@ -201,7 +218,9 @@ func find(spec Spec, paths Paths) (path, pick string, info os.FileInfo, err erro
 func notFound(path string, paths Paths) error {
 	remedy := "Check the path, and that the step that writes it has run. "
 	if paths.Container {
-		remedy += fmt.Sprintf("A container action sees only the workspace (%s) and the runner's temporary folder (%s): write the image into one of them, such as ${{ runner.temp }}.", containerWorkspace, containerTemp)
+		remedy += fmt.Sprintf("A container action sees only the workspace (%s) and the runner's temporary folder "+
+			"(%s): write the image into one of them, such as ${{ runner.temp }}.",
+			containerWorkspace, containerTemp)
 	} else if remedy += "A container sees only what is mounted into it."; !filepath.IsAbs(path) {
 		if dir, err := os.Getwd(); err == nil {
 			remedy = fmt.Sprintf("Relative paths start at %s. %s", dir, remedy)

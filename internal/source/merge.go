@@ -49,7 +49,8 @@ func OpenMerged(ctx context.Context, specs []Spec, o Options) (*Image, error) {
 	if err := m.open(ctx); err != nil {
 		return nil, errors.Join(err, m.close())
 	}
-	i := &Image{Reference: m.reference(), root: m.root, platforms: m.platforms, referrers: m.referrers, passedOver: m.passedOver, close: m.close}
+	i := &Image{Reference: m.reference(), root: m.root, platforms: m.platforms, referrers: m.referrers,
+		passedOver: m.passedOver, close: m.close}
 	for _, p := range m.parts {
 		i.lazy = i.lazy || p.image.lazy
 		i.parts = append(i.parts, Part{p.spec, p.image.Reference, p.image.Remote()})
@@ -224,7 +225,8 @@ func (m *merge) entriesOf(ctx context.Context, n int, root *Manifest) ([]mergedE
 		case child == nil:
 			return nil, unsupported("", "its index names %s, which is no image but %s", d.Digest, short(string(d.MediaType)))
 		case child.Descriptor.MediaType.IsIndex():
-			return nil, unsupported("Name the inner index, or publish this image alone.", "its index names another index, %s, and indexes in an index are not merged", d.Digest)
+			return nil, unsupported("Name the inner index, or publish this image alone.",
+				"its index names another index, %s, and indexes in an index are not merged", d.Digest)
 		}
 		e := mergedEntry{raw: raws[i], descriptor: d, manifest: child, part: n, platform: d.Platform}
 		e.attestation = d.Annotations[attestationType] != "" || d.Platform != nil && d.Platform.OS == "unknown"
@@ -251,7 +253,8 @@ func (m *merge) bare(ctx context.Context, n int, root *Manifest) (mergedEntry, e
 	if err != nil {
 		return mergedEntry{}, err
 	}
-	d := v1.Descriptor{MediaType: root.Descriptor.MediaType, Size: root.Descriptor.Size, Digest: root.Descriptor.Digest, Platform: &p}
+	d := v1.Descriptor{MediaType: root.Descriptor.MediaType, Size: root.Descriptor.Size,
+		Digest: root.Descriptor.Digest, Platform: &p}
 	raw, err := encode(d)
 	return mergedEntry{raw: raw, descriptor: d, manifest: root, part: n, platform: &p}, err
 }
@@ -293,7 +296,8 @@ func (m *merge) unique(all []mergedEntry) ([]mergedEntry, error) {
 // platformKey is equal for equal platforms.
 func platformKey(p v1.Platform) string {
 	features := slices.Compact(slices.Sorted(slices.Values(p.OSFeatures)))
-	return strings.Join(append([]string{image.NormalizePlatform(p.OS, p.Architecture, p.Variant).String(), p.OSVersion}, features...), "\x00")
+	name := image.NormalizePlatform(p.OS, p.Architecture, p.Variant).String()
+	return strings.Join(append([]string{name, p.OSVersion}, features...), "\x00")
 }
 
 // platformText writes a platform for people.
@@ -361,10 +365,12 @@ func (m *merge) write(all []mergedEntry) (*Manifest, error) {
 	}
 	b.WriteByte('}')
 	if b.Len() > maxManifest {
-		return nil, usererror.New(usererror.ManifestTooLarge, "", fmt.Sprintf("the merged index would take %d bytes, more than 4 MiB", b.Len()), "", nil)
+		return nil, usererror.New(usererror.ManifestTooLarge, "",
+			fmt.Sprintf("the merged index would take %d bytes, more than 4 MiB", b.Len()), "", nil)
 	}
 	index.Raw = b.Bytes()
-	index.Descriptor = v1.Descriptor{MediaType: types.OCIImageIndex, Size: int64(b.Len()), Digest: image.Digest(b.Bytes())}
+	index.Descriptor = v1.Descriptor{MediaType: types.OCIImageIndex, Size: int64(b.Len()),
+		Digest: image.Digest(b.Bytes())}
 	return index, nil
 }
 
@@ -390,7 +396,8 @@ func shareBlobs(ctx context.Context, index *Manifest) error {
 	if err := each(func(d v1.Descriptor, b *Blob) error {
 		known, is := best[d.Digest]
 		if is && sizes[d.Digest] != d.Size {
-			return broken(nil, "blob %s is said to have %d bytes in one place and %d in another", d.Digest, sizes[d.Digest], d.Size)
+			return broken(nil, "blob %s is said to have %d bytes in one place and %d in another", d.Digest,
+				sizes[d.Digest], d.Size)
 		}
 		sizes[d.Digest] = d.Size
 		if !is || image.IsRemote(known) && !image.IsRemote(*b) {

@@ -102,7 +102,8 @@ func (i *Image) says(what string) *Image {
 
 // settle loads the graph below d, or what is left of it, and makes it the image's
 // root. present is nil where all that d names must be there.
-func (i *Image) settle(ctx context.Context, g *graph, d v1.Descriptor, o Options, present func(v1.Descriptor) bool) error {
+func (i *Image) settle(ctx context.Context, g *graph, d v1.Descriptor, o Options,
+	present func(v1.Descriptor) bool) error {
 	s := subset{graph: g, present: present}
 	var err error
 	if s.platforms, err = parsePlatforms(o.Platforms); err != nil {

@@ -78,7 +78,8 @@ func Parse(value string, paths Paths) (Spec, error) {
 	if !prefixed && !path || kind == Registry || kind == DockerDaemon {
 		// Before anything quotes it.
 		if imageref.HoldsCredentials(rest) {
-			return spec, invalid("source: credentials stand in front of the host", "Write HOST/REPOSITORY:TAG, and the credentials in registry-auth.")
+			return spec, invalid("source: credentials stand in front of the host",
+				"Write HOST/REPOSITORY:TAG, and the credentials in registry-auth.")
 		}
 	}
 	if prefixed {
@@ -88,7 +89,9 @@ func Parse(value string, paths Paths) (Spec, error) {
 		return spec, err
 	}
 	if scheme, rest, ok := cutScheme(text); ok {
-		return spec, invalid(fmt.Sprintf("source %q begins with %s, which names no kind of image", short(text), short(scheme)), fmt.Sprintf("Write docker://%s for an image in a registry.", short(rest)))
+		return spec, invalid(fmt.Sprintf("source %q begins with %s, which names no kind of "+
+			"image", short(text), short(scheme)),
+			fmt.Sprintf("Write docker://%s for an image in a registry.", short(rest)))
 	}
 	switch {
 	case path:
@@ -101,7 +104,9 @@ func Parse(value string, paths Paths) (Spec, error) {
 		return parseReference(spec, text)
 	}
 	return spec, invalid(fmt.Sprintf("source %q names neither a registry host nor a path", short(text)),
-		fmt.Sprintf("Write docker://%s for an image on Docker Hub, docker-daemon:%s for one in the Docker engine, or ./%s for a path.", short(text), short(text), short(text)))
+		fmt.Sprintf("Write docker://%s for an image on Docker Hub, docker-daemon:%s for one in the Docker engine, "+
+			"or ./%s for a path.",
+			short(text), short(text), short(text)))
 }
 
 func parsePrefixed(spec Spec, kind Kind, rest string, paths Paths) (Spec, error) {
@@ -114,7 +119,8 @@ func parsePrefixed(spec Spec, kind Kind, rest string, paths Paths) (Spec, error)
 			return spec, err
 		}
 		if err := engineName(rest); err != nil {
-			return spec, invalid(fmt.Sprintf("source %q: %v", short(spec.Text), err), "Write docker-daemon:NAME:TAG, as `docker images` lists it, or an id.")
+			return spec, invalid(fmt.Sprintf("source %q: %v", short(spec.Text), err),
+				"Write docker-daemon:NAME:TAG, as `docker images` lists it, or an id.")
 		}
 		spec.Name = rest
 		return spec, nil
@@ -132,7 +138,8 @@ func parseReference(spec Spec, text string) (Spec, error) {
 		return spec, err
 	}
 	if strings.HasPrefix(text, "/") {
-		return spec, invalid(fmt.Sprintf("source %q has an empty registry host", short(spec.Text)), "Look at the variable that should hold the host: it may be unset.")
+		return spec, invalid(fmt.Sprintf("source %q has an empty registry host", short(spec.Text)),
+			"Look at the variable that should hold the host: it may be unset.")
 	}
 	var err error
 	spec.Reference, err = imageref.ParseSource(text)
@@ -146,9 +153,11 @@ func complete(rest, text string) error {
 	case rest == "":
 		return invalid(fmt.Sprintf("source %q has no reference", short(text)), "Write the reference behind the prefix.")
 	case strings.HasSuffix(rest, "@"), strings.HasSuffix(rest, "@sha256:"):
-		return invalid(fmt.Sprintf("source %q ends in @: the digest is empty", short(text)), "Look at the step whose output should be the digest: it may not have run, or not have pushed.")
+		return invalid(fmt.Sprintf("source %q ends in @: the digest is empty", short(text)),
+			"Look at the step whose output should be the digest: it may not have run, or not have pushed.")
 	case strings.HasSuffix(rest, ":"):
-		return invalid(fmt.Sprintf("source %q ends in a colon: the tag is empty", short(text)), "Look at the variable that should hold the tag: it may be unset.")
+		return invalid(fmt.Sprintf("source %q ends in a colon: the tag is empty", short(text)),
+			"Look at the variable that should hold the tag: it may be unset.")
 	}
 	return nil
 }
@@ -190,16 +199,21 @@ func cutPrefix(text string) (Kind, string, bool) {
 // otherForm refuses forms that other tools know, with what to write instead.
 func otherForm(text string) error {
 	if rest, ok := strings.CutPrefix(text, "file://"); ok {
-		return invalid(fmt.Sprintf("source %q begins with file://, but paths are written as they are", short(text)), fmt.Sprintf("Leave file:// out: %s.", short(rest)))
+		return invalid(fmt.Sprintf("source %q begins with file://, but paths are written as they are", short(text)),
+			fmt.Sprintf("Leave file:// out: %s.", short(rest)))
 	}
 	if rest, ok := strings.CutPrefix(text, "dir:"); ok {
-		return invalid(fmt.Sprintf("source %q is a folder in the form of Skopeo and Podman, which keeps no names and is no OCI image layout", short(text)), dirRemedy(rest))
+		return invalid(fmt.Sprintf("source %q is a folder in the form of Skopeo and Podman, which keeps no names "+
+			"and is no OCI image layout", short(text)),
+			dirRemedy(rest))
 	}
 	return nil
 }
 
 func dirRemedy(path string) string {
-	return fmt.Sprintf("Write an OCI image layout: `skopeo copy --all dir:%s oci:LAYOUT`, or `podman push IMAGE oci-archive:IMAGE.tar`.", short(path))
+	return fmt.Sprintf("Write an OCI image layout: `skopeo copy --all dir:%s oci:LAYOUT`, or `podman push IMAGE "+
+		"oci-archive:IMAGE.tar`.",
+		short(path))
 }
 
 // cutScheme finds schemes that we do not know, and docker: without its slashes.

@@ -51,7 +51,8 @@ func parsePart(line string, paths Paths) ([]Spec, error) {
 	line = strings.TrimSpace(line)
 	if line == "" {
 		return nil, invalid("the line is empty, while others are not",
-			"Look at the variable that should fill it: it may be unset, and a platform must not get lost. Remove the line if nothing belongs there.")
+			"Look at the variable that should fill it: it may be unset, and a platform must not get lost. Remove the "+
+				"line if nothing belongs there.")
 	}
 	if !strings.Contains(line, "*") {
 		spec, err := Parse(line, paths)
@@ -68,7 +69,8 @@ func expand(line string, paths Paths) ([]Spec, error) {
 	case kind == Registry, kind == DockerDaemon:
 		return nil, invalid(fmt.Sprintf("%q: only paths may hold *", short(line)), "Write a line for each image.")
 	case !prefixed && !isPath(line) && !isPath(untagged):
-		return nil, invalid(fmt.Sprintf("%q: only paths may hold *", short(line)), fmt.Sprintf("Write ./%s for files.", short(line)))
+		return nil, invalid(fmt.Sprintf("%q: only paths may hold *", short(line)),
+			fmt.Sprintf("Write ./%s for files.", short(line)))
 	case !prefixed:
 		kind = BarePath
 	}

@@ -16,7 +16,9 @@ import (
 func parsePlatform(s string) (image.Platform, error) {
 	p, err := image.ParsePlatform(s)
 	if err != nil {
-		return p, usererror.New(usererror.InvalidInput, "", fmt.Sprintf("platforms: %q is not OS/ARCHITECTURE[/VARIANT]", short(s)), "Write platforms as in linux/amd64,linux/arm64.", nil)
+		return p, usererror.New(usererror.InvalidInput, "",
+			fmt.Sprintf("platforms: %q is not OS/ARCHITECTURE[/VARIANT]", short(s)),
+			"Write platforms as in linux/amd64,linux/arm64.", nil)
 	}
 	return p, nil
 }
@@ -106,5 +108,6 @@ func notThere(missing []image.Platform, there, absent []string) error {
 	if len(absent) > 0 {
 		has += "; its index also names " + strings.Join(absent, ", ") + ", of which the manifests are not there"
 	}
-	return usererror.New(usererror.PlatformNotFound, "", fmt.Sprintf("the image has no %s; %s", strings.Join(names, ", "), short(has)), "", nil)
+	return usererror.New(usererror.PlatformNotFound, "",
+		fmt.Sprintf("the image has no %s; %s", strings.Join(names, ", "), short(has)), "", nil)
 }

@@ -20,7 +20,9 @@ func unsupported(remedy, format string, args ...any) error {
 
 // mismatch returns the problem of bytes that do not have their digest.
 func mismatch(what, want, got string) error {
-	return usererror.New(usererror.DigestMismatch, "", fmt.Sprintf("%s has the digest %s, not %s", what, got, want), "Build the image again, and check that the step that wrote it had finished.", nil)
+	return usererror.New(usererror.DigestMismatch, "",
+		fmt.Sprintf("%s has the digest %s, not %s", what, got, want),
+		"Build the image again, and check that the step that wrote it had finished.", nil)
 }
 
 // in names the source in front of a problem, and keeps its code and remedy.

@@ -76,8 +76,10 @@ func openRemote(ctx context.Context, spec Spec, o Options) (*Image, error) {
 	raw, d, err := repository.Manifest(ctx, spec.Reference.Identifier())
 	if err != nil {
 		if errors.Is(err, registry.ErrNotFound) {
-			return nil, usererror.New(usererror.SourceNotFound, spec.Reference.Host, fmt.Sprintf("%s is not in the registry", spec.Reference),
-				"Check the reference, and that the step that pushes it has run. Registries also say so of what the credentials may not see.", err)
+			return nil, usererror.New(usererror.SourceNotFound, spec.Reference.Host,
+				fmt.Sprintf("%s is not in the registry", spec.Reference),
+				"Check the reference, and that the step that pushes it has run. Registries also say so of what the "+
+					"credentials may not see.", err)
 		}
 		return nil, err
 	}

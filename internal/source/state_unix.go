@@ -15,7 +15,9 @@ func statFile(f *os.File) (fileState, error) {
 	}
 	var s unix.Stat_t
 	var failed error
-	if err := raw.Control(func(fd uintptr) { failed = unix.Fstat(int(fd), &s) }); err != nil { // #nosec G115 -- a descriptor
+	if err := raw.Control(func(fd uintptr) {
+		failed = unix.Fstat(int(fd), &s) // #nosec G115 -- a descriptor
+	}); err != nil {
 		return fileState{}, err
 	}
 	return fileState{

@@ -72,8 +72,12 @@ func (w *guardedWriter) Write(p []byte) (int, error) {
 		w.left = guardEvery
 		free, total, ok := w.free(w.file)
 		if reserve := min(total/10, maxReserve); ok && total > 0 && free < reserve {
-			return 0, usererror.New(usererror.DiskFull, "", fmt.Sprintf("less than %d MiB are left free in the temporary folder while the source is written there", reserve>>20),
-				"Free space, or point `TMPDIR` at a larger disk. An archive that is not compressed as a whole is read in place.", nil)
+			return 0, usererror.New(usererror.DiskFull, "",
+				fmt.Sprintf("less than %d MiB are left free in the temporary folder while the source is written "+
+					"there", reserve>>20),
+
+				"Free space, or point `TMPDIR` at a larger disk. An archive that is not compressed as a whole is read in "+
+					"place.", nil)
 		}
 	}
 	return w.file.Write(p)

@@ -49,7 +49,8 @@ func (f folder) lookup(name string) (file, error) {
 			return file{}, fs.ErrNotExist
 		}
 		if link, ok := f.linkIn(name); ok { // as Bazel's rules write blobs of other targets
-			return file{}, usererror.New(usererror.SourceBroken, "", link+" is a link that leads out of the folder", "Copy the folder with `cp -rL`, which follows links, and name the copy.", err)
+			return file{}, usererror.New(usererror.SourceBroken, "", link+" is a link that leads out of the folder",
+				"Copy the folder with `cp -rL`, which follows links, and name the copy.", err)
 		}
 		return file{}, broken(err, "%s cannot be read", name)
 	}

@@ -135,7 +135,9 @@ func follow(entries *tar.Reader) error {
 			names = append(names, fmt.Sprintf("%q", short(h.Name)))
 		}
 		if unknown += h.Size; unknown > maxUnknown || n == maxUnknownEntries {
-			return broken(nil, "the archive begins with %s, and has neither index.json nor manifest.json up to there: it is no image", strings.Join(names, ", "))
+			return broken(nil,
+				"the archive begins with %s, and has neither index.json nor manifest.json up to there: it is no image",
+				strings.Join(names, ", "))
 		}
 	}
 	return nil
@@ -150,7 +152,8 @@ func mayBelong(name string) bool {
 			return true
 		}
 	}
-	return name == "oci-layout" || name == "repositories" || strings.HasPrefix(name, "blobs/") || strings.HasPrefix(name, "sha256:")
+	return name == "oci-layout" || name == "repositories" || strings.HasPrefix(name,
+		"blobs/") || strings.HasPrefix(name, "sha256:")
 }
 
 // unpackError says why compressed data cannot be read.
@@ -198,7 +201,8 @@ func decompress(r io.Reader, how compression) (io.ReadCloser, error) {
 		}
 		return z, nil
 	case zstandard:
-		z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderLowmem(true))
+		z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxWindow),
+			zstd.WithDecoderLowmem(true))
 		if err != nil {
 			return nil, unpackError(err, "the zstd data cannot be read")
 		}

@@ -126,7 +126,8 @@ func (b *localBlob) finish(ctx context.Context, c content, p []byte, offset int6
 	}
 	b.take(p, offset)
 	if got := hex.EncodeToString(b.hash.Sum(nil)); got != b.descriptor.Digest.Hex {
-		b.err = mismatch("blob "+b.descriptor.Digest.String(), b.descriptor.Digest.String(), b.descriptor.Digest.Algorithm+":"+got)
+		b.err = mismatch("blob "+b.descriptor.Digest.String(), b.descriptor.Digest.String(),
+			b.descriptor.Digest.Algorithm+":"+got)
 	}
 	b.hash = nil
 	b.verified.Store(b.err == nil)
