@@ -82,8 +82,7 @@ func TestTokenScopes(t *testing.T) {
 	}
 	want := [][]string{
 		{"repository:lib/base:pull"},
-		{"repository:me/app:pull,push", "repository:lib/base:pull"},
-		{"repository:me/app:pull,push"},
+		{"repository:me/app:pull,push", "repository:lib/base:pull"}, // serves the upload, too
 	}
 	if fmt.Sprint(tokens.scopes) != fmt.Sprint(want) {
 		t.Errorf("scopes %v, want %v", tokens.scopes, want)

@@ -5,20 +5,17 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
-	"github.com/google/go-containerregistry/pkg/name"
-	gcr "github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/redact"
 	"github.com/multi-registry-push/multi-registry-push/internal/registry/transport"
-	"github.com/multi-registry-push/multi-registry-push/internal/retry"
 )
 
 // Access is what a request needs to be allowed.
@@ -30,8 +27,9 @@ type Access struct {
 
 // Host holds what the repositories of a host share.
 type Host struct {
-	t       *transport.Host
-	account func(repository string) authn.Authenticator
+	t         *transport.Host
+	account   func(repository string) authn.Authenticator
+	contacted sync.Map // token services that have answered, by host and port
 }
 
 // New returns the credentials of t's host. account returns the account of a repository:
@@ -54,7 +52,7 @@ type Tokens struct {
 	account func() authn.Authenticator
 
 	mu        sync.Mutex
-	challenge *gcr.Challenge // this repository's own, if its 401 named another than the host's
+	challenge *challenge // this repository's own, if its 401 named another than the host's
 	held      map[Access]*token
 }
 
@@ -86,50 +84,20 @@ func (h *Host) Repository(repo string) *Tokens {
 	}
 }
 
-// challengeOf reads WWW-Authenticate of a 401, by go-containerregistry's parser: nil
-// if there is none that it knows.
-func (h *Host) challengeOf(resp *http.Response) *gcr.Challenge {
-	headers := http.Header{"Www-Authenticate": resp.Header.Values("WWW-Authenticate")}
-	// Ping parses the answer to a request of its own making: it gets the answer
-	// that we have. The host is a name that Ping never takes for a plain one.
-	host, err := name.NewRegistry("registry.invalid")
-	if err != nil {
-		return nil
-	}
-	ch, err := gcr.Ping(context.Background(), host, tripperFunc(func(req *http.Request) (*http.Response, error) {
-		return &http.Response{StatusCode: http.StatusUnauthorized, Header: headers, Body: http.NoBody, Request: req}, nil
-	}))
-	if err != nil {
-		return nil
-	}
-	switch ch.Scheme = strings.ToLower(ch.Scheme); ch.Scheme {
-	case "basic", "bearer":
-		ch.Insecure = h.t.PlainAllowed() // whether the realm may be plain: checkURL looks closer
-		return ch
-	}
-	return nil
-}
-
-// challenge returns the challenge of the host's answer to the probe, nil if it was none.
-func (h *Host) challenge() *gcr.Challenge {
+// challenge returns the challenge of the host's answer to the probe, nil if that was no 401.
+func (h *Host) challenge() *challenge {
 	values := h.t.Challenges()
-	if len(values) == 0 {
+	if values == nil {
 		return nil
 	}
-	return h.challengeOf(&http.Response{StatusCode: http.StatusUnauthorized, Header: http.Header{"Www-Authenticate": values}})
-}
-
-// registry is the host for go-containerregistry's token exchange. A host that it does
-// not take for one gets the zero value: then a realm must be on a public address.
-func (h *Host) registry() name.Registry {
-	registry, _ := name.NewRegistry(h.t.Name())
-	return registry
+	ch, _ := choose(values)
+	return &ch
 }
 
 // Scheme returns how the repository wants credentials: "basic", "bearer" or "".
 func (t *Tokens) Scheme() string {
 	if ch := t.currentChallenge(); ch != nil {
-		return ch.Scheme
+		return ch.scheme
 	}
 	return ""
 }
@@ -147,11 +115,7 @@ func (t *Tokens) ProveAccount(ctx context.Context) error {
 	return err
 }
 
-type tripperFunc func(*http.Request) (*http.Response, error)
-
-func (f tripperFunc) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
-
-func (t *Tokens) currentChallenge() *gcr.Challenge {
+func (t *Tokens) currentChallenge() *challenge {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.challenge != nil {
@@ -160,13 +124,19 @@ func (t *Tokens) currentChallenge() *gcr.Challenge {
 	return t.h.challenge()
 }
 
-// entry returns the token for need. Reading uses the token for writing if there is
-// one, which saves a purchase.
+// serves reports whether a token for a has all that need wants.
+func (a Access) serves(need Access) bool {
+	return (a.Write || !need.Write) && (a.Remove || !need.Remove) && (need.From == "" || a.From == need.From)
+}
+
+// entry returns the token for need: one that serves it, whatever it was bought for, else
+// a place for one.
 func (t *Tokens) entry(need Access) *token {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if !need.Write && need.From == "" {
-		if e, ok := t.held[Access{Write: true}]; ok && e.get() != "" {
+	now := t.h.t.Options().Clock.Now()
+	for a, e := range t.held {
+		if _, ok := e.usable(now); ok && a.serves(need) {
 			return e
 		}
 	}
@@ -204,7 +174,7 @@ func (t *Tokens) Header(ctx context.Context, need Access) (string, error) {
 	if ch == nil {
 		return "", nil
 	}
-	if ch.Scheme == "basic" {
+	if ch.scheme == "basic" {
 		return t.basic(ctx)
 	}
 	value, err := t.bearer(ctx, need, ch)
@@ -221,15 +191,20 @@ func (t *Tokens) basic(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	switch {
-	case cfg.RegistryToken != "":
+	if cfg.RegistryToken != "" {
 		return "Bearer " + cfg.RegistryToken, nil
-	case cfg.Username != "" || cfg.Password != "":
-		return "Basic " + base64.StdEncoding.EncodeToString([]byte(cfg.Username+":"+cfg.Password)), nil
-	case cfg.Auth != "":
-		return "Basic " + cfg.Auth, nil
 	}
-	return "", nil
+	return basicHeader(cfg), nil
+}
+
+func basicHeader(cfg *authn.AuthConfig) string {
+	switch {
+	case cfg.Username != "" || cfg.Password != "":
+		return "Basic " + base64.StdEncoding.EncodeToString([]byte(cfg.Username+":"+cfg.Password))
+	case cfg.Auth != "":
+		return "Basic " + cfg.Auth
+	}
+	return ""
 }
 
 // credentials asks the account, and lets the redactor know.
@@ -262,7 +237,7 @@ func (e *AccountError) Error() string { return e.Err.Error() }
 func (e *AccountError) Unwrap() error { return e.Err }
 
 // bearer returns the token for need, and buys it if there is none that will do.
-func (t *Tokens) bearer(ctx context.Context, need Access, ch *gcr.Challenge) (string, error) {
+func (t *Tokens) bearer(ctx context.Context, need Access, ch *challenge) (string, error) {
 	e := t.entry(need)
 	if value, ok := e.usable(t.h.t.Options().Clock.Now()); ok {
 		return value, nil
@@ -275,7 +250,7 @@ func (t *Tokens) bearer(ctx context.Context, need Access, ch *gcr.Challenge) (st
 }
 
 // renew buys the token of e, unless somebody else just has.
-func (t *Tokens) renew(ctx context.Context, e *token, need Access, ch *gcr.Challenge) error {
+func (t *Tokens) renew(ctx context.Context, e *token, need Access, ch *challenge) error {
 	if _, ok := e.usable(t.h.t.Options().Clock.Now()); ok {
 		return nil
 	}
@@ -345,7 +320,7 @@ var errInvalidToken = errors.New("the token service's answer holds something tha
 
 // buy exchanges the account's credentials for a token. life is 0 if the server did
 // not say how long the token lives: then a 401 will tell.
-func (t *Tokens) buy(ctx context.Context, ch *gcr.Challenge, scopes []string) (value string, life time.Duration, err error) {
+func (t *Tokens) buy(ctx context.Context, ch *challenge, scopes []string) (value string, life time.Duration, err error) {
 	cfg, err := t.credentials(ctx)
 	if err != nil {
 		return "", 0, err
@@ -353,52 +328,47 @@ func (t *Tokens) buy(ctx context.Context, ch *gcr.Challenge, scopes []string) (v
 	if cfg.RegistryToken != "" { // a token that somebody else bought
 		return cfg.RegistryToken, 0, nil
 	}
-	err = t.h.t.RetryElsewhere(ctx, "getting a token", func(ctx context.Context) error {
-		realm := &realm{h: t.h.t}
-		tok, err := gcr.Exchange(ctx, t.h.registry(), authn.FromConfig(*cfg), realm, scopes, ch)
-		if tok != nil {
-			for _, s := range []string{tok.Token, tok.AccessToken, tok.RefreshToken} {
-				if s != "" {
-					t.h.t.Options().Redactor.LearnIssued(t.h.t.Options().Host, redact.New(s))
-				}
+	var token issuedToken
+	contacted := func() bool { return t.h.hasAnswered(ch.realm) }
+	err = t.h.t.RetryElsewhere(ctx, "getting a token", contacted, func(ctx context.Context) error {
+		var err error
+		token, err = t.h.exchange(ctx, *ch, cfg, scopes)
+		return err
+	})
+	return token.value, token.life, err
+}
+
+// hasAnswered reports whether the token service of a realm has answered anything.
+func (h *Host) hasAnswered(realm string) bool {
+	for _, realm := range h.realms(realm) {
+		if u, err := url.Parse(realm); err == nil {
+			if _, ok := h.contacted.Load(transport.HostPort(u)); ok {
+				return true
 			}
 		}
-		if err != nil {
-			return realm.explain(ctx, err)
-		}
-		value = tok.AccessToken
-		if value == "" {
-			value = tok.Token
-		}
-		if !redact.ValidToken(value) {
-			return errInvalidToken
-		}
-		life = time.Duration(max(0, min(tok.ExpiresIn, 1<<31))) * time.Second
-		return nil
-	})
-	return value, life, err
+	}
+	return false
 }
 
 // Refused takes note of a 401 to a request that carried header. It reports whether
 // the request is worth sending again, with what Header returns then.
 func (t *Tokens) Refused(ctx context.Context, need Access, header string, resp *http.Response) (bool, error) {
-	ch := t.h.challengeOf(resp)
-	if ch == nil {
-		if resp.StatusCode == http.StatusUnauthorized && header == "" {
-			return false, nil
-		}
-		ch = t.currentChallenge()
-	} else if old := t.currentChallenge(); old == nil || old.Scheme != ch.Scheme ||
-		old.Parameters["realm"] != ch.Parameters["realm"] || old.Parameters["service"] != ch.Parameters["service"] {
+	old := t.currentChallenge()
+	ch := old
+	named, offered := choose(resp.Header.Values("WWW-Authenticate"))
+	switch {
+	case offered, old == nil && resp.StatusCode == http.StatusUnauthorized:
+		ch = &named
+	case old == nil:
+		return false, nil
+	}
+	if old == nil || old.scheme != ch.scheme || old.realm != ch.realm || old.service != ch.service {
 		t.mu.Lock()
 		t.challenge = ch
 		t.held = map[Access]*token{}
 		t.mu.Unlock()
 	}
-	if ch == nil {
-		return false, nil
-	}
-	if ch.Scheme == "basic" {
+	if ch.scheme == "basic" {
 		again, err := t.basic(ctx)
 		return err == nil && again != header && again != "", err
 	}
@@ -410,7 +380,7 @@ func (t *Tokens) Refused(ctx context.Context, need Access, header string, resp *
 	e := t.entry(need)
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	for _, scope := range t.wanted(ch.Parameters["scope"], need) {
+	for _, scope := range t.wanted(ch.scope, need) {
 		if !slices.Contains(t.scopes(need), scope) && !slices.Contains(e.extra, scope) && len(e.extra) < 4 {
 			e.extra = append(e.extra, scope)
 		}
@@ -419,70 +389,4 @@ func (t *Tokens) Refused(ctx context.Context, need Access, header string, resp *
 		e.renewAt = time.Unix(0, 1) // long ago
 	}
 	return true, nil
-}
-
-// realm sends the requests of a token exchange. Credentials go to the realm and
-// nowhere else: a redirect to another host ends the exchange.
-type realm struct {
-	h          *transport.Host
-	host       string
-	retryAfter time.Duration
-}
-
-func (r *realm) RoundTrip(req *http.Request) (*http.Response, error) {
-	own := r.h.Owns(req.URL)
-	if err := r.h.CheckURL(req.URL); err != nil && !own {
-		return nil, &transport.UnsafeError{What: "the realm that the registry names for tokens is " + err.Error()}
-	}
-	at := req.URL.Scheme + "://" + transport.HostPort(req.URL)
-	if r.host == "" {
-		r.host = at
-	}
-	if at != r.host {
-		return nil, &transport.UnsafeError{What: fmt.Sprintf("the token server redirects to %s: credentials do not follow", req.URL.Host)}
-	}
-	resp, err := r.h.Send(req.Clone(req.Context()), transport.Sending{Foreign: !own, Kind: transport.KindToken})
-	if err != nil {
-		return nil, err
-	}
-	r.retryAfter = retry.After(resp.Header, r.h.Options().Clock.Now())
-	return resp, nil
-}
-
-// explain turns the exchange's error into ours. go-containerregistry's hold the
-// token server's words at any length, and the whole answer when there is no token in
-// it: that may be a secret under a name that nobody expects.
-func (r *realm) explain(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	var answer *gcr.Error
-	var unsafe *transport.UnsafeError
-	var broken *transport.BrokenError
-	switch {
-	case errors.As(err, &answer):
-		e := &transport.Error{Method: http.MethodGet, Status: answer.StatusCode, RetryAfter: r.retryAfter, TokenService: true}
-		if answer.Request != nil {
-			e.Method = answer.Request.Method
-			e.Path = r.h.Redact(answer.Request.URL.Host + answer.Request.URL.Path)
-		}
-		var all []string
-		for i, d := range answer.Errors {
-			if i == 0 {
-				e.Code = r.h.Redact(string(d.Code))
-			}
-			all = append(all, d.Message)
-		}
-		e.Message = r.h.Redact(strings.Join(all, "; "))
-		return e
-	case errors.As(err, &unsafe):
-		return unsafe
-	case errors.As(err, &broken):
-		return broken
-	case errors.Is(err, transport.ErrStalled), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
-		return err
-	case strings.HasPrefix(err.Error(), "no token in bearer response"):
-		return errors.New("the token server's answer holds no token")
-	}
-	return errors.New(r.h.Redact(err.Error()))
 }

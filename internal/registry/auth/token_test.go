@@ -1,9 +1,10 @@
 package auth
 
 import (
-	"net/http"
+	"encoding/json"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/registry/transport"
 )
@@ -38,12 +39,48 @@ func FuzzChallenge(f *testing.F) {
 	} {
 		f.Add(s)
 	}
-	h := New(transport.New(transport.Options{Host: "registry.example"}), nil)
 	f.Fuzz(func(t *testing.T, header string) {
-		resp := &http.Response{StatusCode: http.StatusUnauthorized, Header: http.Header{"Www-Authenticate": {header}}, Body: http.NoBody}
-		ch := h.challengeOf(resp)
-		if ch != nil && ch.Scheme != "basic" && ch.Scheme != "bearer" {
-			t.Errorf("scheme %q", ch.Scheme)
+		ch, _ := choose([]string{header})
+		if ch.scheme != "basic" && (ch.scheme != "bearer" || ch.realm == "") {
+			t.Errorf("%+v", ch)
 		}
 	})
+}
+
+// Bearer where it is offered, else Basic, in any order and number of headers.
+func TestChallenges(t *testing.T) {
+	bearer := challenge{scheme: "bearer", realm: "https://auth.example/token", service: "a, b", scope: "repository:a/b:pull,push"}
+	const text = `Bearer realm="https://auth.example/token",service="a, b",scope="repository:a/b:pull,push"`
+	for _, test := range []struct {
+		values  []string
+		want    challenge
+		offered bool
+	}{
+		{nil, challenge{scheme: "basic"}, false},
+		{[]string{"Negotiate"}, challenge{scheme: "basic"}, false},
+		{[]string{"Bearer"}, challenge{scheme: "basic"}, false},
+		{[]string{`Negotiate, Basic realm="x"`}, challenge{scheme: "basic"}, true},
+		{[]string{"Negotiate YII=, NTLM", `Basic realm="a \"quoted, \" one"`}, challenge{scheme: "basic"}, true},
+		{[]string{text}, bearer, true},
+		{[]string{`Basic realm="x", ` + text}, bearer, true},
+		{[]string{text + `, Basic realm="x"`, "Negotiate"}, bearer, true},
+		{[]string{"Negotiate", "NTLM", strings.Replace(text, "Bearer", "bEARER", 1)}, bearer, true},
+		{[]string{"Bearer realm=https://auth.example/token , service=\"a, b\",scope = \"repository:a/b:pull,push\""}, bearer, true},
+	} {
+		got, offered := choose(test.values)
+		if got != test.want || offered != test.offered {
+			t.Errorf("%q: %+v, %v", test.values, got, offered)
+		}
+	}
+}
+
+func TestLifetime(t *testing.T) {
+	for raw, want := range map[string]time.Duration{
+		"300": 5 * time.Minute, `"300"`: 5 * time.Minute, "1.5": 1500 * time.Millisecond, `"59.5"`: 59500 * time.Millisecond,
+		"": 0, "null": 0, `"soon"`: 0, "-1": 0, "{}": 0, "NaN": 0, "1e30": (1 << 31) * time.Second,
+	} {
+		if got := lifetime(json.RawMessage(raw)); got != want {
+			t.Errorf("%s: %v, want %v", raw, got, want)
+		}
+	}
 }

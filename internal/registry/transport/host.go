@@ -100,7 +100,7 @@ func (h *Host) probe(ctx context.Context) error {
 		var challenges []string
 		switch {
 		case resp.StatusCode == http.StatusUnauthorized:
-			challenges = resp.Header.Values("WWW-Authenticate")
+			challenges = append([]string{}, resp.Header.Values("WWW-Authenticate")...)
 		case isPage(resp), resp.StatusCode >= 300 && resp.StatusCode < 400:
 			return notRegistry(resp, h)
 		case resp.StatusCode >= 200 && resp.StatusCode < 300,
@@ -155,7 +155,7 @@ func (h *Host) Base() url.URL {
 	return url.URL{Scheme: h.scheme, Host: h.name, Path: "/v2/"}
 }
 
-// Challenges returns WWW-Authenticate of the answer to Probe, none if it was no 401.
+// Challenges returns WWW-Authenticate of the answer to Probe, nil if it was no 401.
 func (h *Host) Challenges() []string {
 	h.mu.Lock()
 	defer h.mu.Unlock()

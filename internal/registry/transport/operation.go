@@ -25,13 +25,14 @@ const (
 // passing: for Options.RetryBudget without progress, less where the host has answered
 // nothing but failures for as long.
 type Operation struct {
-	h     *Host
-	tries retry.Tries
+	h         *Host
+	tries     retry.Tries
+	contacted func() bool // whether the other side has ever answered
 }
 
 // NewOperation begins an operation.
 func (h *Host) NewOperation() *Operation {
-	return &Operation{h: h, tries: retry.Tries{Since: h.o.Clock.Now()}}
+	return &Operation{h: h, contacted: h.Answered, tries: retry.Tries{Since: h.o.Clock.Now()}}
 }
 
 // Progress starts the budget anew.
@@ -53,7 +54,7 @@ func (o *Operation) Retry(ctx context.Context, doing string, started time.Time, 
 	h := o.h
 	now := h.o.Clock.Now()
 	policy := retry.Policy{Backoff: backoff, Budget: h.o.RetryBudget, Least: leastTries}
-	if !h.Answered() {
+	if !o.contacted() {
 		policy.Budget, policy.Least = h.o.FirstContact, 1
 	}
 	// One budget for a host that is dead, not one for each thing that is wanted of it.
@@ -159,9 +160,13 @@ func (h *Host) Retry(ctx context.Context, doing string, attempt func(context.Con
 }
 
 // RetryElsewhere is Retry without the registry's pauses, for other servers that belong
-// to it, such as token services. One that itself says to wait is waited for.
-func (h *Host) RetryElsewhere(ctx context.Context, doing string, attempt func(context.Context) error) error {
+// to it, such as token services. One that itself says to wait is waited for; one that
+// has never answered, as contacted tells, gets the budget of a first contact.
+func (h *Host) RetryElsewhere(
+	ctx context.Context, doing string, contacted func() bool, attempt func(context.Context) error,
+) error {
 	o := h.NewOperation()
+	o.contacted = contacted
 	for {
 		started := h.o.Clock.Now()
 		err := attempt(ctx)
