@@ -101,8 +101,8 @@ func (o *outgoing) retract() {
 	}
 }
 
-// Failed implements transport.Body: it stops the current pass and returns the source's error if it was the source
-// that broke.
+// Failed implements transport.Body: it stops the current pass and returns the source's
+// error if it was the source that broke.
 func (o *outgoing) Failed() error {
 	o.stop()
 	o.mu.Lock()

@@ -55,8 +55,7 @@ func (r *Repository) Referrers(ctx context.Context, digest string) (ds []v1.Desc
 	case pages > 0: // the registry has the API, and the rest of the list is lacking
 		return nil, false, r.explain(ctx, doing, false, err)
 	case errors.Is(err, errNoReferrers):
-	case errors.As(err, &answer) && (answer.Status >= 400 && answer.Status < 500 || answer.Status == http.StatusNotImplemented) &&
-		answer.Status != http.StatusUnauthorized && answer.Status != http.StatusForbidden && !transport.TransientStatus(answer.Status):
+	case errors.As(err, &answer) && hasNoReferrers(answer.Status):
 	default:
 		return nil, false, r.explain(ctx, doing, false, err)
 	}
@@ -78,6 +77,15 @@ func (r *Repository) Referrers(ctx context.Context, digest string) (ds []v1.Desc
 		return nil, false, nil // somebody else's tag, too
 	}
 	return index.Manifests, false, nil
+}
+
+// hasNoReferrers reports whether a status says that there is no referrers API.
+func hasNoReferrers(status int) bool {
+	switch {
+	case status == http.StatusUnauthorized, status == http.StatusForbidden, transport.TransientStatus(status):
+		return false
+	}
+	return status >= 400 && status < 500 || status == http.StatusNotImplemented
 }
 
 var errNoReferrers = errors.New("not an answer of the referrers API")
@@ -110,7 +118,9 @@ func (r *Repository) Tags(ctx context.Context) ([]string, error) {
 }
 
 // pages reads a list page by page, following Link: <…>; rel="next" within the registry.
-func (r *Repository) pages(ctx context.Context, doing string, first func() *url.URL, header http.Header, take func([]byte) error) error {
+func (r *Repository) pages(
+	ctx context.Context, doing string, first func() *url.URL, header http.Header, take func([]byte) error,
+) error {
 	if err := r.c.host.Probe(ctx); err != nil {
 		return err
 	}
@@ -119,7 +129,9 @@ func (r *Repository) pages(ctx context.Context, doing string, first func() *url.
 		var page []byte
 		var next string
 		err := r.reading(ctx, doing, func(ctx context.Context) error {
-			resp, err := r.once(ctx, call{doing: doing, method: http.MethodGet, url: u, away: away, header: header, want: []int{http.StatusOK}})
+			resp, err := r.once(ctx, call{
+				doing: doing, method: http.MethodGet, url: u, away: away, header: header, want: []int{http.StatusOK},
+			})
 			if err != nil {
 				return err
 			}

@@ -75,7 +75,8 @@ func (r *Repository) manifest(
 }
 
 func (r *Repository) tooLarge(ref string) error {
-	return usererror.New(usererror.ManifestTooLarge, r.c.o.Host, fmt.Sprintf("%s: manifest %s is larger than 4 MiB", r, short(ref)), "", nil)
+	return usererror.New(usererror.ManifestTooLarge, r.c.o.Host,
+		fmt.Sprintf("%s: manifest %s is larger than 4 MiB", r, short(ref)), "", nil)
 }
 
 // describe checks a manifest's bytes against ref and headers.
@@ -164,7 +165,8 @@ func (r *Repository) OpenBlob(ctx context.Context, d v1.Descriptor, offset int64
 		var ok bool
 		if start, ok = contentRangeStart(resp.Header.Get("Content-Range")); !ok || start > offset {
 			_ = resp.Body.Close()
-			return nil, r.explain(ctx, doing, false, fmt.Errorf("asked for bytes from %d on, got %q", offset, r.c.host.Redact(resp.Header.Get("Content-Range"))))
+			got := r.c.host.Redact(resp.Header.Get("Content-Range"))
+			return nil, r.explain(ctx, doing, false, fmt.Errorf("asked for bytes from %d on, got %q", offset, got))
 		}
 	}
 	body := &blobBody{ReadCloser: resp.Body, r: r, ctx: ctx, doing: doing, left: d.Size - start}
@@ -195,7 +197,8 @@ func (b *blobBody) Read(p []byte) (int, error) {
 		// One byte more than announced is one too many: it is not the blob.
 		var one [1]byte
 		if n, _ := io.ReadFull(b.ReadCloser, one[:]); n > 0 {
-			return 0, usererror.New(usererror.DigestMismatch, b.r.c.o.Host, b.r.String()+": "+b.doing+": longer than its descriptor says", "", nil)
+			return 0, usererror.New(usererror.DigestMismatch, b.r.c.o.Host,
+				b.r.String()+": "+b.doing+": longer than its descriptor says", "", nil)
 		}
 		return 0, io.EOF
 	}

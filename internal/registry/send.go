@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/registry/auth"
 	"github.com/multi-registry-push/multi-registry-push/internal/registry/transport"
@@ -97,7 +96,8 @@ func (r *Repository) follow(ctx context.Context, k call) (*http.Response, error)
 		transport.Drain(resp)
 		u = next
 	}
-	return nil, &transport.UnsafeError{What: fmt.Sprintf("%s %s: more than %d redirects", k.method, r.c.host.Redact(k.url.Path), maxRedirects)}
+	what := fmt.Sprintf("%s %s: more than %d redirects", k.method, r.c.host.Redact(k.url.Path), maxRedirects)
+	return nil, &transport.UnsafeError{What: what}
 }
 
 // redirect returns where resp sends us, nil if it does not.
@@ -168,7 +168,7 @@ func expired(resp *http.Response) bool {
 	case http.StatusUnauthorized:
 		return true
 	case http.StatusForbidden:
-		return strings.Contains(strings.ToLower(string(transport.Peek(resp))), "token has expired")
+		return saysExpired(transport.Peek(resp))
 	}
 	return false
 }

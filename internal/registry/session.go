@@ -143,7 +143,9 @@ func (r *Repository) move(s *session, resp *http.Response) error {
 
 // ask returns how far the upload got. known is false if the registry has lost it.
 func (r *Repository) ask(ctx context.Context, doing string, s *session) (known bool, err error) {
-	resp, err := r.once(ctx, call{doing: doing, method: http.MethodGet, url: s.url, away: s.away, need: auth.Access{Write: true}})
+	resp, err := r.once(ctx, call{
+		doing: doing, method: http.MethodGet, url: s.url, away: s.away, need: auth.Access{Write: true},
+	})
 	var answer *Error
 	if errors.As(err, &answer) && !transport.TransientStatus(answer.Status) {
 		return false, nil

@@ -150,7 +150,8 @@ func (t *transfer) refusesPut(e *Error) bool {
 // the blob, the repository or the upload.
 func refusesWay(e *Error) bool {
 	switch e.Status {
-	case http.StatusMethodNotAllowed, http.StatusLengthRequired, http.StatusUnsupportedMediaType, http.StatusNotImplemented:
+	case http.StatusMethodNotAllowed, http.StatusLengthRequired, http.StatusUnsupportedMediaType,
+		http.StatusNotImplemented:
 		return true
 	case http.StatusBadRequest, http.StatusNotFound:
 		return aboutTheWay(e) && (e.Status != http.StatusNotFound || e.Code != "")

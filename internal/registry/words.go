@@ -30,6 +30,12 @@ func says(e *Error, words ...string) bool {
 	return slices.ContainsFunc(words, func(word string) bool { return strings.Contains(text, word) })
 }
 
+// saysExpired reports whether the body of a 403 says that the token has expired: ECR's
+// "Your authorization token has expired. Reauthenticate and try again."
+func saysExpired(body []byte) bool {
+	return strings.Contains(strings.ToLower(string(body)), "token has expired")
+}
+
 // missing reports whether an answer says that the repository is not there: NAME_UNKNOWN,
 // or what ECR says under other codes (Amazon ECR API Reference, Common Errors:
 // RepositoryNotFoundException).

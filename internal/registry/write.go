@@ -42,7 +42,8 @@ type PutResult struct {
 func (r *Repository) PutManifest(
 	ctx context.Context, ref string, raw []byte, mediaType string, cond Condition,
 ) (PutResult, error) {
-	w := manifestWrite{r: r, ref: ref, raw: raw, mediaType: mediaType, cond: cond, doing: "writing manifest " + short(ref)}
+	w := manifestWrite{r: r, ref: ref, raw: raw, mediaType: mediaType, cond: cond}
+	w.doing = "writing manifest " + short(ref)
 	if w.isTag = !strings.Contains(ref, ":"); w.isTag {
 		w.doing = "writing tag " + ref
 	}
@@ -86,7 +87,8 @@ func (w *manifestWrite) try(ctx context.Context) error {
 	}
 	resp, err := w.r.once(ctx, call{
 		doing: w.doing, method: http.MethodPut, url: w.r.at("/manifests/"+w.ref, nil), header: header,
-		body: &outgoing{content: manifestBytes(w.raw), size: int64(len(w.raw))}, need: auth.Access{Write: true}, commit: true,
+		body: &outgoing{content: manifestBytes(w.raw), size: int64(len(w.raw))},
+		need: auth.Access{Write: true}, commit: true,
 	})
 	var answer *Error
 	if errors.As(err, &answer) && lacksContent(answer) {
@@ -169,7 +171,10 @@ func (r *Repository) DeleteTag(ctx context.Context, tag string) error {
 	tries := 0
 	err := r.reading(ctx, doing, func(ctx context.Context) error {
 		tries++
-		resp, err := r.once(ctx, call{doing: doing, method: http.MethodDelete, url: r.at("/manifests/"+tag, nil), need: auth.Access{Write: true, Remove: true}})
+		resp, err := r.once(ctx, call{
+			doing: doing, method: http.MethodDelete, url: r.at("/manifests/"+tag, nil),
+			need: auth.Access{Write: true, Remove: true},
+		})
 		if err != nil {
 			return err
 		}
@@ -184,9 +189,11 @@ func (r *Repository) DeleteTag(ctx context.Context, tag string) error {
 		switch {
 		case answer.Status == http.StatusNotFound && tries > 1:
 			return nil // gone by the try whose answer was lost
-		case answer.Status == http.StatusMethodNotAllowed, answer.Status == http.StatusNotImplemented, answer.Status == http.StatusBadRequest,
+		case answer.Status == http.StatusMethodNotAllowed, answer.Status == http.StatusNotImplemented,
+			answer.Status == http.StatusBadRequest,
 			answer.Code == codeUnsupported, answer.Code == codeDigestInvalid:
-			return usererror.New(usererror.TagRefused, r.c.o.Host, r.String()+": "+doing, "", fmt.Errorf("%w: %w", ErrUnsupported, answer))
+			return usererror.New(usererror.TagRefused, r.c.o.Host, r.String()+": "+doing, "",
+				fmt.Errorf("%w: %w", ErrUnsupported, answer))
 		}
 	}
 	return r.explain(ctx, doing, true, err)
