@@ -316,7 +316,7 @@ func (t *Tokens) wanted(scopes string, need Access) (wanted []string) {
 
 // errInvalidToken says that what a token service sent cannot be a bearer token (RFC 6750,
 // section 2.1).
-var errInvalidToken = errors.New("the token service's answer holds something that is no token")
+var errInvalidToken = errors.New("something that is no token")
 
 // buy exchanges the account's credentials for a token. life is 0 if the server did
 // not say how long the token lives: then a 401 will tell.

@@ -75,6 +75,9 @@ func (h *Host) send(req *http.Request, s Sending, trace *tracing) (*http.Respons
 		}
 		return nil, err
 	}
+	if s.Bulk && (req.Method != http.MethodGet || resp.StatusCode < 200 || resp.StatusCode > 299) {
+		stall.bound() // what follows is no blob
+	}
 	stall.Pause() // until somebody reads
 	trace.answered(resp.StatusCode)
 	body := h.receive(resp, s, stall, parent)

@@ -7,6 +7,8 @@ import (
 	"net/http/httptrace"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 type stringBody string
@@ -37,4 +39,51 @@ func TestUploadsWatchTheirConnection(t *testing.T) {
 		t.Fatalf("%v, %d watched", err, told)
 	}
 	Drain(resp)
+}
+
+type drip struct{}
+
+func (drip) Read(p []byte) (int, error) { time.Sleep(time.Second); p[0] = 'x'; return 1, nil }
+
+// Only a blob that is read may take any time: neither an error in its place, nor the
+// answer to one that was sent, drips for ever.
+func TestAnswersOfBlobsDoNotDrip(t *testing.T) {
+	for _, test := range []struct {
+		method string
+		status int
+		ends   bool
+	}{{http.MethodPut, 201, true}, {http.MethodPut, 400, true}, {http.MethodGet, 403, true}, {http.MethodGet, 200, false}, {http.MethodGet, 206, false}} {
+		synctest.Test(t, func(t *testing.T) {
+			h := New(Options{Host: "registry.example", Base: tripperFunc(func(req *http.Request) (*http.Response, error) {
+				return &http.Response{StatusCode: test.status, Body: io.NopCloser(&untilDone{req.Context(), drip{}})}, nil
+			})})
+			req, err := http.NewRequestWithContext(t.Context(), test.method, "https://registry.example/v2/a/blobs/x", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp, err := h.Send(req, Sending{Bulk: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			start := time.Now()
+			_, err = io.Copy(io.Discard, io.LimitReader(resp.Body, 3600))
+			_ = resp.Body.Close()
+			if took := time.Since(start); (err != nil) != test.ends || test.ends && took > defaultStall+defaultAnswer+time.Second {
+				t.Errorf("%s %d: %v after %v", test.method, test.status, err, took)
+			}
+		})
+	}
+}
+
+// untilDone reads until the request is over, as a transport's body does.
+type untilDone struct {
+	ctx context.Context
+	io.Reader
+}
+
+func (u *untilDone) Read(p []byte) (int, error) {
+	if u.ctx.Err() != nil {
+		return 0, context.Cause(u.ctx)
+	}
+	return u.Reader.Read(p)
 }

@@ -87,6 +87,15 @@ func (t *StallTimer) Resume() {
 // Ended reports whether the request is over.
 func (t *StallTimer) Ended() bool { return t.ctx.Err() != nil }
 
+// bound gives an answer without a bound one: it must not drip for hours.
+func (t *StallTimer) bound() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.whole == nil && t.ctx.Err() == nil {
+		t.whole = time.AfterFunc(t.stall+t.answer, func() { t.cancel(ErrStalled) })
+	}
+}
+
 // end frees the timer; the request's context is over. Whoever still holds the timer, such
 // as a connection that is kept for later requests, does not start its time again.
 func (t *StallTimer) end() {
