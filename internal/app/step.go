@@ -85,7 +85,7 @@ func (s *step) credentialsJob(job actions.Job, transport http.RoundTripper) cred
 	j := credentials.Job{
 		ServerURL: job.ServerURL, Forge: job.Gitea, Actor: job.Actor,
 		Repository: job.Repository, RepositoryID: job.RepositoryID, OwnerID: job.OwnerID, RunID: job.RunID,
-		InContainer: s.paths.Container,
+		InContainer: s.paths.Container || s.vars["HOME"] == "/github/home", // where the runner mounts it
 	}
 	if job.IDToken {
 		j.IDToken = s.out.runner.WithClient(credentials.NewClient(transport, s.env.Clock, 0)).IDToken

@@ -70,6 +70,9 @@ func (r *Resolver) askToken(req *http.Request, field string, life time.Duration)
 	if value == "" {
 		return token{}, errors.New("the answer of " + req.URL.Host + " holds no " + field)
 	}
+	if !redact.ValidToken(value) { // it would be masked for the rest of the job, whatever it is
+		return token{}, errors.New("the answer of " + req.URL.Host + " holds something that is no token")
+	}
 	t := token{token: redact.New(value), at: at}
 	r.o.Redactor.Learn("", t.token)
 	t.user, _ = answer["username"].(string)
