@@ -43,6 +43,7 @@ type step struct {
 	warnings  []string       // to be said when the run starts
 	now       func() time.Time
 	log       *report.Log
+	budget    source.Budget // of the documents of all images
 
 	notesMu sync.Mutex
 	notes   []publish.Note // of what runs beside the plan: clients, the cache
@@ -156,6 +157,7 @@ func (s *step) sourceOptions(one publish.Image, repository func(imageref.Reposit
 		Paths:      s.paths,
 		TempDir:    s.temp(),
 		Docker:     source.NewDocker(s.getenv, s.paths),
+		Budget:     &s.budget,
 	}
 	if one.Merge {
 		for _, a := range s.set.Annotations {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -123,6 +124,14 @@ func (r *run) describe(ctx context.Context, im *sourceImage) error {
 	platforms, err := im.source.Platforms(ctx)
 	if err != nil {
 		return err
+	}
+	absent, err := im.source.Absent(ctx)
+	if err != nil {
+		return err
+	}
+	if len(absent) > 0 {
+		r.note(Note{}, fmt.Sprintf("%s: the index names %s too, which the source does not hold: left out",
+			im.source.Reference, strings.Join(absent, ", ")))
 	}
 	im.result.Reference = im.source.Reference
 	for _, p := range im.source.Parts() {
