@@ -451,7 +451,7 @@ func TestSummaryAsGitHubParsesIt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ours := strings.Fields("h2 h3 p br code pre span table thead tbody tr th td ul li del details summary")
+	ours := strings.Fields("h2 h3 p br strong code pre span table thead tbody tr th td ul li del details summary")
 	for _, m := range regexp.MustCompile(`<([a-zA-Z][a-zA-Z0-9]*)[^>]*>`).FindAllStringSubmatch(string(html), -1) {
 		if !slices.Contains(ours, m[1]) {
 			t.Errorf("%s got through", m[0])
