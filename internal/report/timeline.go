@@ -23,7 +23,7 @@ const look = `"theme": "base", "themeVariables": {` +
 	`"textColor": "#777777", "titleColor": "#777777", "taskTextOutsideColor": "#777777", "taskTextDarkColor": "#777777", ` +
 	`"taskTextColor": "#ffffff", "taskTextLightColor": "#ffffff", "taskBkgColor": "#0969da", "taskBorderColor": "#0969da", ` +
 	`"doneTaskBkgColor": "transparent", "doneTaskBorderColor": "#777777", "critBkgColor": "#cf222e", "critBorderColor": "#cf222e", ` +
-	`"sectionBkgColor": "#888888", "sectionBkgColor2": "#888888", "altSectionBkgColor": "transparent", "gridColor": "#888888"}`
+	`"sectionBkgColor": "rgba(136,136,136,0.5)", "sectionBkgColor2": "rgba(136,136,136,0.5)", "altSectionBkgColor": "transparent", "gridColor": "rgba(136,136,136,0.5)"}`
 
 // timeline draws what each registry did when, as a Mermaid gantt diagram; "" for a dry
 // run, for one that is over at once, and where nothing has a beginning and an end.
