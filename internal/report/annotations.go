@@ -61,7 +61,8 @@ func runErrors(r publish.Result) []Line {
 		if len(r.Images) > 1 {
 			of = imageName(r, i) + " was not published"
 		}
-		lines = append(lines, Line{Kind: ErrorLine, Title: of, Text: advised([]explanation{explain("", *image.Failure)})})
+		text := advised([]explanation{explain("", *image.Failure)})
+		lines = append(lines, Line{Kind: ErrorLine, Title: of, Text: text})
 	}
 	return lines
 }
@@ -75,14 +76,19 @@ func warnings(r publish.Result) []Line {
 		}
 	}
 	if allSkipped(r) && !r.Untrusted {
-		lines = append(lines, Line{Kind: WarningLine, Title: "Nothing was published", Text: "Every registry was skipped; the log says why."})
+		lines = append(lines, Line{
+			Kind: WarningLine, Title: "Nothing was published", Text: "Every registry was skipped; the log says why.",
+		})
 	}
 	return lines
 }
 
 // allSkipped reports whether there was something to do, and all of it was left out.
 func allSkipped(r publish.Result) bool {
-	return len(r.Registries)+len(r.Skipped) > 0 && len(having(r, Skipped)) == len(r.Registries) && len(runFailures(r)) == 0 && !r.Cancelled
+	if len(r.Registries)+len(r.Skipped) == 0 || len(runFailures(r)) > 0 || r.Cancelled {
+		return false
+	}
+	return len(having(r, Skipped)) == len(r.Registries)
 }
 
 // notices are what an unset secret or variable left out, and versions that are there
@@ -98,7 +104,8 @@ func notices(r publish.Result) []Line {
 	for _, g := range r.Registries {
 		if g.Status() == Skipped {
 			if wanted(g.LeftOutBy()) {
-				lines = append(lines, Line{Kind: NoticeLine, Title: g.Host + " skipped", Text: advised(explanations(g))})
+				text := advised(explanations(g))
+				lines = append(lines, Line{Kind: NoticeLine, Title: g.Host + " skipped", Text: text})
 			}
 			continue
 		}
@@ -107,7 +114,8 @@ func notices(r publish.Result) []Line {
 		}
 	}
 	for _, l := range unnamed(r) {
-		lines = append(lines, Line{Kind: NoticeLine, Title: "Destination not configured", Text: lineSkipped(l.Input, l.Line, l.Text, l.Reason)})
+		text := lineSkipped(l.Input, l.Line, l.Text, l.Reason)
+		lines = append(lines, Line{Kind: NoticeLine, Title: "Destination not configured", Text: text})
 	}
 	return lines
 }
@@ -130,7 +138,13 @@ func advised(why []explanation) string {
 func folded(lines []Line) []Line {
 	var all []Line
 	for _, kind := range []Kind{ErrorLine, WarningLine, NoticeLine} {
-		all = append(all, foldedKind(slices.DeleteFunc(slices.Clone(lines), func(l Line) bool { return l.Kind != kind }))...)
+		var alike []Line
+		for _, l := range lines {
+			if l.Kind == kind {
+				alike = append(alike, l)
+			}
+		}
+		all = append(all, foldedKind(alike)...)
 	}
 	return all
 }

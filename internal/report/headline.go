@@ -87,10 +87,11 @@ func cancelled(r publish.Result, t tally) string {
 
 // failedHeadline is what stands behind the mark where something failed.
 func failedHeadline(r publish.Result, t tally) string {
-	broken := len(slices.DeleteFunc(slices.Clone(r.Images), func(i publish.ImageResult) bool { return i.Failure == nil }))
+	broken := len(runFailures(r)) - len(r.Failures)
 	switch {
 	case broken > 0 && len(r.Images) > 1:
-		return fmt.Sprintf("Published %d of %s", len(r.Images)-broken, count(len(r.Images), "image")) + also(", ", t.rest(false)...)
+		all := count(len(r.Images), "image")
+		return fmt.Sprintf("Published %d of %s", len(r.Images)-broken, all) + also(", ", t.rest(false)...)
 	case t.served() > 0:
 		return fmt.Sprintf("Published to %d of %s", t.served(), registries(t.enabled())) + also(": ", t.rest(true)...)
 	case partly(r):

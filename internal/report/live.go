@@ -85,7 +85,9 @@ func (l *Live) add(p Progress) *bar {
 	b := &bar{last: p}
 	b.Bar = l.bars.AddBar(p.Total,
 		mpb.PrependDecorators(decor.Name(runewidth.Truncate(oneLine(p.Registry), 40, "…"), decor.WCSyncSpaceR)),
-		mpb.AppendDecorators(decor.Any(func(decor.Statistics) string { return b.text() }, decor.WC{W: 36, C: decor.DindentRight})),
+		mpb.AppendDecorators(decor.Any(
+			func(decor.Statistics) string { return b.text() }, decor.WC{W: 36, C: decor.DindentRight},
+		)),
 	)
 	l.byHost[p.Registry] = b
 	return b

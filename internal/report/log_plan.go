@@ -27,7 +27,8 @@ func (l *Log) Plan(p publish.Plan) {
 // toldBy reports whether a registry is left out because of the line, and says so itself.
 func toldBy(s config.Skip, p publish.Plan) bool {
 	return s.Host != "" && slices.ContainsFunc(p.Registries, func(g publish.RegistryPlan) bool {
-		return g.Host == s.Host && slices.ContainsFunc(g.Left, func(o publish.Left) bool { return o.Why == publish.SkipUnconfigured })
+		unconfigured := func(l publish.Left) bool { return l.Why == publish.SkipUnconfigured }
+		return g.Host == s.Host && slices.ContainsFunc(g.Left, unconfigured)
 	})
 }
 

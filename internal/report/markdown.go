@@ -176,7 +176,8 @@ func leftOuts(r publish.Result) []string {
 	lines := sharedLines(together(having(r, Skipped), explanations))
 	lines = append(lines, sharedLines(together(r.Registries, leftOutOf))...)
 	for _, l := range unnamed(r) {
-		lines = append(lines, fmt.Sprintf("- %s, line %d, %s: %s\n", code(l.Input), l.Line, code(bounded(l.Text, 200)), prose(bounded(l.Reason, longestReason))))
+		text, why := code(bounded(l.Text, 200)), prose(bounded(l.Reason, longestReason))
+		lines = append(lines, fmt.Sprintf("- %s, line %d, %s: %s\n", code(l.Input), l.Line, text, why))
 	}
 	return lines
 }
@@ -219,7 +220,8 @@ func limits(r publish.Result) []string {
 		if g.RateLimit.Window > 0 {
 			within = " in " + Period(g.RateLimit.Window)
 		}
-		lines = append(lines, fmt.Sprintf("%s: %d of %d pulls left%s.<br>\n", name, g.RateLimit.Remaining, g.RateLimit.Limit, within))
+		left := fmt.Sprintf("%d of %d pulls left", g.RateLimit.Remaining, g.RateLimit.Limit)
+		lines = append(lines, name+": "+left+within+".<br>\n")
 	}
 	return lines
 }

@@ -16,7 +16,8 @@ const tagsInSight = 12
 
 // tableHead is the head of the table, with the tags that all registries share above it.
 func tableHead(r publish.Result) string {
-	head := "| Registry | Status | Tags | Sent | Reused | Time | Speed |\n| --- | --- | --- | ---: | ---: | ---: | ---: |\n"
+	head := "| Registry | Status | Tags | Sent | Reused | Time | Speed |\n" +
+		"| --- | --- | --- | ---: | ---: | ---: | ---: |\n"
 	shared := sharedTags(r)
 	if len(shared) == 0 {
 		return head
@@ -63,7 +64,7 @@ func markdownRows(r publish.Result) []string {
 	var rows []string
 	for _, g := range failedFirst(r) {
 		status := g.Status()
-		cells := []string{code(bounded(g.Host, 300)), statusMark(status) + "&nbsp;" + string(status), tagCell(r, g, shared), "", "", "", ""}
+		cells := []string{code(bounded(g.Host, 300)), statusCell(status), tagCell(r, g, shared), "", "", "", ""}
 		if !g.Start.IsZero() && status != Skipped {
 			sent := amount(g.BytesSent)
 			if status == Planned {
@@ -111,7 +112,8 @@ func tagCell(r publish.Result, g publish.RegistryResult, shared []string) string
 // shortName is the tag, with its repository if the registry was asked for several.
 func shortName(g publish.RegistryResult, ref publish.ReferenceResult) string {
 	repository := repositoryOf(ref.Reference)
-	if !slices.ContainsFunc(g.References, func(o publish.ReferenceResult) bool { return repositoryOf(o.Reference) != repository }) {
+	others := func(o publish.ReferenceResult) bool { return repositoryOf(o.Reference) != repository }
+	if !slices.ContainsFunc(g.References, others) {
 		return identifierOf(ref.Reference)
 	}
 	return tags([]string{ref.Reference})[0]
@@ -127,7 +129,8 @@ func addEveryTag(s *summary, r publish.Result) {
 	if len(r.Images) > 1 {
 		columns, rule = "| Image "+columns, "| --- "+rule
 	}
-	s.addAll(fmt.Sprintf("<details><summary>Every tag (%d)</summary>\n\n%s\n%s\n", len(rows), columns, rule), rows, "\n</details>\n", s.limit/4)
+	head := fmt.Sprintf("<details><summary>Every tag (%d)</summary>\n\n%s\n%s\n", len(rows), columns, rule)
+	s.addAll(head, rows, "\n</details>\n", s.limit/4)
 }
 
 // everyTag returns the rows, image by image, and whether they say more than the table.
@@ -153,11 +156,16 @@ func tagRow(r publish.Result, g publish.RegistryResult, ref publish.ReferenceRes
 	if status == "" {
 		status = g.Status()
 	}
-	row := fmt.Sprintf("| %s | %s&nbsp;%s | %s | %s |\n", code(bounded(ref.Reference, 400)), statusMark(status), status, digestCell(ref.Before), digestCell(ref.Now))
+	name, before, now := code(bounded(ref.Reference, 400)), digestCell(ref.Before), digestCell(ref.Now)
+	row := fmt.Sprintf("| %s | %s | %s | %s |\n", name, statusCell(status), before, now)
 	if len(r.Images) > 1 {
 		return "| " + code(bounded(imageName(r, ref.Image), 200)) + " " + row
 	}
 	return row
+}
+
+func statusCell(status publish.Status) string {
+	return statusMark(status) + "&nbsp;" + string(status)
 }
 
 func digestCell(digest string) string {

@@ -124,7 +124,8 @@ func ResultsOf(r publish.Result) Results {
 	}
 	if len(res.Images) == 1 { // of several there is no one digest
 		image := res.Images[0]
-		res.Digest, res.MediaType, res.Platforms, res.SizeBytes = image.Digest, image.MediaType, image.Platforms, image.SizeBytes
+		res.Digest, res.MediaType = image.Digest, image.MediaType
+		res.Platforms, res.SizeBytes = image.Platforms, image.SizeBytes
 		res.Source.Reference = image.Reference
 	}
 	for _, g := range r.Registries {

@@ -76,7 +76,8 @@ func tableRows(r publish.Result, width int) []Line {
 		style := styleOf(g.Status())
 		lines = append(lines, Line{Text: aligned(rows[i+1], widths), Style: style})
 		why := below(g)
-		if alike++; i+1 < len(all) && all[i+1].Status() == g.Status() && len(why) > 0 && slices.Equal(below(all[i+1]), why) {
+		alike++
+		if i+1 < len(all) && all[i+1].Status() == g.Status() && len(why) > 0 && slices.Equal(below(all[i+1]), why) {
 			continue // the last of them has it
 		}
 		lines = append(lines, blocks(why, alike, width, style)...)

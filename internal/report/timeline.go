@@ -20,10 +20,14 @@ const shortestDrawn = time.Second
 // GitHub's dark background. Bars of login and tag are hollow, so that a label within them
 // is on the page, too. Bands are a faint grey; Mermaid's own are yellow, as for a warning.
 const look = `"theme": "base", "themeVariables": {` +
-	`"textColor": "#777777", "titleColor": "#777777", "taskTextOutsideColor": "#777777", "taskTextDarkColor": "#777777", ` +
-	`"taskTextColor": "#ffffff", "taskTextLightColor": "#ffffff", "taskBkgColor": "#0969da", "taskBorderColor": "#0969da", ` +
-	`"doneTaskBkgColor": "transparent", "doneTaskBorderColor": "#777777", "critBkgColor": "#cf222e", "critBorderColor": "#cf222e", ` +
-	`"sectionBkgColor": "rgba(136,136,136,0.5)", "sectionBkgColor2": "rgba(136,136,136,0.5)", "altSectionBkgColor": "transparent", "gridColor": "rgba(136,136,136,0.5)"}`
+	`"textColor": "#777777", "titleColor": "#777777", ` +
+	`"taskTextOutsideColor": "#777777", "taskTextDarkColor": "#777777", ` +
+	`"taskTextColor": "#ffffff", "taskTextLightColor": "#ffffff", ` +
+	`"taskBkgColor": "#0969da", "taskBorderColor": "#0969da", ` +
+	`"doneTaskBkgColor": "transparent", "doneTaskBorderColor": "#777777", ` +
+	`"critBkgColor": "#cf222e", "critBorderColor": "#cf222e", ` +
+	`"sectionBkgColor": "rgba(136,136,136,0.5)", "sectionBkgColor2": "rgba(136,136,136,0.5)", ` +
+	`"altSectionBkgColor": "transparent", "gridColor": "rgba(136,136,136,0.5)"}`
 
 // timeline draws what each registry did when, as a Mermaid gantt diagram; "" for a dry
 // run, for one that is over at once, and where nothing has a beginning and an end.
@@ -50,7 +54,8 @@ func timeline(r publish.Result) string {
 		for _, s := range steps {
 			from, to := s.Start.Sub(r.Start), s.End.Sub(r.Start)
 			end = max(end, to)
-			bars = append(bars, fmt.Sprintf("  %s %s :%s%s, %s", stepName(s.Phase), duration(to-from), mark(s), clock(from), clock(to)))
+			name := stepName(s.Phase) + " " + duration(to-from)
+			bars = append(bars, fmt.Sprintf("  %s :%s%s, %s", name, mark(s), clock(from), clock(to)))
 		}
 	}
 	if len(bars) == 0 {
@@ -58,8 +63,10 @@ func timeline(r publish.Result) string {
 	}
 	every, axis := ticks(end)
 	// Names stand in the padding on the left, at about seven pixels a letter.
-	text := fmt.Sprintf("```mermaid\n%%%%{init: {%s, \"gantt\": {\"leftPadding\": %d, \"rightPadding\": 20}}}%%%%\n", look, max(60, 7*longest+10)) +
-		"gantt\n  dateFormat HH:mm:ss.SSS\n  axisFormat " + axis + "\n  tickInterval " + every + "\n" + strings.Join(bars, "\n") + "\n```\n"
+	padding := fmt.Sprintf(`"gantt": {"leftPadding": %d, "rightPadding": 20}`, max(60, 7*longest+10))
+	text := "```mermaid\n%%{init: {" + look + ", " + padding + "}}%%\n" +
+		"gantt\n  dateFormat HH:mm:ss.SSS\n  axisFormat " + axis + "\n  tickInterval " + every + "\n" +
+		strings.Join(bars, "\n") + "\n```\n"
 	if drawn > mostDrawn {
 		text += fmt.Sprintf("\nThe first %d of %d registries are drawn.\n", mostDrawn, drawn)
 	}
@@ -85,11 +92,21 @@ func ticks(end time.Duration) (every, axis string) {
 		name string
 		axis string
 	}{
-		{100 * time.Millisecond, "100millisecond", "%S.%L"}, {200 * time.Millisecond, "200millisecond", "%S.%L"}, {500 * time.Millisecond, "500millisecond", "%S.%L"},
-		{time.Second, "1second", "%M:%S"}, {2 * time.Second, "2second", "%M:%S"}, {5 * time.Second, "5second", "%M:%S"}, {10 * time.Second, "10second", "%M:%S"},
-		{15 * time.Second, "15second", "%M:%S"}, {30 * time.Second, "30second", "%M:%S"},
-		{time.Minute, "1minute", "%M:%S"}, {2 * time.Minute, "2minute", "%M:%S"}, {5 * time.Minute, "5minute", "%M:%S"}, {10 * time.Minute, "10minute", "%H:%M"},
-		{30 * time.Minute, "30minute", "%H:%M"}, {time.Hour, "1hour", "%H:%M"},
+		{100 * time.Millisecond, "100millisecond", "%S.%L"},
+		{200 * time.Millisecond, "200millisecond", "%S.%L"},
+		{500 * time.Millisecond, "500millisecond", "%S.%L"},
+		{time.Second, "1second", "%M:%S"},
+		{2 * time.Second, "2second", "%M:%S"},
+		{5 * time.Second, "5second", "%M:%S"},
+		{10 * time.Second, "10second", "%M:%S"},
+		{15 * time.Second, "15second", "%M:%S"},
+		{30 * time.Second, "30second", "%M:%S"},
+		{time.Minute, "1minute", "%M:%S"},
+		{2 * time.Minute, "2minute", "%M:%S"},
+		{5 * time.Minute, "5minute", "%M:%S"},
+		{10 * time.Minute, "10minute", "%H:%M"},
+		{30 * time.Minute, "30minute", "%H:%M"},
+		{time.Hour, "1hour", "%H:%M"},
 	} {
 		if end <= 8*t.step {
 			return t.name, t.axis

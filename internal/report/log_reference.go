@@ -1,0 +1,83 @@
+package report
+
+import (
+	"strings"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/publish"
+)
+
+// Reference implements [publish.Observer].
+func (l *Log) Reference(host string, r publish.ReferenceResult) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.begin(l.o.Now())
+	g := l.registry(host)
+	switch {
+	case r.Status == Pushed || r.Status == Unchanged:
+		g.served++
+		g.images[r.Image] = true
+		g.byDigest = g.byDigest || strings.Contains(r.Reference, "@")
+	case r.SkipKind == publish.SkipFork:
+		g.left = true
+	}
+	text := referenceText(r)
+	switch {
+	case text == "", l.follows(host, r):
+	case g.asked <= manyReferences:
+		l.once(Line{Text: r.Reference + "  " + text})
+	case r.Status == Failed || r.Status == HeldBack || r.Status == Skipped:
+		l.once(Line{Text: prefixed(host, host+"  "+text)})
+	default:
+		l.write(Line{Kind: DebugLine, Text: r.Reference + "  " + text})
+	}
+}
+
+// referenceText says what became of a reference.
+func referenceText(r publish.ReferenceResult) string {
+	moved := r.Before != "" && r.Before != r.Now
+	because := ""
+	if r.Reason != "" {
+		because = ": " + oneLine(string(r.Reason))
+	}
+	switch r.Status {
+	case Pushed:
+		if moved {
+			return "moved here from " + short(r.Before)
+		}
+		if strings.Contains(r.Reference, "@") {
+			return "published"
+		}
+		return "tagged"
+	case Unchanged:
+		return "was there already"
+	case Planned:
+		if r.Before != "" {
+			return "would move here from " + short(r.Before)
+		}
+		if strings.Contains(r.Reference, "@") {
+			return "would be published"
+		}
+		return "would be tagged"
+	case Skipped:
+		return "left out" + because
+	case HeldBack:
+		return "not tagged" + because
+	case Failed:
+		if r.Now != "" {
+			because += "; it serves " + short(r.Now)
+		}
+		return "not tagged" + because
+	}
+	return ""
+}
+
+// follows reports whether the reason is one that has been said.
+func (l *Log) follows(host string, r publish.ReferenceResult) bool {
+	switch r.Reason {
+	case publish.ReasonCancelled, publish.ReasonSource, publish.ReasonElsewhere:
+		return true
+	case "":
+		return r.Status == Failed // a failure of the registry says why
+	}
+	return r.Status == Failed && l.said["reason\n"+host+string(r.Reason)]
+}
