@@ -212,7 +212,7 @@ func (s *step) run(ctx context.Context, plan publish.Plan) publish.Result {
 	defer progress.stop()
 	stop := context.AfterFunc(ctx, s.log.Cancelled)
 	defer stop()
-	result := publish.Run(ctx, plan, s.deps(), s.log)
+	result := publish.Run(ctx, plan, s.deps(plan), s.log)
 	progress.stop() // the closing table belongs below the bars, not above them
 	s.notesMu.Lock()
 	defer s.notesMu.Unlock()

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -131,9 +132,15 @@ func (s *step) checkProxies() {
 }
 
 // deps are what a run works with.
-func (s *step) deps() publish.Deps {
+func (s *step) deps(plan publish.Plan) publish.Deps {
+	bodies, start := registry.NewBodies(len(plan.Registries)), s.now()
 	return publish.Deps{
-		Connect: s.connect,
+		Connect: func(host string, insecure bool, account func(repository string) credentials.Credential) publish.Host {
+			o := s.client(host, insecure, account)
+			o.Bodies = bodies
+			o.Trace = func(t registry.Trace) { s.log.Request(string(s.clean(requestText(t))), t.Start.Sub(start), t.Duration) }
+			return publish.HostOf(registry.New(o))
+		},
 		Open: func(ctx context.Context, one publish.Image, repository func(imageref.Repository) source.RemoteRepository) (*source.Image, error) {
 			if one.Merge {
 				return source.OpenMerged(ctx, one.Parts, s.sourceOptions(one, repository))
@@ -175,9 +182,23 @@ func (s *step) temp() string { return cmp.Or(s.vars["TMPDIR"], "/tmp") }
 
 func (s *step) getenv(name string) string { return s.vars[name] }
 
+// requestText says what was asked for and what came of it.
+func requestText(t registry.Trace) string {
+	came := strconv.Itoa(t.Status)
+	if t.Status == 0 {
+		came = "no answer"
+	}
+	return fmt.Sprintf("%s  %s %s: %s", t.Host, t.Method, t.Kind, came)
+}
+
 // connect makes the client of one host.
 func (s *step) connect(host string, insecure bool, account func(repository string) credentials.Credential) publish.Host {
-	return publish.HostOf(registry.New(registry.Options{
+	return publish.HostOf(registry.New(s.client(host, insecure, account)))
+}
+
+// client returns the options of the client of one host.
+func (s *step) client(host string, insecure bool, account func(repository string) credentials.Credential) registry.Options {
+	return registry.Options{
 		Host:     host,
 		Insecure: insecure,
 		Auth: func(repository string) authn.Authenticator {
@@ -198,7 +219,7 @@ func (s *step) connect(host string, insecure bool, account func(repository strin
 		Notify: func(n registry.Notice) {
 			s.note(publish.Note{Host: n.Registry, Warning: n.Warning, Debug: n.Routine, Retry: !n.Warning && !n.Routine}, n.Text)
 		},
-	}))
+	}
 }
 
 // note tells the log of something that comes up beside the plan, and keeps it for the

@@ -40,6 +40,11 @@ const (
 	defaultLimit = 4 * gib
 	tmpfsLimit   = 256 * mib
 	minLimit     = 4 * mib
+
+	// smallFetches is how many small blobs are being read from the source at a time
+	// unless Options say otherwise: they cost a round trip each rather than bandwidth, and the client of the
+	// source bounds its requests itself.
+	smallFetches = 32
 )
 
 // Options are the settings of a spool. The zero value is usable.
@@ -48,7 +53,7 @@ type Options struct {
 	Limit       int64                // bytes on disk at any time; 0 means 4 GiB, less where the folder is small or a tmpfs
 	MemoryBelow int64                // smaller blobs stay in memory; 0 means 1 MiB, negative none
 	MemoryLimit int64                // bytes of blobs in memory; 0 means 16 MiB
-	Fetches     int                  // blobs being read from the source at a time; 0 means 8
+	Fetches     int                  // blobs being read from the source at a time, small ones apart; 0 means 8, and 32 small ones
 	RetryBudget time.Duration        // how long a broken source is tried again without progress; 0 means 3 minutes
 	Retryable   func(err error) bool // whether an error of the source is worth another attempt; nil means Retryable
 	Clock       retry.Clock          // nil means the real one
@@ -144,7 +149,7 @@ func New(o Options) (*Spool, error) {
 		s.resume.notify = func(Notice) {}
 	}
 	s.create = newSegment
-	s.large.free, s.small.free = s.fetches, s.fetches
+	s.large.free, s.small.free = s.fetches, cmp.Or(o.Fetches, smallFetches)
 	size := int(min(bufferSize, s.segment))
 	s.buffers.New = func() any { b := make([]byte, size); return &b }
 	s.ctx, s.cancel = context.WithCancel(context.Background())

@@ -24,6 +24,7 @@ type call struct {
 	bulk   bool
 	count  bool
 	commit bool
+	placed bool // its caller holds a place among the requests, or the blobs, of the host
 }
 
 // at returns the URL of an endpoint below the repository.
@@ -54,7 +55,7 @@ func (r *Repository) do(ctx context.Context, k func() call) (*http.Response, err
 // headers are there; blobs being sent do not, since they may wait for a blob that is
 // read from this same host.
 func (r *Repository) once(ctx context.Context, k call) (*http.Response, error) {
-	if k.body == nil || k.body.progress == nil {
+	if !k.placed && (k.body == nil || k.body.progress == nil) {
 		release, err := r.c.host.AcquireRequest(ctx)
 		if err != nil {
 			return nil, err

@@ -89,7 +89,11 @@ func (r *Repository) begin(ctx context.Context, doing string) (*session, error) 
 	}
 	var s *session
 	err := r.reading(ctx, doing, func(ctx context.Context) error {
-		var err error
+		release, err := r.c.host.AcquireRequest(ctx)
+		if err != nil {
+			return err
+		}
+		defer release()
 		s, err = r.post(ctx, doing, nil, "")
 		return err
 	})
@@ -104,7 +108,7 @@ func (r *Repository) post(ctx context.Context, doing string, query url.Values, f
 	u := r.at("/blobs/uploads/", query)
 	resp, err := r.once(ctx, call{
 		doing: doing, method: http.MethodPost, url: u, need: auth.Access{Write: true, From: from},
-		want: []int{http.StatusAccepted, http.StatusCreated},
+		want: []int{http.StatusAccepted, http.StatusCreated}, placed: true,
 	})
 	if err != nil {
 		return nil, err
@@ -144,7 +148,7 @@ func (r *Repository) move(s *session, resp *http.Response) error {
 // ask returns how far the upload got. known is false if the registry has lost it.
 func (r *Repository) ask(ctx context.Context, doing string, s *session) (known bool, err error) {
 	resp, err := r.once(ctx, call{
-		doing: doing, method: http.MethodGet, url: s.url, away: s.away, need: auth.Access{Write: true},
+		doing: doing, method: http.MethodGet, url: s.url, away: s.away, need: auth.Access{Write: true}, placed: true,
 	})
 	var answer *Error
 	if errors.As(err, &answer) && !transport.TransientStatus(answer.Status) {

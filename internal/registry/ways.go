@@ -290,7 +290,7 @@ func (t *transfer) finish(ctx context.Context) (How, error) {
 	resp, err := t.r.once(ctx, call{
 		doing: t.doing, method: http.MethodPut, url: t.final(), away: t.session.away,
 		header: http.Header{"Content-Type": {"application/octet-stream"}},
-		body:   &outgoing{content: manifestBytes(nil)}, need: auth.Access{Write: true}, commit: true,
+		body:   &outgoing{content: manifestBytes(nil)}, need: auth.Access{Write: true}, commit: true, placed: true,
 		want: []int{http.StatusCreated, http.StatusNoContent, http.StatusOK},
 	})
 	if err != nil {
