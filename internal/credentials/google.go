@@ -45,7 +45,7 @@ type googleExchange struct {
 	noToken error  // why GitHub gave none
 	refused *refusal
 	byIAM   bool // refused by the service account's side, not by the provider's
-	carrier *exchange
+	carrier *exchangeTransport
 }
 
 // exchangeGoogle exchanges the job's OIDC token for a federated access token, and

@@ -71,9 +71,9 @@ func (e *refusal) aboutTheToken() bool {
 	return e.status >= http.StatusBadRequest && e.status != http.StatusNotFound && e.status != http.StatusMethodNotAllowed
 }
 
-// exchange returns the carrier of one token exchange.
-func (r *Resolver) exchange() *exchange {
-	return &exchange{base: r.o.Transport, clock: r.o.Clock, timeout: r.o.Timeout}
+// exchange returns the transport of one token exchange.
+func (r *Resolver) exchange() *exchangeTransport {
+	return &exchangeTransport{base: r.o.Transport, clock: r.o.Clock, timeout: r.o.Timeout}
 }
 
 // exchangeJSON sends req and decodes a successful answer. Its errors are

@@ -32,10 +32,10 @@ func tries() retry.Policy {
 	}
 }
 
-// exchange carries the requests of one exchange with a provider: each attempt is
+// exchangeTransport carries the requests of one exchange with a provider: each attempt is
 // bounded in time, the whole answer is read, and what may pass is tried again.
 // Requests must be repeatable, as token requests are.
-type exchange struct {
+type exchangeTransport struct {
 	base    http.RoundTripper
 	clock   retry.Clock
 	timeout time.Duration
@@ -50,7 +50,7 @@ type exchange struct {
 
 // client returns an http.Client that follows no redirects: a token must not go
 // where somebody's Location points.
-func (e *exchange) client() *http.Client {
+func (e *exchangeTransport) client() *http.Client {
 	return &http.Client{
 		Transport:     e,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -68,7 +68,7 @@ func NewClient(base http.RoundTripper, clock retry.Clock, timeout time.Duration)
 	if clock == nil {
 		clock = retry.SystemClock{}
 	}
-	own := func() *exchange { return &exchange{base: base, clock: clock, timeout: cmp.Or(timeout, defaultTimeout)} }
+	own := func() *exchangeTransport { return &exchangeTransport{base: base, clock: clock, timeout: cmp.Or(timeout, defaultTimeout)} }
 	client := own().client()
 	client.Transport = eachRequest(func(req *http.Request) (*http.Response, error) { return own().RoundTrip(req) })
 	return client
@@ -102,13 +102,13 @@ func (u *unanswered) Unwrap() error { return u.err }
 
 // RoundTrip returns the provider's final answer. Server errors, 429 and broken
 // connections that last are an *unanswered.
-func (e *exchange) RoundTrip(req *http.Request) (*http.Response, error) {
+func (e *exchangeTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp, err := e.roundTrip(req)
 	e.failure = err
 	return resp, err
 }
 
-func (e *exchange) roundTrip(req *http.Request) (*http.Response, error) {
+func (e *exchangeTransport) roundTrip(req *http.Request) (*http.Response, error) {
 	if req.URL.Scheme != "https" && !imageref.Loopback(req.URL.Host) {
 		return nil, fmt.Errorf("%s is not an HTTPS address: a token is not sent there", req.URL.Host)
 	}
@@ -151,7 +151,7 @@ func (e *exchange) roundTrip(req *http.Request) (*http.Response, error) {
 
 // once sends req and reads the whole answer within the time-out; later reports
 // whether the same request may get another answer soon.
-func (e *exchange) once(req *http.Request, body []byte) (resp *http.Response, later bool, err error) {
+func (e *exchangeTransport) once(req *http.Request, body []byte) (resp *http.Response, later bool, err error) {
 	ctx, cancel := context.WithTimeout(req.Context(), e.timeout)
 	defer cancel()
 	again := req.Clone(ctx)
@@ -177,7 +177,7 @@ func (e *exchange) once(req *http.Request, body []byte) (resp *http.Response, la
 }
 
 // cause names the time-out where that is what happened.
-func (e *exchange) cause(ctx context.Context, req *http.Request, err error) error {
+func (e *exchangeTransport) cause(ctx context.Context, req *http.Request, err error) error {
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) && req.Context().Err() == nil {
 		return fmt.Errorf("no whole answer within %s", e.timeout)
 	}

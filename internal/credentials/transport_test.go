@@ -68,7 +68,7 @@ func TestExchangeTriesAgain(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			clock := newClock()
 			net := &answers{clock: clock, takes: tt.takes, list: tt.list}
-			e := &exchange{base: net, clock: clock, timeout: time.Minute}
+			e := &exchangeTransport{base: net, clock: clock, timeout: time.Minute}
 			req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "https://provider.example/token?secret=1", io.MultiReader(strings.NewReader("the "), strings.NewReader("form")))
 			if err != nil {
 				t.Fatal(err)
@@ -103,7 +103,7 @@ func TestExchangeStopsWhenCancelled(t *testing.T) {
 	clock := newClock()
 	ctx, cancel := context.WithCancel(t.Context())
 	net := &answers{clock: clock, list: []http.Response{status(500)}}
-	e := &exchange{base: net, clock: clock, timeout: time.Minute, onAnswer: func(string, int, []byte) { cancel() }}
+	e := &exchangeTransport{base: net, clock: clock, timeout: time.Minute, onAnswer: func(string, int, []byte) { cancel() }}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://provider.example/token", strings.NewReader("x"))
 	if err != nil {
 		t.Fatal(err)
@@ -119,7 +119,7 @@ func TestTokensAreSentOverTLSOnly(t *testing.T) {
 		"http://provider.example": false, "http://10.0.0.1": false, "http://localhost.evil.example": false, "http://127.0.0.1.evil.example": false,
 	} {
 		net := &answers{clock: newClock(), list: []http.Response{status(200)}}
-		e := &exchange{base: net, clock: net.clock, timeout: time.Minute}
+		e := &exchangeTransport{base: net, clock: net.clock, timeout: time.Minute}
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, address, strings.NewReader("x"))
 		if err != nil {
 			t.Fatal(err)
