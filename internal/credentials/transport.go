@@ -68,7 +68,9 @@ func NewClient(base http.RoundTripper, clock retry.Clock, timeout time.Duration)
 	if clock == nil {
 		clock = retry.SystemClock{}
 	}
-	own := func() *exchangeTransport { return &exchangeTransport{base: base, clock: clock, timeout: cmp.Or(timeout, defaultTimeout)} }
+	own := func() *exchangeTransport {
+		return &exchangeTransport{base: base, clock: clock, timeout: cmp.Or(timeout, defaultTimeout)}
+	}
 	client := own().client()
 	client.Transport = eachRequest(func(req *http.Request) (*http.Response, error) { return own().RoundTrip(req) })
 	return client
