@@ -38,6 +38,10 @@ func (r *run) bring(ctx context.Context, s *registryRun, im *sourceImage, l *lea
 	if len(s.alive(im)) == 0 || ctx.Err() != nil {
 		return false
 	}
+	for _, t := range s.alive(im) {
+		t.countExisting(ctx)
+		t.countReferrers()
+	}
 	if r.Atomic || r.anythingToSend(s, im) {
 		if !r.mayCopy(ctx, s, im) {
 			return false
@@ -79,10 +83,6 @@ func (r *run) anythingToSend(s *registryRun, im *sourceImage) bool {
 // copy brings every blob and manifest that is missing to every repository of a registry
 // that gets the image: each manifest as soon as what it points at is there.
 func (r *run) copy(ctx context.Context, s *registryRun, im *sourceImage, l *leases) {
-	for _, t := range s.alive(im) {
-		t.countExisting(ctx)
-		t.countReferrers()
-	}
 	jobs, err := r.blobJobs(ctx, s.alive(im))
 	if err != nil {
 		r.failAll(ctx, s, im, err)
@@ -107,10 +107,9 @@ func (r *run) copy(ctx context.Context, s *registryRun, im *sourceImage, l *leas
 	}
 }
 
-// underTag reports whether the image's root is written under its tags at once, not by
-// digest first: nothing that refers to it is written before, and no gate is between.
+// underTag reports whether the image's root is written with its tags, not before: nothing that refers to it is written before, and no gate is between.
 func (r *run) underTag(t *target) bool {
-	if r.Atomic || r.PushByDigest {
+	if r.Atomic {
 		return false
 	}
 	return !slices.ContainsFunc(t.missing, func(m *source.Manifest) bool {

@@ -179,8 +179,12 @@ func (u *tagUpdate) holdsOthers(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	var theirs, ours v1.Manifest
-	if json.Unmarshal(raw, &theirs) != nil || json.Unmarshal(u.signature.Raw, &ours) != nil || len(theirs.Layers) == 0 {
+	var ours v1.Manifest
+	var theirs struct {
+		Layers    []v1.Descriptor   `json:"layers"`
+		Manifests []json.RawMessage `json:"manifests"`
+	}
+	if json.Unmarshal(raw, &theirs) != nil || json.Unmarshal(u.signature.Raw, &ours) != nil || len(theirs.Manifests) > 0 {
 		return true, nil // not what cosign writes: nobody can tell what it is good for
 	}
 	return slices.ContainsFunc(theirs.Layers, func(d v1.Descriptor) bool {

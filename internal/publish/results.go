@@ -172,8 +172,12 @@ func (s *registryResults) blob(path string, d v1.Descriptor, how registry.How) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	at := blobAt{path, d.Digest}
-	if _, counted := s.blobs[at]; counted {
-		return
+	if before, counted := s.blobs[at]; counted {
+		if before != registry.Existing || how == registry.Existing {
+			return
+		}
+		s.out.Blobs.Existing-- // a manifest was there, and this was not
+		s.out.BytesReused -= d.Size
 	}
 	s.blobs[at] = how
 	switch how {

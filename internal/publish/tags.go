@@ -364,7 +364,10 @@ func (r *run) putTag(ctx context.Context, u *tagUpdate, cond registry.Condition,
 		_, err := u.t.client.PutManifest(begun, u.ref(), u.raw, u.mediaType, cond)
 		return err
 	}
-	err := put()
+	var err error
+	if u.tag != "" || r.late(u.t)[u.digest] { // else the root is there: something refers to it
+		err = put()
+	}
 	if lacksContent(err) && l != nil && u.asked && ctx.Err() == nil {
 		if err = r.repair(ctx, u.t, l); err == nil {
 			err = put()
