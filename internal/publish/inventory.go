@@ -25,10 +25,9 @@ type inventory struct {
 func (r *run) takeInventory(ctx context.Context, s *registryRun, im *sourceImage, l *leases) {
 	var g group
 	for _, t := range s.alive(im) {
-		g.run(func() {
-			t.updates = t.askedUpdates(r.PushByDigest)
-			r.lookUpAll(ctx, t, t.updates)
-		})
+		asked := t.askedUpdates(r.PushByDigest)
+		t.updates = asked
+		g.run(func() { r.lookUpAll(ctx, t, asked) })
 	}
 	g.run(func() { r.readSource(ctx, s, im, l) })
 	g.wait()

@@ -86,7 +86,8 @@ func (r *run) referrerUpdates(ctx context.Context, t *target) []*tagUpdate {
 	}
 	var mu sync.Mutex
 	var g group
-	g.run(func() { r.lookUpAll(ctx, t, updates) })
+	signatures := slices.Clone(updates)
+	g.run(func() { r.lookUpAll(ctx, t, signatures) })
 	for _, subject := range subjects {
 		if r.DryRun {
 			break // which of them are missing is known from the manifests
