@@ -51,7 +51,11 @@ func (n *network) RoundTrip(r *http.Request) (*http.Response, error) {
 	if n.seen == nil {
 		n.seen = map[string][]string{}
 	}
-	n.seen[r.URL.Host] = append(n.seen[r.URL.Host], r.URL.String()+"\n"+string(head)+string(body[:min(len(body), 1<<16)]))
+	place := r.URL.Host
+	if r.URL.Scheme != "https" { // nobody is to see anything in clear
+		place = r.URL.Scheme + "://" + place
+	}
+	n.seen[place] = append(n.seen[place], r.URL.String()+"\n"+string(head)+string(body[:min(len(body), 1<<16)]))
 	n.mu.Unlock()
 	if err := r.Context().Err(); err != nil {
 		return nil, err

@@ -50,7 +50,7 @@ func paths() map[string]path {
 		"several lines":      {environ: publish(host+"/me/app:1", item(host, keyFile)), hosts: map[string]http.Handler{host: locked(password, nil)}, sees: map[string][]canary{host: {keyFile}}, says: "wrong-credentials", status: 1},
 		"github-token":       {environ: publish("ghcr.io/me/app:1", "", "INPUT_GITHUB-TOKEN="+jobToken.value), hosts: map[string]http.Handler{"ghcr.io": locked(password, nil)}, sees: map[string][]canary{"ghcr.io": {jobToken}}, says: "wrong-credentials", status: 1},
 		"realm in clear":     {environ: one, hosts: map[string]http.Handler{host: tokenAuth("http://auth.example/token", bought, nil), "auth.example": echoing(200)}, sees: map[string][]canary{}, says: host, status: 1},
-		"own realm in clear": {environ: one, hosts: map[string]http.Handler{host: tokenAuth("http://"+host+"/token", bought, nil)}, sees: map[string][]canary{}, says: host, status: 1},
+		"own realm in clear": {environ: one, hosts: map[string]http.Handler{host: tokenAuth("http://"+host+"/token", bought, nil)}, sees: mine, says: host, status: 1},
 		"realm is nonsense":  {environ: one, hosts: map[string]http.Handler{host: tokenAuth("::\x01%zz", bought, nil)}, sees: map[string][]canary{}, says: host, status: 1},
 		"token refused":      {environ: one, hosts: map[string]http.Handler{host: tokenAuth("https://auth.example/token", bought, nil), "auth.example": echoing(401)}, sees: withToken, says: "wrong-credentials", status: 1},
 		"token server down":  {environ: one, hosts: map[string]http.Handler{host: tokenAuth("https://auth.example/token", bought, nil), "auth.example": echoing(503)}, sees: withToken, says: host, status: 1},
