@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/registry/transport"
@@ -147,14 +148,14 @@ func TestRetryAfterTooLong(t *testing.T) {
 	}
 }
 
-// limited lets n requests through each window, by the client's own clock.
-func limited(clock *fakeClock, n int, window time.Duration, sayWhen bool) func(http.ResponseWriter, *http.Request) bool {
+// limited lets n requests through each window.
+func limited(n int, window time.Duration, sayWhen bool) func(http.ResponseWriter, *http.Request) bool {
 	var mu sync.Mutex
 	var passed []time.Time
 	return func(w http.ResponseWriter, _ *http.Request) bool {
 		mu.Lock()
 		defer mu.Unlock()
-		now := clock.Now()
+		now := time.Now()
 		for len(passed) > 0 && !now.Before(passed[0].Add(window)) {
 			passed = passed[1:]
 		}
@@ -176,28 +177,36 @@ func TestRateLimitedRegistries(t *testing.T) {
 		window time.Duration
 	}{{20, time.Second}, {20, time.Minute}} {
 		for _, sayWhen := range []bool{true, false} {
-			t.Run(fmt.Sprintf("%d in %v, Retry-After %v", test.n, test.window, sayWhen), func(t *testing.T) {
-				f := newFake(t)
-				clock := newClock()
-				f.hook = limited(clock, test.n, test.window, sayWhen)
-				c, _ := f.client(func(o *Options) { o.Clock = clock })
-				var all sync.WaitGroup
-				for i := range 60 {
-					all.Go(func() {
-						data, d := blobOf(100 + i)
-						if _, err := c.Repository("me/app").Upload(t.Context(), d, nil, &bytesContent{data: data}, nil, nil); err != nil {
-							t.Error(err)
-						}
-					})
-				}
-				all.Wait()
-				if len(f.blobs) != 60 {
-					t.Errorf("%d blobs arrived", len(f.blobs))
-				}
-				t.Logf("%d requests, %d retries, %v", c.Stats().Requests, c.Stats().Retries, clock.slept())
+			name := fmt.Sprintf("%d in %v, Retry-After %v", test.n, test.window, sayWhen)
+			t.Run(name, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) { pushToALimitedRegistry(t, test.n, test.window, sayWhen) })
 			})
 		}
 	}
+}
+
+// pushToALimitedRegistry uploads 60 blobs at once: all arrive, whoever has to wait longest.
+func pushToALimitedRegistry(t *testing.T, n int, window time.Duration, sayWhen bool) {
+	t.Helper()
+	f := newFakeHandler(t)
+	f.hook = limited(n, window, sayWhen)
+	c := New(Options{Host: "registry.example", Base: handlerTripper{f}})
+	defer c.Close()
+	start := time.Now()
+	var all sync.WaitGroup
+	for i := range 60 {
+		all.Go(func() {
+			data, d := blobOf(100 + i)
+			if _, err := c.Repository("me/app").Upload(t.Context(), d, nil, &bytesContent{data: data}, nil, nil); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	if len(f.blobs) != 60 {
+		t.Errorf("%d blobs arrived", len(f.blobs))
+	}
+	t.Logf("%d requests, %d retries, %v", c.Stats().Requests, c.Stats().Retries, time.Since(start))
 }
 
 // Requests that rest are broken and tried again; those that move slowly are not.
