@@ -60,6 +60,25 @@ func Main(ctx context.Context, env Env) (status int) {
 	}
 	job := out.runner.Job()
 	learnSecrets(out.runner.Secrets(), vars, out.redactor)
+	from := inputs(env, def, args, out, job)
+	if from.Nothing() {
+		out.text(failures, helpText(def))
+		return exitFailed
+	}
+	set, wrong := config.Read(ctx, from)
+	bad = append(bad, wrong...)
+	tellPublic(out.redactor, out.runner, def, set)
+
+	s := newStep(env, vars, job, paths, out, set)
+	s.json = args.JSON
+	if args.Verify != "" {
+		return s.verifyOnly(ctx, args.Verify, bad)
+	}
+	return s.finish(def, s.carryOut(ctx, def, bad))
+}
+
+// inputs says where the inputs are.
+func inputs(env Env, def *config.Definition, args config.Arguments, out *console, job actions.Job) config.Sources {
 	from := config.Sources{
 		Definition: def,
 		Arguments:  args,
@@ -74,32 +93,24 @@ func Main(ctx context.Context, env Env) (status int) {
 			out.text(failures, "--"+input+": type or paste it here, then press Ctrl-D in a line of its own")
 		}
 	}
-	if from.Nothing() {
-		out.text(failures, helpText(def))
-		return exitFailed
-	}
-	set, wrong := config.Read(ctx, from)
-	bad = append(bad, wrong...)
-	tellPublic(out.redactor, out.runner, def, set)
+	return from
+}
 
-	s := newStep(env, vars, job, paths, out, set)
-	s.json = args.JSON
-	if args.Verify != "" {
-		return s.verifyOnly(ctx, args.Verify, bad)
-	}
+// carryOut publishes what the inputs ask for, unless something is wrong with them; bad is
+// what is wrong as far as that is known.
+func (s *step) carryOut(ctx context.Context, def *config.Definition, bad []error) publish.Result {
 	plan, wrong := s.prepare(ctx)
 	bad = append(bad, wrong...)
-	var result publish.Result
 	switch {
 	case ctx.Err() != nil: // what was read by then may be half of it
 		s.log.Cancelled()
-		result = publish.Result{Start: s.now(), End: s.now(), DryRun: set.DryRun, Cancelled: true}
+		return publish.Result{Start: s.now(), End: s.now(), DryRun: s.set.DryRun, Cancelled: true}
 	case len(bad) > 0:
-		result = s.refuse(bad)
-	default:
-		result = s.run(ctx, plan)
+		return s.refuse(bad)
 	}
-	return s.finish(def, result)
+	// A kill leaves a truth, too. Whether the file can be written, finish reports.
+	_ = s.out.runner.SetOutputs(outputs(def, publish.Unended(plan, s.now(), s.clean)))
+	return s.run(ctx, plan)
 }
 
 // refuse is the result of a run whose inputs are wrong.
@@ -171,6 +182,7 @@ func (s *step) prepare(ctx context.Context) (plan publish.Plan, bad []error) {
 			}
 		}
 	}
+	s.unused = unusedItems(s.set, plan, resolved)
 	return plan, bad
 }
 
@@ -205,6 +217,9 @@ func (s *step) run(ctx context.Context, plan publish.Plan) publish.Result {
 	for _, w := range append(s.warnings, s.set.Warnings...) {
 		s.note(publish.Note{Warning: true}, w)
 	}
+	for _, u := range s.unused {
+		s.note(publish.Note{Warning: u.Warning()}, u.String())
+	}
 	if s.set.TagsEmpty {
 		s.note(publish.Note{Warning: true}, "tags is empty: there is nothing to do")
 	}
@@ -225,12 +240,7 @@ func (s *step) run(ctx context.Context, plan publish.Plan) publish.Result {
 func (s *step) finish(def *config.Definition, result publish.Result) int {
 	s.log.Result(result)
 	status := report.ExitStatus(result, !s.out.workflow)
-	values := report.Outputs(result)
-	outputs := make([]actions.Output, len(def.Outputs))
-	for i, o := range def.Outputs {
-		outputs[i] = actions.Output{Name: o.Name, Value: values[o.Name]}
-	}
-	if err := s.out.runner.SetOutputs(outputs); err != nil && (s.out.workflow || !errors.Is(err, actions.ErrNoFile)) {
+	if err := s.out.runner.SetOutputs(outputs(def, result)); err != nil && (s.out.workflow || !errors.Is(err, actions.ErrNoFile)) {
 		s.out.print(report.Line{Kind: report.ErrorLine, Title: "Outputs are missing", Text: fmt.Sprintf("writing the step's outputs: %v", err)})
 		status = cmp.Or(status, exitFailed)
 	}
@@ -243,6 +253,16 @@ func (s *step) finish(def *config.Definition, result publish.Result) int {
 		s.out.results(report.JSON(result, 0))
 	}
 	return status
+}
+
+// outputs returns the step's outputs in the order of their definition.
+func outputs(def *config.Definition, result publish.Result) []actions.Output {
+	values := report.Outputs(result)
+	all := make([]actions.Output, len(def.Outputs))
+	for i, o := range def.Outputs {
+		all[i] = actions.Output{Name: o.Name, Value: values[o.Name]}
+	}
+	return all
 }
 
 func nowOr(now func() time.Time) func() time.Time {

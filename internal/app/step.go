@@ -42,6 +42,7 @@ type step struct {
 	resolver  *credentials.Resolver
 	roots     *x509.CertPool // nil: the system's
 	warnings  []string       // to be said when the run starts
+	unused    []config.UnusedItem
 	now       func() time.Time
 	log       *report.Log
 	budget    source.Budget // of the documents of all images

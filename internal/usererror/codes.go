@@ -44,6 +44,7 @@ const (
 	TemporaryFolder    Code = "temporary-folder"
 	Cancelled          Code = "cancelled"
 	Internal           Code = "internal-error"
+	Unended            Code = "ended-without-a-word"
 )
 
 // Entry explains one code.
@@ -85,6 +86,7 @@ func Catalogue() []Entry {
 		{RegistryRefused, "The registry refused a request.", "Read the registry's answer in the message."},
 		{RegistryGaveUp, "The registry kept failing until the time for retries was used up.", "Run the job again: what has arrived is not sent again."},
 		{Internal, "This program has a mistake.", "Report it with the log at https://github.com/multi-registry-push/multi-registry-push/issues."},
+		{Unended, "The process was killed before it could say how the run ended: no memory, no time, or by hand.", "Look at the end of the log; run the job again, with more time or memory if these ran out. What has arrived is not sent again."},
 		{RateLimited, "The registry limits requests, and did not let us through in time.", "Wait, or use an account with a higher limit."},
 		{DigestMismatch, "Bytes do not have the digest they were announced with.", "The source or a proxy on the way changes bytes: build again, or look at the proxy."},
 		{ManifestTooLarge, "A manifest is larger than 4 MiB, which registries need not accept.", "Publish an image with fewer layers, platforms or annotations."},

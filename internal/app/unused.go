@@ -1,0 +1,45 @@
+package app
+
+import (
+	"strings"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/config"
+	"github.com/multi-registry-push/multi-registry-push/internal/credentials"
+	"github.com/multi-registry-push/multi-registry-push/internal/imageref"
+	"github.com/multi-registry-push/multi-registry-push/internal/publish"
+)
+
+// unusedItems returns the items of registry-auth that are for no tag and no source. resolved
+// holds every repository that is named, with its credential.
+func unusedItems(
+	set *config.Settings, plan publish.Plan, resolved map[imageref.Repository]credentials.Credential,
+) (unused []config.UnusedItem) {
+	var used, without []imageref.Repository
+	for repository := range resolved {
+		used = append(used, repository)
+	}
+	for _, one := range set.Images {
+		for _, d := range one.Destinations {
+			if at := d.Reference.Repository; resolved[at].Skip != "" {
+				without = append(without, at)
+			}
+		}
+	}
+	for _, u := range config.UnusedItems(set.Items, used, without) {
+		if !inUnreadSource(set, plan, u.Item.Registry) {
+			unused = append(unused, u)
+		}
+	}
+	return unused
+}
+
+// inUnreadSource reports whether the source of an image that goes nowhere names the registry:
+// nobody looks at such a source.
+func inUnreadSource(set *config.Settings, plan publish.Plan, registry string) bool {
+	for i, one := range set.Images {
+		if len(plan.Images[i].Parts) == 0 && strings.Contains(one.Source, registry) {
+			return true
+		}
+	}
+	return false
+}
