@@ -5,6 +5,8 @@ package container
 
 import (
 	"bytes"
+	"flag"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,7 +19,16 @@ import (
 	"github.com/multi-registry-push/multi-registry-push/test/servers"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain leaves the container to make test-all: building its image and an engine's work
+// take minutes.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if testing.Short() {
+		fmt.Println("skipped with -short: `make test-all` tests the container")
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
 
 const (
 	image = "multi-registry-push:test"
