@@ -41,7 +41,9 @@ func workflows(t *testing.T) []workflow {
 		}
 		for _, path := range paths {
 			if filepath.Base(path) != "gitlab-ci.yml" {
-				all = append(all, workflow{path, read(t, path)})
+				// Forgejo's workflows name GitHub's actions by their address.
+				text := bytes.ReplaceAll(read(t, path), []byte("uses: https://github.com/"), []byte("uses: "))
+				all = append(all, workflow{path, text})
 			}
 		}
 	}
@@ -124,9 +126,11 @@ func TestActionlint(t *testing.T) {
 // parsed is what the tests below look at in a workflow.
 type parsed struct {
 	Permissions any
+	Concurrency any
 	Env         map[string]string
 	Jobs        map[string]struct {
 		Permissions any
+		Concurrency any
 		Env         map[string]string
 		Uses        string
 		Steps       []struct {
@@ -147,7 +151,8 @@ func parse(t *testing.T, w workflow) parsed {
 }
 
 func ours(uses string) bool {
-	return uses == "./" || strings.HasPrefix(uses, "multi-registry-push/multi-registry-push@")
+	return uses == "./" || strings.HasPrefix(uses, "multi-registry-push/multi-registry-push@") ||
+		strings.HasPrefix(uses, "multi-registry-push/multi-registry-push/native@")
 }
 
 var expression = regexp.MustCompile(`(?s)\$\{\{.*?\}\}`)
@@ -204,6 +209,11 @@ func TestStepsOnAFork(t *testing.T) {
 func onAFork(value string) string {
 	return expression.ReplaceAllStringFunc(value, func(e string) string {
 		switch {
+		case strings.Contains(e, "toJSON(steps."):
+			image := strings.Split(e, ".")[1] // the step that made the tags
+			return fmt.Sprintf(`"ghcr.io/acme/%s:pr-7\ndocker.io/acme/%[1]s:pr-7"`, image)
+		case strings.Contains(e, "version"):
+			return "1.2.0"
 		case strings.Contains(e, "outputs.tags"):
 			return "ghcr.io/acme/app:pr-7\ndocker.io/acme/app:pr-7"
 		case strings.Contains(e, "env.TAGS"):
@@ -268,6 +278,32 @@ func TestSafeSteps(t *testing.T) {
 	}
 	if checked < 3 {
 		t.Errorf("only %d caches found in the release", checked)
+	}
+}
+
+// TestAtomicRunsTakeTurns: wherever a step is atomic, a concurrency group keeps another run
+// from writing the same tags meanwhile.
+func TestAtomicRunsTakeTurns(t *testing.T) {
+	atomic := 0
+	for _, w := range workflows(t) {
+		if strings.Contains(w.name, "testdata/workflows") {
+			continue
+		}
+		p := parse(t, w)
+		for name, job := range p.Jobs {
+			for _, step := range job.Steps {
+				if !ours(step.Uses) || fmt.Sprint(step.With["atomic"]) != "true" {
+					continue
+				}
+				atomic++
+				if p.Concurrency == nil && job.Concurrency == nil {
+					t.Errorf("%s: job %s is atomic without a concurrency group", w.name, name)
+				}
+			}
+		}
+	}
+	if atomic < 5 {
+		t.Errorf("only %d atomic steps found", atomic)
 	}
 }
 
@@ -391,6 +427,17 @@ func TestShell(t *testing.T) {
 	var gitlab map[string]any
 	if err := yaml.Unmarshal(read(t, filepath.Join(root, "docs/recipes/gitlab-ci.yml")), &gitlab); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestSecretsComeFromTheEnvironment: outside a workflow recipes name the variable of a
+// secret, and never paste its value into YAML.
+func TestSecretsComeFromTheEnvironment(t *testing.T) {
+	for _, name := range []string{"gitlab-ci.yml", "Jenkinsfile", "shell.sh"} {
+		text := string(read(t, filepath.Join(root, "docs/recipes", name)))
+		if strings.Count(text, "password-env:") < 2 || regexp.MustCompile(`\bpassword:`).MatchString(text) {
+			t.Errorf("%s does not take every secret by password-env", name)
+		}
 	}
 }
 
