@@ -74,7 +74,7 @@ func (r *Resolver) askToken(req *http.Request, field string, life time.Duration)
 		return token{}, errors.New("the answer of " + req.URL.Host + " holds something that is no token")
 	}
 	t := token{token: redact.New(value), at: at}
-	r.o.Redactor.Learn("", t.token)
+	r.o.Redactor.LearnIssued(req.URL.Host, t.token)
 	t.user, _ = answer["username"].(string)
 	// Microsoft has written the seconds as text.
 	switch seconds := answer["expires_in"].(type) {

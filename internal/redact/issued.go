@@ -55,12 +55,15 @@ func (r *Redactor) Public(values ...string) {
 // masked where no public value holds it. The last tokens of each host are remembered.
 func (r *Redactor) LearnIssued(host string, s Text) {
 	value := s.Reveal()
-	if len(value) < leastIssued {
-		return
-	}
 	value = value[:min(len(value), mostIssuedBytes)]
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if len(value) < leastIssued {
+		if len(r.short) < mostIssued {
+			r.short[value] = true
+		}
+		return
+	}
 	if slices.ContainsFunc(r.given, func(g given) bool { return g.value == value }) {
 		return
 	}
@@ -81,17 +84,32 @@ func (r *Redactor) LearnIssued(host string, s Text) {
 		known.tokens = slices.Delete(known.tokens, 0, 1)
 	}
 	r.current.Store(nil)
-	r.maskIssued(known, value)
+	r.maskIssued(known, forms("", value), value)
+}
+
+// learnedIssued reports whether a registry sent the value before: then it stays known as that
+// alone, and only its forms with a user name are new. The caller holds mu.
+func (r *Redactor) learnedIssued(user, value string) bool {
+	if r.short[value] {
+		return true
+	}
+	for _, known := range r.issued {
+		if slices.ContainsFunc(known.tokens, func(t token) bool { return t.value == value }) {
+			r.maskIssued(known, forms(user, value), value)
+			return true
+		}
+	}
+	return false
 }
 
 // maskIssued hands the forms of a token to the runner, as far as no public value holds
 // one of them and the registry has not sent too much already. Digits alone could be part
 // of a digest that is not known yet.
-func (r *Redactor) maskIssued(known *issued, value string) {
+func (r *Redactor) maskIssued(known *issued, all []string, value string) {
 	if r.onMask == nil || known.masked >= mostMaskedBytes || strings.Trim(value, "0123456789abcdef") == "" {
 		return
 	}
-	all := forms("", value)
+	all = slices.DeleteFunc(all, func(form string) bool { return r.masked[form] })
 	size := 0
 	for _, form := range all {
 		size += len(form)
@@ -104,8 +122,7 @@ func (r *Redactor) maskIssued(known *issued, value string) {
 		return
 	}
 	for _, form := range all {
-		if !r.masked[form] {
-			r.mask(form)
-		}
+		r.masked[form] = true
+		r.mask(form)
 	}
 }

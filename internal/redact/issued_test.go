@@ -1,6 +1,7 @@
 package redact
 
 import (
+	"encoding/base64"
 	"fmt"
 	"runtime"
 	"slices"
@@ -94,6 +95,29 @@ func TestValidToken(t *testing.T) {
 	} {
 		if got := ValidToken(token); got != want {
 			t.Errorf("%q: %t", token, got)
+		}
+	}
+}
+
+// A token that a registry sent is sent back as a password, too: that makes it no secret of the
+// user's, which is masked whatever it is.
+func TestIssuedTokensAreNotGiven(t *testing.T) {
+	for name, c := range map[string]struct {
+		token string
+		masks bool
+	}{
+		"short":   {"pushed", false},
+		"a host":  {"registry.example", false},
+		"a token": {"eyJhbGciOiJub25lIn0.c4n4ry.c2ln", true},
+	} {
+		var masks []string
+		r := NewRedactor(func(form string) { masks = append(masks, form) })
+		r.Public("registry.example")
+		r.LearnIssued("registry.example", New(c.token))
+		r.Learn("robot", New(c.token))
+		header := base64.StdEncoding.EncodeToString([]byte("robot:" + c.token))
+		if (len(masks) > 0) != c.masks || slices.Contains(masks, header) != c.masks {
+			t.Errorf("%s: masks %q", name, masks)
 		}
 	}
 }

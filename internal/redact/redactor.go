@@ -18,8 +18,9 @@ type Redactor struct {
 
 	mu     sync.Mutex // guards all below, and is held while masks are handed out
 	given  []given
-	masked map[string]bool // forms of given secrets that were handed out
+	masked map[string]bool // forms that were handed out
 	issued map[string]*issued
+	short  map[string]bool // issued, and too short to hide anything
 	public []string
 
 	current atomic.Pointer[matcher] // nil: what is known has changed
@@ -36,7 +37,7 @@ type given struct {
 // spelling that the runner is to mask, once, before the method that learns the secret
 // returns: in a workflow it prints ::add-mask::. It must not call the redactor.
 func NewRedactor(onMask func(form string)) *Redactor {
-	return &Redactor{onMask: onMask, masked: map[string]bool{}, issued: map[string]*issued{}}
+	return &Redactor{onMask: onMask, masked: map[string]bool{}, issued: map[string]*issued{}, short: map[string]bool{}}
 }
 
 // Learn takes a secret that the user gave or that a provider of credentials exchanged for
@@ -48,6 +49,9 @@ func (r *Redactor) Learn(user string, s Text) {
 	defer r.mu.Unlock()
 	value := s.Reveal()
 	if slices.ContainsFunc(r.given, func(g given) bool { return g.user == user && g.value == value }) {
+		return
+	}
+	if r.learnedIssued(user, value) {
 		return
 	}
 	found := patterns(user, value)
