@@ -33,7 +33,8 @@ func (r *Runner) SetOutputs(outputs []Output) error {
 		parts[i] = outputMessage(o)
 	}
 	return guarded(func() {
-		r.action.IssueFileCommand(&githubactions.Command{Name: "output", Message: strings.Join(parts, githubactions.EOF)})
+		r.action.IssueFileCommand(&githubactions.Command{Name: "output",
+			Message: strings.Join(parts, githubactions.EOF)})
 	})
 }
 

@@ -75,7 +75,8 @@ func (r *Runner) idTokenError(err error) error {
 		return errors.New(idTokenURL + " is not an address")
 	case errors.As(err, &refused):
 		said := strings.Join(strings.Fields(r.o.Clean(message(refused.Body))), " ")
-		return &RefusedError{Host: address.Host, Status: refused.StatusCode, Message: redact.Redacted(said).Cut(longestRefusal)}
+		return &RefusedError{Host: address.Host, Status: refused.StatusCode,
+			Message: redact.Redacted(said).Cut(longestRefusal)}
 	case errors.As(err, &sent):
 		return sent.Err
 	}

@@ -94,7 +94,8 @@ func (r *Runner) context() *githubactions.GitHubContext {
 // workflows", "Troubleshooting Dependabot on GitHub Actions").
 var (
 	forkEvents       = []string{"pull_request", "pull_request_review", "pull_request_review_comment"}
-	dependabotEvents = append([]string{"push", "create", "deployment", "deployment_status", "issue_comment"}, forkEvents...)
+	dependabotEvents = append([]string{"push", "create", "deployment", "deployment_status", "issue_comment"},
+		forkEvents...)
 )
 
 // untrusted reports whether the job runs for a pull request from a fork or by Dependabot.
@@ -144,8 +145,10 @@ func (r *Runner) Secrets() []redact.Text {
 // Public returns values of the job that other steps' logs show everywhere.
 func (r *Runner) Public() []string {
 	var values []string
-	for _, name := range []string{"GITHUB_REPOSITORY", "GITHUB_SERVER_URL", "GITHUB_API_URL", "GITHUB_GRAPHQL_URL", "GITHUB_SHA", "GITHUB_REF",
-		"GITHUB_REF_NAME", "GITHUB_HEAD_REF", "GITHUB_BASE_REF", "GITHUB_ACTOR", "GITHUB_REPOSITORY_OWNER", "GITHUB_WORKFLOW_REF", "GITHUB_JOB",
+	for _, name := range []string{"GITHUB_REPOSITORY", "GITHUB_SERVER_URL", "GITHUB_API_URL", "GITHUB_GRAPHQL_URL",
+		"GITHUB_SHA", "GITHUB_REF",
+		"GITHUB_REF_NAME", "GITHUB_HEAD_REF", "GITHUB_BASE_REF", "GITHUB_ACTOR", "GITHUB_REPOSITORY_OWNER",
+		"GITHUB_WORKFLOW_REF", "GITHUB_JOB",
 		"GITHUB_RUN_ID", "GITHUB_WORKFLOW", "GITHUB_WORKSPACE", "RUNNER_WORKSPACE", "RUNNER_TEMP", "RUNNER_NAME"} {
 		if value := r.action.Getenv(name); value != "" {
 			values = append(values, value)

@@ -62,7 +62,8 @@ func (r *Runner) WithClient(client *http.Client) *Runner {
 	own := *client
 	own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	with := &Runner{o: r.o, vars: r.vars}
-	with.action = githubactions.New(githubactions.WithWriter(r.o.Writer), githubactions.WithGetenv(with.getenv), githubactions.WithHTTPClient(&own))
+	with.action = githubactions.New(githubactions.WithWriter(r.o.Writer), githubactions.WithGetenv(with.getenv),
+		githubactions.WithHTTPClient(&own))
 	return with
 }
 

@@ -41,7 +41,8 @@ type console struct {
 func newConsole(out, errors io.Writer, environ []string, mapPath func(string) string) *console {
 	c := &console{out: out, errors: errors}
 	c.redactor = redact.NewRedactor(func(form string) { _ = c.runner.AddMask(form) })
-	c.runner = actions.New(actions.Options{Environ: environ, Writer: commandWriter{c}, Clean: c.clean, Learn: c.redactor.Learn, MapPath: mapPath})
+	c.runner = actions.New(actions.Options{Environ: environ, Writer: commandWriter{c}, Clean: c.clean,
+		Learn: c.redactor.Learn, MapPath: mapPath})
 	c.workflow, c.debug = c.runner.Workflow(), c.runner.Debug()
 	return c
 }

@@ -143,7 +143,8 @@ func learnSecrets(secrets []redact.Text, vars map[string]string, redactor *redac
 	for _, secret := range secrets {
 		redactor.Learn("", secret)
 	}
-	for _, name := range []string{"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy", "DOCKER_HOST"} {
+	for _, name := range []string{"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy",
+		"DOCKER_HOST"} {
 		user, password, written := userInfo(vars[name])
 		redactor.Learn(user, redact.New(password))
 		redactor.Learn("", redact.New(written))
@@ -156,7 +157,8 @@ func learnSecrets(secrets []redact.Text, vars map[string]string, redactor *redac
 func (s *step) prepare(ctx context.Context) (plan publish.Plan, bad []error) {
 	if s.set.TagsEmpty && s.set.FailOnMissing {
 		bad = append(bad, usererror.New(usererror.MissingCredentials, "",
-			s.set.Name("tags")+" is empty, and missing-credentials is fail", "Look at the step or variable that should have filled it.", nil))
+			s.set.Name("tags")+" is empty, and missing-credentials is fail",
+			"Look at the step or variable that should have filled it.", nil))
 	}
 	resolved := map[imageref.Repository]credentials.Credential{}
 	resolve := func(repository imageref.Repository) {
@@ -240,13 +242,17 @@ func (s *step) run(ctx context.Context, plan publish.Plan) publish.Result {
 func (s *step) finish(def *config.Definition, result publish.Result) int {
 	s.log.Result(result)
 	status := report.ExitStatus(result, !s.out.workflow)
-	if err := s.out.runner.SetOutputs(outputs(def, result)); err != nil && (s.out.workflow || !errors.Is(err, actions.ErrNoFile)) {
-		s.out.print(report.Line{Kind: report.ErrorLine, Title: "Outputs are missing", Text: fmt.Sprintf("writing the step's outputs: %v", err)})
+	if err := s.out.runner.SetOutputs(outputs(def, result)); err != nil &&
+		(s.out.workflow || !errors.Is(err, actions.ErrNoFile)) {
+		s.out.print(report.Line{Kind: report.ErrorLine, Title: "Outputs are missing",
+			Text: fmt.Sprintf("writing the step's outputs: %v", err)})
 		status = cmp.Or(status, exitFailed)
 	}
 	if s.set.Summary {
-		if err := s.out.runner.AddSummary(report.Markdown(result, report.MaxSummary)); err != nil && !errors.Is(err, actions.ErrNoFile) {
-			s.out.print(report.Line{Kind: report.WarningLine, Title: "The job summary is missing", Text: fmt.Sprintf("writing the job summary: %v", err)})
+		if err := s.out.runner.AddSummary(report.Markdown(result, report.MaxSummary)); err != nil &&
+			!errors.Is(err, actions.ErrNoFile) {
+			s.out.print(report.Line{Kind: report.WarningLine, Title: "The job summary is missing",
+				Text: fmt.Sprintf("writing the job summary: %v", err)})
 		}
 	}
 	if s.json {

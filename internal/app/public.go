@@ -27,8 +27,10 @@ func tellPublic(redactor *redact.Redactor, runner *actions.Runner, def *config.D
 	}
 	redactor.Public("multi-registry-push", "repositoriesToCreate")
 	for _, t := range []types.MediaType{
-		types.OCIImageIndex, types.OCIManifestSchema1, types.OCIConfigJSON, types.OCILayer, types.OCILayerZStd, types.OCIUncompressedLayer,
-		types.DockerManifestList, types.DockerManifestSchema2, types.DockerConfigJSON, types.DockerLayer, types.DockerUncompressedLayer,
+		types.OCIImageIndex, types.OCIManifestSchema1, types.OCIConfigJSON, types.OCILayer, types.OCILayerZStd,
+		types.OCIUncompressedLayer,
+		types.DockerManifestList, types.DockerManifestSchema2, types.DockerConfigJSON, types.DockerLayer,
+		types.DockerUncompressedLayer,
 	} {
 		redactor.Public(string(t))
 	}

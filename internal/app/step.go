@@ -51,10 +51,12 @@ type step struct {
 	notes   []publish.Note // of what runs beside the plan: clients, the cache
 }
 
-func newStep(env Env, vars map[string]string, job actions.Job, paths source.Paths, out *console, set *config.Settings) *step {
+func newStep(env Env, vars map[string]string, job actions.Job, paths source.Paths, out *console,
+	set *config.Settings) *step {
 	s := &step{env: env, vars: vars, set: set, out: out, paths: paths, untrusted: job.Untrusted, now: nowOr(env.Now)}
 	s.log = report.NewLog(out.print, report.LogOptions{
-		Width: s.width, Progress: !env.Terminal, Workflow: out.workflow, Quiet: out.quiet, Verbose: out.debug && !out.workflow, Now: s.now,
+		Width: s.width, Progress: !env.Terminal, Workflow: out.workflow, Quiet: out.quiet,
+		Verbose: out.debug && !out.workflow, Now: s.now,
 	})
 	s.loadRoots()
 	s.checkProxies()
@@ -126,7 +128,9 @@ func (s *step) checkProxies() {
 			address = "http://" + address
 		}
 		if _, err := url.Parse(address); err != nil {
-			s.warnings = append(s.warnings, name+" is not an address, so that it names no proxy: in its password, write % as %25, / as %2F and a space as %20")
+			s.warnings = append(s.warnings,
+				name+" is not an address, so that it names no proxy: in its password, write % as %25, / as %2F and a "+
+					"space as %20")
 			return // the other spelling most likely holds the same
 		}
 	}
@@ -139,10 +143,13 @@ func (s *step) deps(plan publish.Plan) publish.Deps {
 		Connect: func(host string, insecure bool, account func(repository string) credentials.Credential) publish.Host {
 			o := s.client(host, insecure, account)
 			o.Bodies = bodies
-			o.Trace = func(t registry.Trace) { s.log.Request(string(s.clean(requestText(t))), t.Start.Sub(start), t.Duration) }
+			o.Trace = func(t registry.Trace) {
+				s.log.Request(string(s.clean(requestText(t))), t.Start.Sub(start), t.Duration)
+			}
 			return publish.HostOf(registry.New(o))
 		},
-		Open: func(ctx context.Context, one publish.Image, repository func(imageref.Repository) source.RemoteRepository) (*source.Image, error) {
+		Open: func(ctx context.Context, one publish.Image,
+			repository func(imageref.Repository) source.RemoteRepository) (*source.Image, error) {
 			if one.Merge {
 				return source.OpenMerged(ctx, one.Parts, s.sourceOptions(one, repository))
 			}
@@ -158,7 +165,8 @@ func (s *step) deps(plan publish.Plan) publish.Deps {
 	}
 }
 
-func (s *step) sourceOptions(one publish.Image, repository func(imageref.Repository) source.RemoteRepository) source.Options {
+func (s *step) sourceOptions(one publish.Image,
+	repository func(imageref.Repository) source.RemoteRepository) source.Options {
 	o := source.Options{
 		Platforms:  one.Platforms,
 		Repository: repository,
@@ -193,12 +201,14 @@ func requestText(t registry.Trace) string {
 }
 
 // connect makes the client of one host.
-func (s *step) connect(host string, insecure bool, account func(repository string) credentials.Credential) publish.Host {
+func (s *step) connect(host string, insecure bool,
+	account func(repository string) credentials.Credential) publish.Host {
 	return publish.HostOf(registry.New(s.client(host, insecure, account)))
 }
 
 // client returns the options of the client of one host.
-func (s *step) client(host string, insecure bool, account func(repository string) credentials.Credential) registry.Options {
+func (s *step) client(host string, insecure bool,
+	account func(repository string) credentials.Credential) registry.Options {
 	return registry.Options{
 		Host:     host,
 		Insecure: insecure,
@@ -218,7 +228,8 @@ func (s *step) client(host string, insecure bool, account func(repository string
 		UserAgent:   "multi-registry-push/" + cmp.Or(s.env.Version, "devel"),
 		Base:        s.env.Transport,
 		Notify: func(n registry.Notice) {
-			s.note(publish.Note{Host: n.Registry, Warning: n.Warning, Debug: n.Routine, Retry: !n.Warning && !n.Routine}, n.Text)
+			s.note(publish.Note{Host: n.Registry, Warning: n.Warning, Debug: n.Routine,
+				Retry: !n.Warning && !n.Routine}, n.Text)
 		},
 	}
 }

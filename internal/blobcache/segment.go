@@ -70,7 +70,8 @@ func (g *segment) close() {
 // diskError makes a problem of a temporary folder that is full or cannot be used.
 func diskError(dir string, err error) error {
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
-		return usererror.New(usererror.DiskFull, "", "no space left for the image's layers in the temporary folder "+dir, "", err)
+		return usererror.New(usererror.DiskFull, "",
+			"no space left for the image's layers in the temporary folder "+dir, "", err)
 	}
 	return usererror.New(usererror.TemporaryFolder, "", "the temporary folder "+dir+" cannot be used", "", err)
 }

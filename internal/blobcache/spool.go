@@ -49,11 +49,13 @@ const (
 
 // Options are the settings of a spool. The zero value is usable.
 type Options struct {
-	Dir         string               // folder of the temporary files; empty means $TMPDIR, else /tmp
-	Limit       int64                // bytes on disk at any time; 0 means 4 GiB, less where the folder is small or a tmpfs
-	MemoryBelow int64                // smaller blobs stay in memory; 0 means 1 MiB, negative none
-	MemoryLimit int64                // bytes of blobs in memory; 0 means 16 MiB
-	Fetches     int                  // blobs being read from the source at a time, small ones apart; 0 means 8, and 32 small ones
+	Dir string // folder of the temporary files; empty means $TMPDIR, else /tmp
+	// bytes on disk at any time; 0 means 4 GiB, less where the folder is small or a tmpfs
+	Limit       int64
+	MemoryBelow int64 // smaller blobs stay in memory; 0 means 1 MiB, negative none
+	MemoryLimit int64 // bytes of blobs in memory; 0 means 16 MiB
+	// blobs being read from the source at a time, small ones apart; 0 means 8, and 32 small ones
+	Fetches     int
 	RetryBudget time.Duration        // how long a broken source is tried again without progress; 0 means 3 minutes
 	Retryable   func(err error) bool // whether an error of the source is worth another attempt; nil means Retryable
 	Clock       retry.Clock          // nil means the real one
@@ -170,7 +172,8 @@ func limitFor(dir string, free int64, memory bool) (limit int64, note string) {
 	switch {
 	case memory:
 		limit = min(limit, tmpfsLimit)
-		return limit, fmt.Sprintf("%s is in memory (tmpfs): the spool uses at most %d MiB of it; point TMPDIR at a disk to give it more", dir, limit/mib)
+		return limit, fmt.Sprintf("%s is in memory (tmpfs): the spool uses at most %d MiB of it; point TMPDIR at a "+
+			"disk to give it more", dir, limit/mib)
 	case limit < defaultLimit:
 		return limit, fmt.Sprintf("%s has %d MiB free: the spool uses at most %d MiB of it", dir, free/mib, limit/mib)
 	}

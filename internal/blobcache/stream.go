@@ -150,7 +150,8 @@ func (st *stream) verify() error {
 		return nil
 	}
 	return usererror.New(usererror.DigestMismatch, "",
-		fmt.Sprintf("%s: its %d bytes have the digest %s:%s", st.name(), st.blob.size, st.blob.digest.Algorithm, got), "", nil)
+		fmt.Sprintf("%s: its %d bytes have the digest %s:%s", st.name(), st.blob.size, st.blob.digest.Algorithm,
+			got), "", nil)
 }
 
 // again waits until the next attempt is due. It returns the error to end with when
@@ -169,9 +170,11 @@ func (st *stream) again(cause error) error {
 	pause, again := st.failed.Next(st.resume.policy, now, 0)
 	if !again {
 		return usererror.New(usererror.RegistryGaveUp, "",
-			fmt.Sprintf("%s: the source kept failing at byte %d for %s", st.name(), st.pos, now.Sub(st.failed.Since).Round(time.Second)), "", cause)
+			fmt.Sprintf("%s: the source kept failing at byte %d for %s", st.name(), st.pos,
+				now.Sub(st.failed.Since).Round(time.Second)), "", cause)
 	}
-	st.resume.notify(Notice{fmt.Sprintf("%s broke off after %d of %d bytes, asking for the rest: %v", st.name(), st.pos, st.blob.size, cause)})
+	st.resume.notify(Notice{fmt.Sprintf("%s broke off after %d of %d bytes, asking for the rest: %v", st.name(), st.pos,
+		st.blob.size, cause)})
 	st.resumed()
 	if err := st.resume.clock.Sleep(st.ctx, pause); err != nil {
 		return err

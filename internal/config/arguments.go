@@ -79,7 +79,8 @@ func (p *argumentParser) argument(arg string) {
 	if !joined {
 		var ok bool
 		if value, ok = p.value(input); !ok {
-			p.bad.add(usererror.InvalidInput, fmt.Sprintf("--%s: the value is missing", bare), "Write --"+bare+" VALUE.")
+			p.bad.add(usererror.InvalidInput, fmt.Sprintf("--%s: the value is missing", bare),
+				"Write --"+bare+" VALUE.")
 			return
 		}
 	}

@@ -75,7 +75,8 @@ func (l *imageList) item(n *yaml.Node) {
 	image := Image{Line: n.Line, Name: strings.TrimSpace(scalar(values["name"]))}
 	if image.Name != "" && (len(image.Name) > longestName || strings.ContainsFunc(image.Name, unicode.IsControl)) {
 		l.wrong(usererror.InvalidInput, values["name"],
-			fmt.Sprintf("name is not one line of at most %d characters", longestName), "Write a short name, such as web.")
+			fmt.Sprintf("name is not one line of at most %d characters",
+				longestName), "Write a short name, such as web.")
 	}
 	tags := l.tags(values["tags"])
 	image.Source = sourceText(texts(values["source"]))
@@ -111,7 +112,8 @@ func (l *imageList) entry(key, value *yaml.Node, values map[string]*yaml.Node) {
 	name := key.Value
 	if key.Kind != yaml.ScalarNode || !slices.Contains(imageKeys, name) {
 		if near := suggest.Nearest(name, imageKeys); near != "" && key.Kind == yaml.ScalarNode {
-			l.wrong(usererror.UnknownInput, key, fmt.Sprintf("there is no key %q", short(name)), "Did you mean "+near+"?")
+			l.wrong(usererror.UnknownInput, key, fmt.Sprintf("there is no key %q", short(name)),
+				"Did you mean "+near+"?")
 		} else {
 			l.wrong(usererror.UnknownInput, key, "there is no such key",
 				"Known are "+strings.Join(imageKeys, ", ")+"; all other inputs hold for every image.")
@@ -154,7 +156,8 @@ func (l *imageList) tags(n *yaml.Node) tagList {
 		got := p.parse(scalar(node))
 		for _, d := range got.destinations {
 			d.Line = lineOf(node, d.Line)
-			if !slices.ContainsFunc(all.destinations, func(other Destination) bool { return other.Reference == d.Reference }) {
+			if !slices.ContainsFunc(all.destinations,
+				func(other Destination) bool { return other.Reference == d.Reference }) {
 				all.destinations = append(all.destinations, d)
 			}
 		}
@@ -195,8 +198,10 @@ func (l *imageList) names() {
 		}
 		if first, there := lines[image.Name]; there {
 			l.bad.add(usererror.InvalidInput,
-				fmt.Sprintf("%s, line %d: the image in line %d is called %q, too", l.where, image.Line, first, short(image.Name)),
-				"Give each a name of its own, such as name: web. Without one it is the last part of the first repository.")
+				fmt.Sprintf("%s, line %d: the image in line %d is called %q, too", l.where, image.Line, first,
+					short(image.Name)),
+				"Give each a name of its own, such as name: web. Without one it is the last part of the first "+
+					"repository.")
 			continue
 		}
 		lines[image.Name] = image.Line
@@ -215,7 +220,8 @@ func (l *imageList) references() {
 				continue
 			}
 			l.bad.add(usererror.InvalidInput,
-				fmt.Sprintf("%s, line %d: %s is a tag of the image in line %d already", l.where, d.Line, d.Reference, other.Line),
+				fmt.Sprintf("%s, line %d: %s is a tag of the image in line %d already", l.where, d.Line, d.Reference,
+					other.Line),
 				"A tag is one image: give each its own repository or tag.")
 		}
 	}

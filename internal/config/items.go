@@ -18,7 +18,8 @@ import (
 
 // itemKeys are the keys of an item of registry-auth, in the order of the documents.
 var itemKeys = []string{
-	"registry", "username", "password", "ecr", "aws-role", "dockerhub-connection", "gcp-provider", "gcp-service-account",
+	"registry", "username", "password", "ecr", "aws-role", "dockerhub-connection", "gcp-provider",
+	"gcp-service-account",
 	"azure-client", "azure-tenant", "quay-robot", "quay-audience", "jfrog-provider", "jfrog-audience", "jfrog-url",
 	"aws-session", "password-env", "public", "ecr-tag-mutability", "ecr-tag-exclusions", "anonymous", "insecure",
 	"tags-matching", "required", "scope",
@@ -144,7 +145,8 @@ func (l *itemList) entry(key, value *yaml.Node, entries map[string]entry) {
 	}
 	if slices.Contains(credentialKeys, name) && !l.unchanged(key, value) {
 		l.wrong(usererror.InvalidAuth, value,
-			"YAML would change the value of "+name+" without a word: part of it reads as a comment or goes on in the next line",
+			"YAML would change the value of "+name+
+				" without a word: part of it reads as a comment or goes on in the next line",
 			l.whole)
 		return
 	}
@@ -199,7 +201,8 @@ func (l *itemList) behindQuotes(line, column int) string {
 	for {
 		for ; i < len(text); i++ {
 			switch {
-			case quote == '"' && text[i] == '\\', text[i] == quote && quote == '\'' && i+1 < len(text) && text[i+1] == quote:
+			case quote == '"' && text[i] == '\\', text[i] == quote && quote == '\'' && i+1 < len(text) &&
+				text[i+1] == quote:
 				i++ // with what it escapes
 			case text[i] == quote:
 				return string(text[i+1:])
@@ -243,7 +246,8 @@ func (l *itemList) scope(item *credentials.Item, entries map[string]entry) {
 			return
 		case err != nil:
 			item.Registry = "" // nothing more can be said of it
-			l.wrong(usererror.InvalidAuth, e.value, err.Error(), "Write HOST or HOST/PATH, such as ghcr.io or docker.io/acme.")
+			l.wrong(usererror.InvalidAuth, e.value, err.Error(),
+				"Write HOST or HOST/PATH, such as ghcr.io or docker.io/acme.")
 			return
 		}
 		item.Registry, item.Path = host, path
@@ -263,7 +267,8 @@ func (l *itemList) scope(item *credentials.Item, entries map[string]entry) {
 	}
 	_, parsed, err := imageref.ParseScope(item.Registry + "/" + path)
 	if err != nil {
-		l.wrong(usererror.InvalidAuth, e.value, err.Error(), "Write a repository or what it begins with, such as acme/app.")
+		l.wrong(usererror.InvalidAuth, e.value, err.Error(),
+			"Write a repository or what it begins with, such as acme/app.")
 		return
 	}
 	item.Path = parsed

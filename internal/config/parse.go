@@ -27,7 +27,8 @@ func (in *inputs) settings(from Sources) *Settings {
 	s.Items = in.parseItems(from.Learn)
 	for i := range s.Items {
 		if item := &s.Items[i]; item.Skip != "" {
-			s.Skipped = append(s.Skipped, Skip{Input: "registry-auth", Line: item.Line, Text: "registry:", Reason: item.Skip})
+			s.Skipped = append(s.Skipped,
+				Skip{Input: "registry-auth", Line: item.Line, Text: "registry:", Reason: item.Skip})
 		}
 	}
 	in.destinations(s)
@@ -79,7 +80,8 @@ func (s *Settings) commaWarnings() (warnings []string) {
 		named := slices.ContainsFunc(s.Items, func(item credentials.Item) bool { return item.Registry == host })
 		if !named {
 			warnings = append(warnings, fmt.Sprintf("%s is a destination only because of a comma in %s: "+
-				"no item of registry-auth names it. A branch name can hold a comma; write each reference in a line of its own",
+				"no item of registry-auth names it. A branch name can hold a comma; write each reference in a line "+
+				"of its own",
 				host, s.Name("tags")))
 		}
 	}
@@ -97,7 +99,8 @@ func (in *inputs) exclusions(s *Settings) {
 			if other.set {
 				in.bad.add(usererror.InvalidInput,
 					fmt.Sprintf("%s and %s exclude each other", in.where("push-by-digest"), in.where(other.name)),
-					"No tag is written by digest, so that none can be immutable or be there already: leave one of them.")
+					"No tag is written by digest, so that none can be immutable or be there already: leave one of "+
+						"them.")
 			}
 		}
 		return
@@ -160,7 +163,8 @@ func (in *inputs) number(name string, least, most int) int {
 	n, err := strconv.Atoi(strings.TrimSpace(in.get(name)))
 	if err != nil || n < least || n > most {
 		in.bad.add(usererror.InvalidInput,
-			fmt.Sprintf("%s: %q is neither auto nor a number from %d to %d", in.where(name), short(in.get(name)), least, most),
+			fmt.Sprintf("%s: %q is neither auto nor a number from %d to %d", in.where(name), short(in.get(name)), least,
+				most),
 			fmt.Sprintf("Write auto, or a number from %d to %d.", least, most))
 		return least
 	}

@@ -56,7 +56,8 @@ func (p *tagParser) line(line int, text string) {
 	if strings.Contains(text, ",") {
 		p.bad.add(usererror.InvalidTag,
 			fmt.Sprintf("%s, %q: in a value of several lines a comma separates nothing", p.place(line), short(text)),
-			"Write each reference in a line of its own. A tag cannot hold a comma: docker/metadata-action makes a dash of it.")
+			"Write each reference in a line of its own. A tag cannot hold a comma: docker/metadata-action makes a "+
+				"dash of it.")
 		return
 	}
 	p.reference(line, text)

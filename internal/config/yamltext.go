@@ -123,22 +123,29 @@ func (y *yamlText) rest(line, column int) string {
 // parser is go.yaml.in/yaml/v3 (scannerc.go, parserc.go, readerc.go).
 func syntaxErrors() map[string]string {
 	return map[string]string{
-		"mapping values are not allowed":                    "a value without quotes holds a colon and a space, or the line is not indented like the one above",
-		"could not find expected ':'":                       "this line is not KEY: VALUE; a text of several lines may have spilled over",
-		"found character that cannot start any token":       "a value begins with a character that YAML keeps for itself",
-		"found a tab character":                             "the indentation holds a tab",
-		"unknown anchor":                                    "YAML takes what begins with * for an alias",
-		"control characters are not allowed":                "there is a control character",
-		"found unexpected end of stream":                    "a quote is not closed",
-		"block sequence entries are not allowed":            "a dash stands where YAML expects a value",
-		"did not find expected '-' indicator":               "the line is not indented like the ones above",
-		"did not find expected key":                         "the line is not indented like the ones above, or text follows a closing quote",
-		"found unknown escape character":                    "a backslash in double quotes is followed by what is no escape",
-		"found invalid Unicode character escape code":       "an escape in double quotes is not a character",
-		"did not find expected ',' or ']'":                  "a bracket is not closed",
-		"did not find expected ',' or '}'":                  "a brace is not closed",
-		"did not find expected node content":                "a value is missing, or begins with a character that YAML keeps for itself",
-		"did not find expected alphabetic or numeric chara": "YAML takes what begins with & or * for an anchor or alias",
+		"mapping values are not allowed": "a value without quotes holds a colon and a space, or " +
+			"the line is not indented like the one above",
+		"could not find expected ':'": "this line is not KEY: VALUE; a text of several lines " +
+			"may have spilled over",
+		"found character that cannot start any token": "a value begins with a character that YAML keeps for " +
+			"itself",
+		"found a tab character":                  "the indentation holds a tab",
+		"unknown anchor":                         "YAML takes what begins with * for an alias",
+		"control characters are not allowed":     "there is a control character",
+		"found unexpected end of stream":         "a quote is not closed",
+		"block sequence entries are not allowed": "a dash stands where YAML expects a value",
+		"did not find expected '-' indicator":    "the line is not indented like the ones above",
+		"did not find expected key": "the line is not indented like the ones above, or text " +
+			"follows a closing quote",
+		"found unknown escape character": "a backslash in double quotes is followed by what is no " +
+			"escape",
+		"found invalid Unicode character escape code": "an escape in double quotes is not a character",
+		"did not find expected ',' or ']'":            "a bracket is not closed",
+		"did not find expected ',' or '}'":            "a brace is not closed",
+		"did not find expected node content": "a value is missing, or begins with a character that " +
+			"YAML keeps for itself",
+		"did not find expected alphabetic or numeric chara": "YAML takes what begins with & or * for an anchor or " +
+			"alias",
 	}
 }
 

@@ -50,7 +50,8 @@ func (r *Resolver) awsConfig(region string, keys awsKeys) aws.Config {
 // services say with status 400.
 func throttled(status int, body []byte) bool {
 	return status == http.StatusBadRequest && (bytes.Contains(body, []byte("Throttling")) ||
-		bytes.Contains(body, []byte("TooManyRequestsException")) || bytes.Contains(body, []byte("IDPCommunicationError")))
+		bytes.Contains(body, []byte("TooManyRequestsException")) ||
+		bytes.Contains(body, []byte("IDPCommunicationError")))
 }
 
 // awsEndpoints gives the SDK the endpoints that the environment names, such as
@@ -91,7 +92,8 @@ func (r *Resolver) holdsAWS() bool {
 		return true
 	}
 	env := r.o.Getenv
-	for _, file := range []string{env("AWS_SHARED_CREDENTIALS_FILE"), filepath.Join(env("HOME"), ".aws", "credentials")} {
+	for _, file := range []string{env("AWS_SHARED_CREDENTIALS_FILE"),
+		filepath.Join(env("HOME"), ".aws", "credentials")} {
 		if file == "" || !filepath.IsAbs(file) {
 			continue
 		}
@@ -254,7 +256,8 @@ func (r *Resolver) awsProblem(code usererror.Code, registry, what, remedy string
 	}
 	var api smithy.APIError
 	if errors.As(err, &api) {
-		return r.refused(code, registry, what, remedy, errors.New("AWS answered "+api.ErrorCode()+": "+api.ErrorMessage()))
+		return r.refused(code, registry, what, remedy,
+			errors.New("AWS answered "+api.ErrorCode()+": "+api.ErrorMessage()))
 	}
 	var malformed *smithy.DeserializationError
 	if errors.As(err, &malformed) {

@@ -49,7 +49,8 @@ func (r *Resolver) exchangeAzure(registry, client, tenant string) issueFunc {
 			"access_token": {access.token.Reveal()},
 		}, "refresh_token", 0)
 		if err != nil {
-			return issued{}, r.refused(usererror.OIDCRefused, registry, "exchanging the Entra token for one of "+registry,
+			return issued{}, r.refused(usererror.OIDCRefused, registry,
+				"exchanging the Entra token for one of "+registry,
 				"Give the application the role AcrPush on the registry.", err)
 		}
 		r.o.Redactor.Learn(acrUser, refresh.token)

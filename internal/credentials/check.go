@@ -105,7 +105,8 @@ func (i *Item) checkTagMutability() *KeyError {
 	}
 	for _, filter := range i.ECRTagExclusions {
 		if !ecrTagFilter.MatchString(filter) {
-			return keyError("ecr-tag-exclusions", "holds %q: a filter is letters, digits and any of ._*-, at most 128", filter)
+			return keyError("ecr-tag-exclusions", "holds %q: a filter is letters, digits and any of ._*-, at most 128",
+				filter)
 		}
 	}
 	return nil

@@ -96,13 +96,15 @@ func (c *dockerConfig) lookup(
 				warnings = append(warnings, "docker-credential-"+helper+", which "+c.origin+" names for "+key+", "+
 					r.clean(err.Error())+"; the next credential applies")
 			default:
-				return found{config: config, key: key, origin: "docker-credential-" + helper + " from " + c.origin}, true, warnings
+				return found{config: config, key: key,
+					origin: "docker-credential-" + helper + " from " + c.origin}, true, warnings
 			}
 		}
 		if raw, there := c.auths[key]; there {
 			config, err := decodeAuth(raw)
 			if err != nil {
-				warnings = append(warnings, "the entry for "+key+" in "+c.origin+" cannot be read; the next credential applies")
+				warnings = append(warnings,
+					"the entry for "+key+" in "+c.origin+" cannot be read; the next credential applies")
 			} else if usable(config) {
 				return found{config: config, key: key, origin: c.origin}, true, warnings
 			}

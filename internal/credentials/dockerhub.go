@@ -51,7 +51,8 @@ func (r *Resolver) exchangeDockerHub(registry, organization, connection string) 
 		}
 		got, err := r.postForm(ctx, dockerHubTokenURL, form, "access_token", life)
 		if err != nil {
-			return issued{}, r.refused(usererror.OIDCRefused, registry, what, "", r.distrust(dockerHubTrust(), id.claims, err))
+			return issued{}, r.refused(usererror.OIDCRefused, registry, what, "",
+				r.distrust(dockerHubTrust(), id.claims, err))
 		}
 		r.o.Redactor.Learn(organization, got.token)
 		return issued{

@@ -80,7 +80,8 @@ func (e *ecrRegistry) issue(ctx context.Context) (issued, error) {
 		var out *ecr.GetAuthorizationTokenOutput
 		out, err = client.GetAuthorizationToken(ctx, &ecr.GetAuthorizationTokenInput{})
 		if err == nil && len(out.AuthorizationData) > 0 {
-			encoded, expires = aws.ToString(out.AuthorizationData[0].AuthorizationToken), out.AuthorizationData[0].ExpiresAt
+			data := out.AuthorizationData[0]
+			encoded, expires = aws.ToString(data.AuthorizationToken), data.ExpiresAt
 		}
 	}
 	if err != nil {
@@ -99,7 +100,8 @@ func (e *ecrRegistry) issue(ctx context.Context) (issued, error) {
 	pair, err := base64.StdEncoding.DecodeString(encoded)
 	user, password, ok := strings.Cut(string(pair), ":")
 	if err != nil || !ok || password == "" {
-		return issued{}, usererror.New(usererror.WrongCredentials, e.name, what, "", errors.New("the answer holds no token"))
+		return issued{}, usererror.New(usererror.WrongCredentials, e.name, what, "",
+			errors.New("the answer holds no token"))
 	}
 	e.r.o.Redactor.Learn(user, redact.New(password))
 	e.r.o.Redactor.Learn("", redact.New(encoded))

@@ -92,7 +92,8 @@ func (r *Resolver) fromJobToken(c Credential, host string) Credential {
 func (r *Resolver) nothingFound(host string) string {
 	reason := "no credentials in registry-auth or Docker's configuration"
 	if r.job.InContainer && r.o.Getenv("DOCKER_CONFIG") == "" {
-		reason += "; logins of earlier steps in ~/.docker (docker/login-action) cannot be seen from a container action: " +
+		reason += "; logins of earlier steps in ~/.docker (docker/login-action) cannot be seen from a container " +
+			"action: " +
 			"set DOCKER_CONFIG to a folder under the runner's temporary folder before those steps, " +
 			"or give the registry an item in registry-auth"
 	}

@@ -67,7 +67,8 @@ func (r *Resolver) exchangeGoogle(registry, provider, account string) issueFunc 
 				url.PathEscape(account) + ":generateAccessToken"
 		}
 		at := r.o.Clock.Now()
-		source, err := externalaccount.NewTokenSource(context.WithValue(ctx, oauth2.HTTPClient, x.carrier.client()), config)
+		source, err := externalaccount.NewTokenSource(context.WithValue(ctx, oauth2.HTTPClient, x.carrier.client()),
+			config)
 		if err != nil {
 			return issued{}, r.refused(usererror.OIDCRefused, registry, what, "", err)
 		}

@@ -68,7 +68,8 @@ func (e *refusal) Error() string {
 // aboutTheToken reports whether the answer is a refusal of what was sent, and not of the
 // address or the method.
 func (e *refusal) aboutTheToken() bool {
-	return e.status >= http.StatusBadRequest && e.status != http.StatusNotFound && e.status != http.StatusMethodNotAllowed
+	return e.status >= http.StatusBadRequest && e.status != http.StatusNotFound &&
+		e.status != http.StatusMethodNotAllowed
 }
 
 // exchange returns the transport of one token exchange.
@@ -122,7 +123,8 @@ func (r *Resolver) refused(code usererror.Code, registry, what, remedy string, e
 	case untrusted(err):
 		code, remedy = usererror.CertificateInvalid, ""
 	case errors.As(err, &u):
-		code, remedy = usererror.Unreachable, "Run the job again. If it lasts, look whether the runner can reach "+u.host+"."
+		code, remedy = usererror.Unreachable, "Run the job again. If it lasts, look whether the runner can reach "+
+			u.host+"."
 		switch {
 		case u.status == http.StatusTooManyRequests:
 			code, remedy = usererror.RateLimited, ""

@@ -35,7 +35,8 @@ func (r *Resolver) exchangeQuay(registry, robot, audience string) issueFunc {
 		got, err := r.askToken(req, "token", 0)
 		if err != nil {
 			return issued{}, r.refused(usererror.OIDCRefused, registry, what,
-				"See that "+registry+" is Quay 3.13 or later, or quay.io.", r.distrust(quayTrust(robot), id.claims, err))
+				"See that "+registry+" is Quay 3.13 or later, or quay.io.", r.distrust(quayTrust(robot), id.claims,
+					err))
 		}
 		r.o.Redactor.Learn(robot, got.token)
 		expires := jwtExpiry(got.token)

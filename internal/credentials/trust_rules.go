@@ -22,7 +22,8 @@ func awsTrust() trustProvider {
 	return trustProvider{
 		name:  "AWS",
 		where: "This condition in the role's trust policy lets this job in",
-		hint:  "The policy has to allow sts:AssumeRoleWithWebIdentity to the account's identity provider for that issuer.",
+		hint: "The policy has to allow sts:AssumeRoleWithWebIdentity to the account's identity provider for that " +
+			"issuer.",
 		rule: func(c Claims, subjects []string) string {
 			issuer := strings.TrimPrefix(c.Issuer, "https://")
 			return indented(member{"Condition", []member{{"StringEquals", []member{

@@ -17,8 +17,9 @@ import (
 var (
 	component = regexp.MustCompile(`^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*$`)
 	tagName   = regexp.MustCompile(`^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$`)
-	hostName  = regexp.MustCompile(`^(?:\[[0-9a-fA-F:.]+\]|(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)*)(?::[0-9]{1,5})?$`)
-	digest    = regexp.MustCompile(`^sha256:[0-9a-f]{64}$|^sha512:[0-9a-f]{128}$`)
+	hostName  = regexp.MustCompile(`^(?:\[[0-9a-fA-F:.]+\]|(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)` +
+		`(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)*)(?::[0-9]{1,5})?$`)
+	digest = regexp.MustCompile(`^sha256:[0-9a-f]{64}$|^sha512:[0-9a-f]{128}$`)
 )
 
 // longestPath is the limit for host and path together that registries share
@@ -241,7 +242,8 @@ func checkPath(path string) *badName {
 	}
 	for c := range strings.SplitSeq(path, "/") {
 		if c == "" {
-			return &badName{"a component of the path is empty", "Look at the variable that should hold it: it may be unset."}
+			return &badName{"a component of the path is empty",
+				"Look at the variable that should hold it: it may be unset."}
 		}
 		if !component.MatchString(c) {
 			return &badName{fmt.Sprintf("%q cannot be part of a repository's name", short(c)),

@@ -57,7 +57,8 @@ func CanonicalHost(s string) string {
 	}
 	s = lowerASCII(strings.TrimRight(s, "/"))
 	switch s {
-	case "docker.io", "index.docker.io", "registry-1.docker.io", "index.docker.io/v1", "registry-1.docker.io/v2", "index.docker.io/v2":
+	case "docker.io", "index.docker.io", "registry-1.docker.io", "index.docker.io/v1", "registry-1.docker.io/v2",
+		"index.docker.io/v2":
 		return DockerHub
 	}
 	return s

@@ -116,7 +116,8 @@ func largestFirst(jobs map[v1.Hash]*blobJob) []*blobJob {
 		all = append(all, j)
 	}
 	slices.SortFunc(all, func(a, b *blobJob) int {
-		return cmp.Or(cmp.Compare(b.descriptor.Size, a.descriptor.Size), cmp.Compare(a.descriptor.Digest.Hex, b.descriptor.Digest.Hex))
+		return cmp.Or(cmp.Compare(b.descriptor.Size, a.descriptor.Size),
+			cmp.Compare(a.descriptor.Digest.Hex, b.descriptor.Digest.Hex))
 	})
 	return all
 }
@@ -217,7 +218,8 @@ func (r *run) sendBlob(ctx context.Context, t *target, l *leases, j *blobJob, kn
 	within, cancel := t.within(ctx)
 	defer cancel()
 	results := t.registry.results
-	how, err := t.client.Upload(within, j.descriptor, from, l.content(j.descriptor.Digest, j.blob), sentBytes{results}, proof)
+	how, err := t.client.Upload(within, j.descriptor, from, l.content(j.descriptor.Digest, j.blob), sentBytes{results},
+		proof)
 	if err != nil {
 		r.failWithin(ctx, t, err)
 		return "", false

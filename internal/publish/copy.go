@@ -107,7 +107,8 @@ func (r *run) copy(ctx context.Context, s *registryRun, im *sourceImage, l *leas
 	}
 }
 
-// underTag reports whether the image's root is written with its tags, not before: nothing that refers to it is written before, and no gate is between.
+// underTag reports whether the image's root is written with its tags, not before: nothing that refers to it is
+// written before, and no gate is between.
 func (r *run) underTag(t *target) bool {
 	if r.Atomic {
 		return false

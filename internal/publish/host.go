@@ -45,9 +45,11 @@ type Reader interface {
 // Writer writes blobs, manifests and tags.
 type Writer interface {
 	Upload(
-		ctx context.Context, d v1.Descriptor, from []string, c registry.Content, p registry.Progress, opened *registry.Upload,
+		ctx context.Context, d v1.Descriptor, from []string, c registry.Content, p registry.Progress,
+		opened *registry.Upload,
 	) (registry.How, error)
-	PutManifest(ctx context.Context, ref string, raw []byte, mediaType string, cond registry.Condition) (registry.PutResult, error)
+	PutManifest(ctx context.Context, ref string, raw []byte, mediaType string,
+		cond registry.Condition) (registry.PutResult, error)
 	DeleteTag(ctx context.Context, tag string) error
 }
 

@@ -141,7 +141,8 @@ func (t *target) accept(im *sourceImage, extra []*tagUpdate, missing map[v1.Hash
 
 // complete reports whether the repository holds all that it is to get, and its tags serve it.
 func (t *target) complete() bool {
-	return len(t.missing) == 0 && t.roots != nil && !slices.ContainsFunc(t.updates, func(u *tagUpdate) bool { return !u.stays() })
+	return len(t.missing) == 0 && t.roots != nil &&
+		!slices.ContainsFunc(t.updates, func(u *tagUpdate) bool { return !u.stays() })
 }
 
 // countExisting counts the blobs of manifests that are there: they need not be asked for.

@@ -15,8 +15,10 @@ func (r *run) planned() bool {
 	for _, skipped := range r.plan.Skipped {
 		if r.FailOnMissing {
 			r.runFailed(usererror.New(usererror.MissingCredentials, "",
-				fmt.Sprintf("%s, line %d, %q is not configured (%s), and missing-credentials is fail", skipped.Input, skipped.Line, skipped.Text, skipped.Reason),
-				"Set the variable that should stand there, or leave the line out. Pull requests from forks have no variables: leave `missing-credentials` at `skip` for them.", nil))
+				fmt.Sprintf("%s, line %d, %q is not configured (%s), and missing-credentials is fail", skipped.Input,
+					skipped.Line, skipped.Text, skipped.Reason),
+				"Set the variable that should stand there, or leave the line out. Pull requests from forks have no "+
+					"variables: leave `missing-credentials` at `skip` for them.", nil))
 		}
 	}
 	missing := map[string]error{}
@@ -49,7 +51,8 @@ func (r *run) missing(p RegistryPlan) error {
 		if l.Required == RequiredAlways {
 			why = "its item has required: true"
 		}
-		return usererror.New(usererror.MissingCredentials, p.Host, fmt.Sprintf("%s: %s, and %s", p.Host, l.Reason, why), "", nil)
+		return usererror.New(usererror.MissingCredentials, p.Host, fmt.Sprintf("%s: %s, and %s", p.Host, l.Reason, why),
+			"", nil)
 	}
 	return nil
 }
@@ -156,15 +159,18 @@ func (r *run) create(ctx context.Context, s *registryRun, p *repository, missing
 }
 
 func notThere(p *repository, err error) error {
-	return usererror.New(usererror.RepositoryMissing, p.Repository.Host, "repository "+p.Repository.String()+" does not exist",
-		"create it, or set `create-repository: true` (the account then needs the IAM action ecr:CreateRepository, at ECR Public ecr-public:CreateRepository)", err)
+	return usererror.New(usererror.RepositoryMissing, p.Repository.Host,
+		"repository "+p.Repository.String()+" does not exist",
+		"create it, or set `create-repository: true` (the account then needs the IAM action ecr:CreateRepository, at "+
+			"ECR Public ecr-public:CreateRepository)", err)
 }
 
 // wantsLogin gives a refusal the remedy that it has where nobody logged in: there is no
 // account whose user name or rights one could look at.
 func wantsLogin(err error) error {
 	p, ok := errors.AsType[*usererror.Problem](err)
-	if !ok || !slices.Contains([]usererror.Code{usererror.WrongCredentials, usererror.NoPushPermission, usererror.NoPullPermission}, p.Code) {
+	if !ok || !slices.Contains([]usererror.Code{usererror.WrongCredentials, usererror.NoPushPermission,
+		usererror.NoPullPermission}, p.Code) {
 		return err
 	}
 	refused := *p
@@ -192,7 +198,8 @@ func (r *run) waitLogin(ctx context.Context, t *target) bool {
 // refused ends a target to which a push was refused.
 func (r *run) refused(ctx context.Context, t *target, err error) {
 	if usererror.Is(err, usererror.NoPushPermission) && r.Untrusted && t.Credential.JobToken {
-		r.unusable(ctx, t, err, SkipFork, "the job's own token may not push here: the job runs for a pull request from a fork or by Dependabot")
+		r.unusable(ctx, t, err, SkipFork,
+			"the job's own token may not push here: the job runs for a pull request from a fork or by Dependabot")
 		return
 	}
 	if usererror.Is(err, usererror.MissingCredentials) {

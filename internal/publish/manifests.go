@@ -107,7 +107,8 @@ func (r *run) putManifest(ctx context.Context, t *target, m *source.Manifest, l 
 	put := func() (err error) {
 		within, cancel := t.within(ctx)
 		defer cancel()
-		_, err = t.client.PutManifest(within, d.Digest.String(), m.Raw, string(d.MediaType), registry.Condition{Whole: true})
+		_, err = t.client.PutManifest(within, d.Digest.String(), m.Raw, string(d.MediaType),
+			registry.Condition{Whole: true})
 		return err
 	}
 	err := put()

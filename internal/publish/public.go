@@ -31,9 +31,11 @@ func (r *run) verifyPublic(ctx context.Context, s *registryRun, updates []*tagUp
 		case err == nil || ctx.Err() != nil:
 		case errors.Is(err, registry.ErrNotPublic):
 			r.failTag(u.t, usererror.New(usererror.NotPublic, s.Host,
-				u.String()+" cannot be pulled without a login, and its item has public: true", visibility(s.Host, u.t.Repository.Path), err))
+				u.String()+" cannot be pulled without a login, and its item has public: true", visibility(s.Host,
+					u.t.Repository.Path), err))
 		default:
-			r.note(Note{Host: s.Host, Warning: true}, "whether "+u.String()+" can be pulled without a login could not be found out: "+err.Error())
+			r.note(Note{Host: s.Host, Warning: true},
+				"whether "+u.String()+" can be pulled without a login could not be found out: "+err.Error())
 		}
 	})
 }
@@ -45,8 +47,10 @@ func visibility(host, path string) string {
 	switch host {
 	case "ghcr.io":
 		name = url.PathEscape(name)
-		return "A new package is private until its owner changes that, in the package's settings under \"Danger Zone\": https://github.com/users/" +
-			owner + "/packages/container/package/" + name + "/settings, or, where the owner is an organization, https://github.com/orgs/" +
+		return "A new package is private until its owner changes that, in the package's settings under \"Danger " +
+			"Zone\": https://github.com/users/" +
+			owner + "/packages/container/package/" + name +
+			"/settings, or, where the owner is an organization, https://github.com/orgs/" +
 			owner + "/packages/container/" + name + "/settings."
 	case "docker.io":
 		return "Change it at https://hub.docker.com/repository/docker/" + path + "/settings."

@@ -48,7 +48,9 @@ func collectReferrers(ctx context.Context, from *source.Image, root *source.Mani
 		open = nil
 		for _, e := range slices.Concat(found...) {
 			if len(out) == mostReferrers {
-				return nil, usererror.New(usererror.SourceUnsupported, "", fmt.Sprintf("more than %d manifests refer to the image", mostReferrers), "Copy the image without `referrers: true`, or remove some.", nil)
+				return nil, usererror.New(usererror.SourceUnsupported, "",
+					fmt.Sprintf("more than %d manifests refer to the image",
+						mostReferrers), "Copy the image without `referrers: true`, or remove some.", nil)
 			}
 			out = append(out, e)
 			open = append(open, image.ChildrenFirst(e.Manifest)...)
@@ -69,7 +71,8 @@ func (r *run) referrerUpdates(ctx context.Context, t *target) []*tagUpdate {
 		switch {
 		case e.Tag != "":
 			updates = append(updates, &tagUpdate{
-				t: t, tag: e.Tag, raw: e.Manifest.Raw, mediaType: string(d.MediaType), digest: d.Digest, signature: e.Manifest,
+				t: t, tag: e.Tag, raw: e.Manifest.Raw, mediaType: string(d.MediaType), digest: d.Digest,
+				signature: e.Manifest,
 			})
 		case e.Manifest.Subject != nil:
 			subject := e.Manifest.Subject.Digest
@@ -121,7 +124,8 @@ func (u *tagUpdate) passOver() {
 
 // fallbackUpdate is fallbackTag under a slot for small requests. By digest no tag is
 // written, so that the referrers are passed over.
-func (r *run) fallbackUpdate(ctx context.Context, t *target, subject v1.Hash, referrers []*source.Manifest) (u *tagUpdate, err error) {
+func (r *run) fallbackUpdate(ctx context.Context, t *target, subject v1.Hash,
+	referrers []*source.Manifest) (u *tagUpdate, err error) {
 	within, cancel := t.within(ctx)
 	defer cancel()
 	u, err = fallbackTag(within, t, subject, referrers)
@@ -185,7 +189,8 @@ func (u *tagUpdate) holdsOthers(ctx context.Context) (bool, error) {
 		Layers    []v1.Descriptor   `json:"layers"`
 		Manifests []json.RawMessage `json:"manifests"`
 	}
-	if json.Unmarshal(raw, &theirs) != nil || json.Unmarshal(u.signature.Raw, &ours) != nil || len(theirs.Manifests) > 0 {
+	if json.Unmarshal(raw, &theirs) != nil || json.Unmarshal(u.signature.Raw, &ours) != nil ||
+		len(theirs.Manifests) > 0 {
 		return true, nil // not what cosign writes: nobody can tell what it is good for
 	}
 	return slices.ContainsFunc(theirs.Layers, func(d v1.Descriptor) bool {

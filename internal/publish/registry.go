@@ -248,7 +248,8 @@ func (r *run) insecure(host string) bool {
 	}
 	if said && !all {
 		r.note(Note{Host: host, Warning: true}, host+
-			" is reached by verified TLS alone: insecure: true does not hold for all of its repositories that are used here")
+			" is reached by verified TLS alone: insecure: true does not hold for all of its repositories that are "+
+			"used here")
 	}
 	return all && said
 }

@@ -62,7 +62,8 @@ func newRegistryResults(r *run, plan RegistryPlan) *registryResults {
 			}
 			for _, tag := range tags {
 				s.slots[slot{t.Image, p.Repository, tag}] = len(s.out.References)
-				s.out.References = append(s.out.References, ReferenceResult{Image: t.Image, Reference: nameOf(p.Repository, tag)})
+				s.out.References = append(s.out.References,
+					ReferenceResult{Image: t.Image, Reference: nameOf(p.Repository, tag)})
 			}
 		}
 	}

@@ -42,7 +42,8 @@ func (r *run) rollBack(ctx context.Context, registries []*registryRun, updates [
 	limited(requestsAtOnce, all, func(u *tagUpdate) {
 		switch {
 		case u.stays():
-			if u.asked && slices.Contains(u.t.registry.results.unsettled(u.t), slot{u.t.image.index, u.t.Repository, u.tag}) {
+			if u.asked && slices.Contains(u.t.registry.results.unsettled(u.t),
+				slot{u.t.image.index, u.t.Repository, u.tag}) {
 				u.settle(Unchanged, u.before, "") // the writes stopped before it
 			}
 		case !u.attempted:
@@ -65,7 +66,8 @@ func (u *tagUpdate) now() string {
 func (r *run) rollBackOne(ctx context.Context, u *tagUpdate, status Status, why string) {
 	now, err := r.putOneBack(ctx, u)
 	if err != nil {
-		err = usererror.New(usererror.NotPutBack, u.t.Repository.Host, fmt.Sprintf("putting %s back to %s", u, orNothing(u.before)), u.byHand(now), err)
+		err = usererror.New(usererror.NotPutBack, u.t.Repository.Host,
+			fmt.Sprintf("putting %s back to %s", u, orNothing(u.before)), u.byHand(now), err)
 		r.failTag(u.t, err)
 		u.settle(Failed, now, err.Error())
 		return

@@ -26,7 +26,8 @@ type Deps struct {
 	Connect func(host string, insecure bool, account func(path string) credentials.Credential) Host
 	// Open opens the source of an image. It is called only when some registry is enabled;
 	// remote sources are read through the repositories that it is given.
-	Open func(ctx context.Context, image Image, repository func(imageref.Repository) source.RemoteRepository) (*source.Image, error)
+	Open func(ctx context.Context, image Image,
+		repository func(imageref.Repository) source.RemoteRepository) (*source.Image, error)
 	// Cache makes the cache for the blobs of remote sources.
 	Cache func() (*blobcache.Spool, error)
 	// Clean takes secrets and line breaks out of free text.

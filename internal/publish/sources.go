@@ -107,10 +107,12 @@ func (r *run) countPassedOver(ctx context.Context, im *sourceImage) error {
 	}
 	im.passedOver = over.Unpublished + over.WithoutSubject
 	if over.Unpublished > 0 {
-		r.note(Note{}, fmt.Sprintf("%s: %d referrers are passed over, since what they refer to is not published", im.source.Reference, over.Unpublished))
+		r.note(Note{}, fmt.Sprintf("%s: %d referrers are passed over, since what they refer to is not published",
+			im.source.Reference, over.Unpublished))
 	}
 	if over.WithoutSubject > 0 {
-		r.note(Note{}, fmt.Sprintf("%s: %d attestations are passed over, since they name no subject", im.source.Reference, over.WithoutSubject))
+		r.note(Note{}, fmt.Sprintf("%s: %d attestations are passed over, since they name no subject",
+			im.source.Reference, over.WithoutSubject))
 	}
 	return nil
 }
@@ -143,7 +145,8 @@ func (r *run) describe(ctx context.Context, im *sourceImage) error {
 	return nil
 }
 
-// read waits until f, one of the image's futures, is resolved. It is called by a registry that has logged in: from then on an
+// read waits until f, one of the image's futures, is resolved. It is called by a registry that has logged in: from
+// then on an
 // error of the source counts.
 func (r *run) read(ctx context.Context, im *sourceImage, f *future) error {
 	im.mu.Lock()

@@ -148,8 +148,10 @@ func (r *run) mustKnow(u *tagUpdate) error {
 	if !r.Atomic && !r.SkipExisting && !r.mustStay(u.tag) {
 		return nil
 	}
-	return usererror.New(usererror.TagRefused, u.t.Repository.Host, u.String()+": the registry does not tell whether this tag is there",
-		"A tag that is immutable, or that may have to be put back, cannot be moved unseen. Let the account read the repository.", nil)
+	return usererror.New(usererror.TagRefused, u.t.Repository.Host,
+		u.String()+": the registry does not tell whether this tag is there",
+		"A tag that is immutable, or that may have to be put back, cannot be moved unseen. Let the account read the "+
+			"repository.", nil)
 }
 
 // mustStay reports whether immutable-tags protects a tag.
@@ -217,7 +219,8 @@ func (r *run) skipExisting(u *tagUpdate) {
 	if u.t.out() {
 		return
 	}
-	r.note(Note{Host: u.t.Repository.Host}, fmt.Sprintf("%s: the image is left out in %s, all its tags (skip-existing)", reason, u.t.Repository))
+	r.note(Note{Host: u.t.Repository.Host},
+		fmt.Sprintf("%s: the image is left out in %s, all its tags (skip-existing)", reason, u.t.Repository))
 	r.leaveOut(u.t, Skipped, SkipExisting, reason)
 }
 
@@ -295,7 +298,8 @@ func (r *run) waves(updates []*tagUpdate) (out [3][]*tagUpdate) {
 // protect only some tags protect those.
 func likeliestRefused(updates []*tagUpdate) (first *tagUpdate) {
 	for _, u := range updates {
-		if u.asked && u.before != "" && !u.stays() && (first == nil || strings.Count(u.tag, ".") > strings.Count(first.tag, ".")) {
+		if u.asked && u.before != "" && !u.stays() &&
+			(first == nil || strings.Count(u.tag, ".") > strings.Count(first.tag, ".")) {
 			first = u
 		}
 	}
@@ -375,9 +379,11 @@ func (r *run) putTag(ctx context.Context, u *tagUpdate, cond registry.Condition,
 	}
 	switch {
 	case errors.Is(err, registry.ErrImmutable), errors.Is(err, registry.ErrPrecondition):
-		return usererror.New(usererror.ImmutableTag, u.t.Repository.Host, "the registry does not let "+u.String()+" move", "", err)
+		return usererror.New(usererror.ImmutableTag, u.t.Repository.Host,
+			"the registry does not let "+u.String()+" move", "", err)
 	case err != nil && ctx.Err() == nil:
-		return usererror.New(usererror.TagRefused, u.t.Repository.Host, u.String()+" was not tagged", usererror.Advice(err), err)
+		return usererror.New(usererror.TagRefused, u.t.Repository.Host, u.String()+" was not tagged",
+			usererror.Advice(err), err)
 	case err != nil:
 		return err
 	}

@@ -12,9 +12,11 @@ import (
 func Unended(plan Plan, at time.Time, clean func(text string) redact.Redacted) Result {
 	now := func() time.Time { return at }
 	r := newRun(plan, Deps{Clean: clean, Now: now}, nil)
-	killed := NewFailure(usererror.New(usererror.Unended, "", "the run ended without a word", "", nil), at, r.deps.Clean)
+	killed := NewFailure(usererror.New(usererror.Unended, "", "the run ended without a word", "", nil), at,
+		r.deps.Clean)
 	out := Result{
-		Start: at, End: at, DryRun: r.DryRun, Untrusted: r.Untrusted, Skipped: plan.Skipped, Failures: []Failure{killed},
+		Start: at, End: at, DryRun: r.DryRun, Untrusted: r.Untrusted, Skipped: plan.Skipped,
+		Failures: []Failure{killed},
 	}
 	for _, im := range r.images {
 		out.Images = append(out.Images, ImageResult{Name: im.plan.Name})

@@ -34,7 +34,8 @@ func (r *run) verify(ctx context.Context, s *registryRun, updates []*tagUpdate) 
 func (r *run) verifyOne(ctx context.Context, u *tagUpdate) {
 	if u.renew != nil {
 		if err := r.listed(ctx, u); err != nil && ctx.Err() == nil {
-			r.failTag(u.t, usererror.New(usererror.VerifyMismatch, u.t.Repository.Host, "asking for "+u.String()+" after it was written", usererror.Advice(err), err))
+			r.failTag(u.t, usererror.New(usererror.VerifyMismatch, u.t.Repository.Host,
+				"asking for "+u.String()+" after it was written", usererror.Advice(err), err))
 		}
 		return
 	}
@@ -42,14 +43,16 @@ func (r *run) verifyOne(ctx context.Context, u *tagUpdate) {
 	switch {
 	case ctx.Err() != nil: // it was written; whether it is served was not asked
 	case err != nil:
-		err = usererror.New(usererror.VerifyMismatch, u.t.Repository.Host, "asking for "+u.String()+" after it was written", usererror.Advice(err), err)
+		err = usererror.New(usererror.VerifyMismatch, u.t.Repository.Host,
+			"asking for "+u.String()+" after it was written", usererror.Advice(err), err)
 		r.failTag(u.t, err)
 		u.settle(Failed, "", err.Error())
 	case serves == u.digest.String():
 	case serves == u.before || serves == "":
 		r.unseen(u, serves)
 	default:
-		err = usererror.New(usererror.VerifyMismatch, u.t.Repository.Host, fmt.Sprintf("%s serves %s, not %s", u, orNothing(serves), u.digest), "", nil)
+		err = usererror.New(usererror.VerifyMismatch, u.t.Repository.Host,
+			fmt.Sprintf("%s serves %s, not %s", u, orNothing(serves), u.digest), "", nil)
 		r.failTag(u.t, err)
 		u.settle(Failed, serves, err.Error())
 	}

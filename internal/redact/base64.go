@@ -43,7 +43,8 @@ func base64Runs(v *view, least int, scratch *[]byte, visit func(decoded []byte, 
 // decodeDigits appends what base64 digits spell; bits that are left over are dropped.
 func decodeDigits(to, text []byte) []byte {
 	for len(text) >= 4 {
-		bits := uint32(digits[text[0]])<<18 | uint32(digits[text[1]])<<12 | uint32(digits[text[2]])<<6 | uint32(digits[text[3]])
+		bits := uint32(digits[text[0]])<<18 | uint32(digits[text[1]])<<12 |
+			uint32(digits[text[2]])<<6 | uint32(digits[text[3]])
 		to = append(to, byte(bits>>16), byte(bits>>8), byte(bits))
 		text = text[4:]
 	}
@@ -67,7 +68,8 @@ func base64Span(from, i, j int) (start, end int) {
 func readable(v *view, decoded []byte, from int) (*view, bool) {
 	best, start := span{}, 0
 	for i := 0; i <= len(decoded); i++ {
-		if i < len(decoded) && (decoded[i] >= ' ' && decoded[i] < 0x7F || decoded[i] == '\n' || decoded[i] == '\r' || decoded[i] == '\t') {
+		if i < len(decoded) &&
+			(decoded[i] >= ' ' && decoded[i] < 0x7F || decoded[i] == '\n' || decoded[i] == '\r' || decoded[i] == '\t') {
 			continue
 		}
 		if i-start > best.to-best.from {

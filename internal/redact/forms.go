@@ -79,7 +79,8 @@ func (f *formSet) escaped(s string, least int) {
 }
 
 func (f *formSet) base64(s string) {
-	for _, e := range []*base64.Encoding{base64.StdEncoding, base64.RawStdEncoding, base64.URLEncoding, base64.RawURLEncoding} {
+	for _, e := range []*base64.Encoding{base64.StdEncoding, base64.RawStdEncoding, base64.URLEncoding,
+		base64.RawURLEncoding} {
 		encoded := e.EncodeToString([]byte(s))
 		f.add(encoded, shortest)
 		f.add(url.QueryEscape(encoded), shortest)

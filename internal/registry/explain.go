@@ -76,7 +76,8 @@ func (r *Repository) diagnose(err error, write bool) (code usererror.Code, remed
 			"check its address, or add the registry to NO_PROXY."
 	case errors.Is(err, syscall.ECONNREFUSED):
 		if c.host.Loopback() && c.o.InContainer {
-			return usererror.Unreachable, "Inside a container action " + c.host.Hostname() + " is the container itself: " +
+			return usererror.Unreachable, "Inside a container action " + c.host.Hostname() +
+				" is the container itself: " +
 				"reach a service of the job by its label, such as `registry:5000`, with `insecure: true`."
 		}
 		return usererror.Unreachable, ""
@@ -116,7 +117,8 @@ func (r *Repository) diagnoseAnswer(e *Error, write bool) (usererror.Code, strin
 		switch {
 		case host == "ghcr.io" || strings.HasPrefix(host, "containers."):
 			remedy = "Give the job `permissions: packages: write`; " +
-				"a package that another repository created must also grant this repository write access in its settings."
+				"a package that another repository created must also grant this repository write access in its " +
+				"settings."
 		case strings.Contains(host, "amazonaws.") || strings.Contains(host, ".on.aws"):
 			remedy = "Allow ecr:InitiateLayerUpload, ecr:UploadLayerPart, ecr:CompleteLayerUpload, " +
 				"ecr:BatchCheckLayerAvailability, ecr:BatchGetImage and ecr:PutImage on this repository."

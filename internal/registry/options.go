@@ -74,7 +74,8 @@ func (o Options) transport() transport.Options {
 	return transport.Options{
 		Host: o.Host, Insecure: o.Insecure, Redactor: o.Redactor, Concurrency: o.Concurrency, Bodies: o.Bodies,
 		Stall: o.Stall, Answer: o.Answer, RetryBudget: o.RetryBudget, FirstContact: o.FirstContact,
-		Clock: o.Clock, Roots: o.Roots, Proxy: o.Proxy, Notify: o.Notify, Trace: o.Trace, UserAgent: o.UserAgent, Base: o.Base,
+		Clock: o.Clock, Roots: o.Roots, Proxy: o.Proxy, Notify: o.Notify, Trace: o.Trace, UserAgent: o.UserAgent,
+		Base: o.Base,
 	}
 }
 

@@ -99,9 +99,11 @@ func (r *Repository) describe(ref string, raw []byte, h http.Header) (v1.Descrip
 		expected = ref
 	}
 	// An announced digest of another algorithm than ours cannot be compared.
-	if expected != "" && expected != digest.String() && (expected == ref || strings.HasPrefix(expected, algorithm+":")) {
+	if expected != "" && expected != digest.String() &&
+		(expected == ref || strings.HasPrefix(expected, algorithm+":")) {
 		return v1.Descriptor{}, usererror.New(usererror.DigestMismatch, r.c.o.Host,
-			fmt.Sprintf("%s: manifest %s has the digest %s, not %s", r, short(ref), digest, r.c.host.Redact(expected)), "", nil)
+			fmt.Sprintf("%s: manifest %s has the digest %s, not %s", r, short(ref), digest,
+				r.c.host.Redact(expected)), "", nil)
 	}
 	var head struct {
 		MediaType string          `json:"mediaType"`
@@ -118,7 +120,8 @@ func (r *Repository) describe(ref string, raw []byte, h http.Header) (v1.Descrip
 	default:
 		mediaType = string(types.OCIManifestSchema1)
 	}
-	return v1.Descriptor{MediaType: types.MediaType(transport.Cut(mediaType)), Digest: digest, Size: int64(len(raw))}, nil
+	return v1.Descriptor{MediaType: types.MediaType(transport.Cut(mediaType)), Digest: digest,
+		Size: int64(len(raw))}, nil
 }
 
 func mediaTypeOf(h http.Header) string {

@@ -133,7 +133,8 @@ func (t *transfer) judge(err error) (sessionState, error) {
 		// What arrived is not what was sent, or an upload that was resumed has a seam, or
 		// the registry says so of all that is sent in this way.
 		if t.wrong++; t.wrong > mostTwice {
-			return sessionKnown, usererror.New(usererror.DigestMismatch, t.r.c.o.Host, t.r.String()+": "+t.doing, "", err)
+			return sessionKnown, usererror.New(usererror.DigestMismatch, t.r.c.o.Host, t.r.String()+": "+t.doing, "",
+				err)
 		}
 		t.refusedPut = t.refusedPut || t.byPut && answer.Code == codeUploadInvalid && !t.wholeOnly()
 		return sessionLost, again

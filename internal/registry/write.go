@@ -122,7 +122,8 @@ func (w *manifestWrite) protected(e *Error) bool {
 // lost.
 func (w *manifestWrite) isThereAlready(ctx context.Context, err error) bool {
 	var answer *Error
-	if w.tries < 2 || !errors.As(err, &answer) || !w.protected(answer) && answer.Status != http.StatusPreconditionFailed {
+	if w.tries < 2 || !errors.As(err, &answer) || !w.protected(answer) &&
+		answer.Status != http.StatusPreconditionFailed {
 		return false
 	}
 	d, err := w.r.Stat(ctx, w.ref)
@@ -136,12 +137,14 @@ func (w *manifestWrite) explain(ctx context.Context, err error) error {
 		return w.r.explain(ctx, w.doing, true, err)
 	}
 	what := w.r.String() + ": " + w.doing
-	rights := (answer.Status == http.StatusUnauthorized || answer.Status == http.StatusForbidden) && !w.r.allowed(answer)
+	rights := (answer.Status == http.StatusUnauthorized || answer.Status == http.StatusForbidden) &&
+		!w.r.allowed(answer)
 	switch {
 	case w.protected(answer):
 		return usererror.New(usererror.ImmutableTag, w.r.c.o.Host, what, "", fmt.Errorf("%w: %w", ErrImmutable, answer))
 	case answer.Status == http.StatusPreconditionFailed:
-		return usererror.New(usererror.TagRefused, w.r.c.o.Host, what, "", fmt.Errorf("%w: %w", ErrPrecondition, answer))
+		return usererror.New(usererror.TagRefused, w.r.c.o.Host, what, "",
+			fmt.Errorf("%w: %w", ErrPrecondition, answer))
 	case refusesMediaType(answer):
 		return usererror.New(usererror.MediaTypeRefused, w.r.c.o.Host,
 			fmt.Sprintf("%s: the registry does not take %s", what, w.mediaType), "", err)

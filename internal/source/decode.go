@@ -14,7 +14,8 @@ func decode(raw []byte, into any, what string) error {
 	switch {
 	case errors.Is(err, jsondoc.ErrAmbiguous):
 		return usererror.New(usererror.SourceBroken, "", what+" means one thing to one program and another to the next",
-			"Build the image again with a current tool, and look at who wrote it: builders do not write such documents.", err)
+			"Build the image again with a current tool, and look at who wrote it: builders do not write such "+
+				"documents.", err)
 	case errors.Is(err, jsondoc.ErrTooMany):
 		return broken(err, "%s holds more than a real one does", what)
 	case err != nil:

@@ -87,7 +87,8 @@ func readSaved(t tree) ([]savedImage, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, usererror.New(usererror.SourceBroken, "",
 			"there is no manifest.json, so this is not what `docker save` writes",
-			"Check that the step that wrote it has finished. Archives of Docker before 1.10 have none: save the image again.",
+			"Check that the step that wrote it has finished. Archives of Docker before 1.10 have none: save the "+
+				"image again.",
 			nil)
 	}
 	if err != nil {
@@ -154,7 +155,8 @@ func readConfigs(t tree, saved []savedImage) ([]*savedConfig, error) {
 			return nil, err
 		}
 		if read += f.size; read > maxManifestBytes {
-			return nil, broken(nil, "the configs that manifest.json names take more than %d MiB together", maxManifestBytes>>20)
+			return nil, broken(nil, "the configs that manifest.json names take more than %d MiB together",
+				maxManifestBytes>>20)
 		}
 		d := v1.Descriptor{MediaType: types.DockerConfigJSON, Size: int64(len(raw)), Digest: image.Digest(raw)}
 		if err := checkConfigName(name, d.Digest); err != nil {
@@ -213,7 +215,8 @@ func newSaved(config []byte, i savedImage, o Options) (*saved, error) {
 	s := &saved{config: config, digest: image.Digest(config), diffIDs: c.RootFS.DiffIDs, is: c.Platform,
 		on: image.NormalizePlatform(c.OS, c.Architecture, c.Variant)}
 	if len(i.Layers) != len(s.diffIDs) {
-		return nil, broken(nil, "manifest.json names %d layers, but the image's config %d", len(i.Layers), len(s.diffIDs))
+		return nil, broken(nil, "manifest.json names %d layers, but the image's config %d", len(i.Layers),
+			len(s.diffIDs))
 	}
 	for _, name := range i.Layers {
 		clean, err := cleanName(name)

@@ -300,7 +300,8 @@ func (e *engine) missing(ctx context.Context, name string, answer error) error {
 	}
 	return usererror.New(usererror.SourceNotFound, "",
 		fmt.Sprintf("the Docker engine has no image %s%s", short(name), has),
-		"Check the name and tag; docker/build-push-action leaves its image in the engine only with `load: true`.", answer)
+		"Check the name and tag; docker/build-push-action leaves its image in the engine only with "+
+			"`load: true`.", answer)
 }
 
 // apiMinor returns the minor version of the engine's API, 1.N; 0 if it does not tell.

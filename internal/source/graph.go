@@ -121,7 +121,8 @@ func isManifest(d v1.Descriptor) bool {
 // isDistributable reports whether registries take a layer. Foreign layers stay
 // where their URLs say.
 func isDistributable(d v1.Descriptor) bool {
-	return d.MediaType.IsDistributable() && d.MediaType != "application/vnd.oci.image.layer.nondistributable.v1.tar+zstd"
+	return d.MediaType.IsDistributable() &&
+		d.MediaType != "application/vnd.oci.image.layer.nondistributable.v1.tar+zstd"
 }
 
 // graph loads manifests and what they point at, each digest once.

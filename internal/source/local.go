@@ -78,7 +78,8 @@ func openTreeAs(ctx context.Context, spec Spec, t tree, pick string, o Options) 
 		return nil, usererror.New(usererror.SourceBroken, "",
 			"the archive has neither index.json nor manifest.json, so it is neither an OCI image layout nor what "+
 				"`docker save` writes",
-			"Check that the build had `outputs: type=oci` or `type=docker`, and has finished. A folder's tar must hold "+
+			"Check that the build had `outputs: type=oci` or `type=docker`, and has finished. A folder's tar must "+
+				"hold "+
 				"the layout at its top.",
 			nil)
 	}

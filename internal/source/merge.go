@@ -223,7 +223,8 @@ func (m *merge) entriesOf(ctx context.Context, n int, root *Manifest) ([]mergedE
 		child := below[d.Digest]
 		switch {
 		case child == nil:
-			return nil, unsupported("", "its index names %s, which is no image but %s", d.Digest, short(string(d.MediaType)))
+			return nil, unsupported("", "its index names %s, which is no image but %s", d.Digest,
+				short(string(d.MediaType)))
 		case child.Descriptor.MediaType.IsIndex():
 			return nil, unsupported("Name the inner index, or publish this image alone.",
 				"its index names another index, %s, and indexes in an index are not merged", d.Digest)
@@ -282,7 +283,8 @@ func (m *merge) unique(all []mergedEntry) ([]mergedEntry, error) {
 			key := platformKey(*e.platform)
 			if first, twice := on[key]; twice {
 				return nil, usererror.New(usererror.SourceAmbiguous, "",
-					fmt.Sprintf("%s and %s both have an image for %s: %s and %s", m.parts[first.part].says(), m.parts[e.part].says(),
+					fmt.Sprintf("%s and %s both have an image for %s: %s and %s", m.parts[first.part].says(),
+						m.parts[e.part].says(),
 						platformText(*e.platform), first.descriptor.Digest, e.descriptor.Digest),
 					"Build each platform once, or leave one of the lines out.", nil)
 			}

@@ -99,7 +99,8 @@ func Parse(value string, paths Paths) (Spec, error) {
 		return spec, nil
 	case paths.exists(text), paths.exists(untagged):
 		return spec, invalid(fmt.Sprintf("source %q is a file here, and could be a reference", short(text)),
-			fmt.Sprintf("Write ./%s for the file, or docker://%s for an image in a registry.", short(text), short(text)))
+			fmt.Sprintf("Write ./%s for the file, or docker://%s for an image in a registry.", short(text),
+				short(text)))
 	case namesHost(text):
 		return parseReference(spec, text)
 	}

@@ -100,7 +100,8 @@ func expand(line string, paths Paths) ([]Spec, error) {
 func glob(pattern string) ([]string, error) {
 	matches, err := filepath.Glob(strings.NewReplacer(`\`, `\\`, `[`, `\[`, `?`, `\?`).Replace(pattern))
 	if err != nil {
-		return nil, usererror.New(usererror.InvalidSource, "", fmt.Sprintf("%q cannot be matched", short(pattern)), "", err)
+		return nil, usererror.New(usererror.InvalidSource, "", fmt.Sprintf("%q cannot be matched", short(pattern)), "",
+			err)
 	}
 	slices.Sort(matches)
 	return matches, nil

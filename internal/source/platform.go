@@ -70,7 +70,8 @@ func (g *graph) platformsOf(ctx context.Context, root *Manifest, local bool) ([]
 			if p := d.Platform; p != nil && p.OS != "" && !d.MediaType.IsIndex() {
 				stated[d.Digest] = true
 				if p.OS != "unknown" {
-					all = append(all, strings.TrimSuffix(strings.Join([]string{p.OS, p.Architecture, p.Variant}, "/"), "/"))
+					all = append(all,
+						strings.TrimSuffix(strings.Join([]string{p.OS, p.Architecture, p.Variant}, "/"), "/"))
 				}
 			}
 			if d.Annotations[attestationType] != "" {

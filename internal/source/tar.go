@@ -152,7 +152,8 @@ func (a *archive) resolve(name string) (entry, string, error) {
 		}
 		target, err := cleanName(target)
 		if err != nil {
-			return entry{}, "", broken(nil, "%s is a link that leads out of the archive, to %q", short(name), short(e.link))
+			return entry{}, "", broken(nil, "%s is a link that leads out of the archive, to %q", short(name),
+				short(e.link))
 		}
 		name = target
 	}

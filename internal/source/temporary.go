@@ -76,7 +76,8 @@ func (w *guardedWriter) Write(p []byte) (int, error) {
 				fmt.Sprintf("less than %d MiB are left free in the temporary folder while the source is written "+
 					"there", reserve>>20),
 
-				"Free space, or point `TMPDIR` at a larger disk. An archive that is not compressed as a whole is read in "+
+				"Free space, or point `TMPDIR` at a larger disk. An archive that is not compressed as a whole is "+
+					"read in "+
 					"place.", nil)
 		}
 	}

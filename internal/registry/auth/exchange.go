@@ -31,7 +31,8 @@ type issuedToken struct {
 // exchange gets a token from the realm of ch: by GET with the password (distribution
 // spec, "Token Authentication"), or by POST with an identity token (its OAuth 2 variant),
 // and by GET where the service does not have that. A 404 or 405 of the latter is its answer.
-func (h *Host) exchange(ctx context.Context, ch challenge, cfg *authn.AuthConfig, scopes []string) (issuedToken, error) {
+func (h *Host) exchange(ctx context.Context, ch challenge, cfg *authn.AuthConfig,
+	scopes []string) (issuedToken, error) {
 	var err error
 	for _, realm := range h.realms(ch.realm) {
 		var token issuedToken
@@ -80,7 +81,8 @@ func (h *Host) exchangeAt(
 		}
 		token, err := h.ask(ctx, http.MethodPost, u, form.Encode(), "")
 		var answer *transport.Error
-		if !errors.As(err, &answer) || answer.Status != http.StatusNotFound && answer.Status != http.StatusMethodNotAllowed {
+		if !errors.As(err, &answer) || answer.Status != http.StatusNotFound &&
+			answer.Status != http.StatusMethodNotAllowed {
 			return token, err
 		}
 	}
@@ -207,7 +209,8 @@ func (r *realm) RoundTrip(req *http.Request) (*http.Response, error) {
 		r.host = at
 	}
 	if at != r.host {
-		return nil, &transport.UnsafeError{What: fmt.Sprintf("the token server redirects to %s: credentials do not follow", req.URL.Host)}
+		return nil, &transport.UnsafeError{What: fmt.Sprintf("the token server redirects to %s: credentials do not "+
+			"follow", req.URL.Host)}
 	}
 	return r.h.Send(req.Clone(req.Context()), transport.Sending{Foreign: !own, Kind: transport.KindToken})
 }

@@ -272,7 +272,8 @@ func (t *Tokens) renew(ctx context.Context, e *token, need Access, ch *challenge
 	e.mu.Unlock()
 	if renewed { // said without the lock: who listens may ask for a token
 		o := t.h.t.Options()
-		o.Notify(transport.Notice{Registry: o.Host, Routine: true, Text: fmt.Sprintf("%s/%s: token renewed", o.Host, t.repo)})
+		o.Notify(transport.Notice{Registry: o.Host, Routine: true,
+			Text: fmt.Sprintf("%s/%s: token renewed", o.Host, t.repo)})
 	}
 	return nil
 }
@@ -320,7 +321,8 @@ var errInvalidToken = errors.New("something that is no token")
 
 // buy exchanges the account's credentials for a token. life is 0 if the server did
 // not say how long the token lives: then a 401 will tell.
-func (t *Tokens) buy(ctx context.Context, ch *challenge, scopes []string) (value string, life time.Duration, err error) {
+func (t *Tokens) buy(ctx context.Context, ch *challenge, scopes []string,
+) (value string, life time.Duration, err error) {
 	cfg, err := t.credentials(ctx)
 	if err != nil {
 		return "", 0, err

@@ -120,7 +120,8 @@ func (e *GaveUpError) Error() string {
 		return fmt.Sprintf("the registry asks to wait %s: %v", e.Asked.Round(time.Second), e.Err)
 	}
 	if e.Dead {
-		return fmt.Sprintf("given up, after %s of nothing but failures from this registry: %v", e.After.Round(time.Second), e.Err)
+		return fmt.Sprintf("given up, after %s of nothing but failures from this registry: %v",
+			e.After.Round(time.Second), e.Err)
 	}
 	return fmt.Sprintf("given up after %d tries in %s: %v", e.Tries, e.After.Round(time.Second), e.Err)
 }

@@ -122,7 +122,8 @@ func (h *Host) probe(ctx context.Context) error {
 func isPage(resp *http.Response) bool {
 	return resp.StatusCode >= 200 && resp.StatusCode < 300 &&
 		strings.HasPrefix(resp.Header.Get("Content-Type"), "text/html") &&
-		resp.Header.Get("Docker-Distribution-Api-Version") == "" && bytes.HasPrefix(bytes.TrimSpace(Peek(resp)), []byte("<"))
+		resp.Header.Get("Docker-Distribution-Api-Version") == "" &&
+		bytes.HasPrefix(bytes.TrimSpace(Peek(resp)), []byte("<"))
 }
 
 // notRegistry returns the error for an answer to the probe that no registry gives.

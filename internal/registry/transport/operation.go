@@ -86,7 +86,8 @@ func (o *Operation) Retry(ctx context.Context, doing string, started time.Time, 
 	pause, again := o.tries.Next(policy, now, asked)
 	o.tries.Since = own.Since
 	if !again {
-		gaveUp := &GaveUpError{Err: err, Tries: o.tries.Count, After: now.Sub(since), Dead: dead && o.tries.Count < leastTries}
+		gaveUp := &GaveUpError{Err: err, Tries: o.tries.Count, After: now.Sub(since),
+			Dead: dead && o.tries.Count < leastTries}
 		if asked > policy.Budget {
 			gaveUp.After, gaveUp.Asked = now.Sub(own.Since), asked
 		}
@@ -97,7 +98,8 @@ func (o *Operation) Retry(ctx context.Context, doing string, started time.Time, 
 }
 
 // wait waits before the next try as the failure wants it, and says so.
-func (h *Host) wait(ctx context.Context, doing string, started time.Time, err error, pause, budget time.Duration) error {
+func (h *Host) wait(ctx context.Context, doing string, started time.Time, err error, pause,
+	budget time.Duration) error {
 	var answer *Error
 	limited, asked := false, time.Duration(0)
 	if errors.As(err, &answer) {

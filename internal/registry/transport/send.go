@@ -51,7 +51,8 @@ func (h *Host) send(req *http.Request, s Sending, trace *tracing) (*http.Respons
 		ctx = context.WithValue(ctx, foreignKey{}, true)
 	}
 	if s.Bulk && s.Body != nil {
-		ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(got httptrace.GotConnInfo) { watched(got.Conn, stall) }})
+		ctx = httptrace.WithClientTrace(ctx,
+			&httptrace.ClientTrace{GotConn: func(got httptrace.GotConnInfo) { watched(got.Conn, stall) }})
 	}
 	req = req.WithContext(ctx)
 	req.Header.Set("User-Agent", h.o.UserAgent)
@@ -115,7 +116,8 @@ func (h *Host) receive(resp *http.Response, s Sending, stall *StallTimer, parent
 		}
 		h.learnLimit(resp.Header)
 	}
-	body := &incoming{ReadCloser: resp.Body, stall: stall, reason: func(err error) error { return stall.reason(parent, err) }}
+	body := &incoming{ReadCloser: resp.Body, stall: stall,
+		reason: func(err error) error { return stall.reason(parent, err) }}
 	if !s.Foreign && !TransientStatus(resp.StatusCode) {
 		h.pace.alive()
 		body.alive = h.pace.alive

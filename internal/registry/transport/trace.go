@@ -77,7 +77,8 @@ func (h *Host) trace(req *http.Request, kind Kind) *tracing {
 		kind = kindOf(req.URL.Path)
 	}
 	t := &tracing{h: h}
-	t.Trace = Trace{Registry: h.o.Host, Host: h.Redact(req.URL.Host), Method: req.Method, Kind: kind, Start: h.o.Clock.Now()}
+	t.Trace = Trace{Registry: h.o.Host, Host: h.Redact(req.URL.Host), Method: req.Method, Kind: kind,
+		Start: h.o.Clock.Now()}
 	return t
 }
 
