@@ -10,8 +10,9 @@ import (
 
 // contender is one way to do a piece of work.
 type contender struct {
-	who string
-	do  func(context.Context) (cost, error)
+	who    string
+	do     func(context.Context) (cost, error)
+	before func(context.Context) (cost, error) // not measured: what destinations have already; nil for nothing
 }
 
 // contest lets all contenders do the same work in turns, and counts what the servers
@@ -25,6 +26,14 @@ func (b *bench) contest(ctx context.Context, name string, st *stage, limit time.
 		for i, c := range all {
 			if err := st.empty(); err != nil {
 				return nil, err
+			}
+			if c.before != nil {
+				if _, err := c.before(ctx); err != nil {
+					return nil, fmt.Errorf("%s, before: %w", c.who, err)
+				}
+				if err := st.forget(); err != nil {
+					return nil, err
+				}
 			}
 			cost, err := c.do(ctx)
 			if err != nil {
@@ -51,13 +60,13 @@ const us = "multi-registry-push"
 // copiers are the tools that copy from a registry.
 func (b *bench) copiers(st *stage) []contender {
 	n, t := st.network, b.tools
-	all := []contender{{us, func(ctx context.Context) (cost, error) {
+	all := []contender{{who: us, do: func(ctx context.Context) (cost, error) {
 		return n.run(ctx, t.ours(spec(), st.hosts(), os.DevNull))
 	}}}
 	add := func(who string, make func() []process) {
 		all = append(all,
-			contender{who + " ×4", func(ctx context.Context) (cost, error) { return n.serial(ctx, make()) }},
-			contender{who + ", 4 at once", func(ctx context.Context) (cost, error) { return n.parallel(ctx, make()) }})
+			contender{who: who + " ×4", do: func(ctx context.Context) (cost, error) { return n.serial(ctx, make()) }},
+			contender{who: who + ", 4 at once", do: func(ctx context.Context) (cost, error) { return n.parallel(ctx, make()) }})
 	}
 	add("crane copy", func() []process { return t.craneCopy(sourceAddr, st.hosts()) })
 	add("regctl image copy", func() []process { return t.regctlCopy(sourceAddr, st.hosts()) })
@@ -146,13 +155,13 @@ func (b *bench) fromArchive(ctx context.Context) error {
 	}
 	defer end()
 	n := st.network
-	all := []contender{{us, func(ctx context.Context) (cost, error) {
+	all := []contender{{who: us, do: func(ctx context.Context) (cost, error) {
 		return n.run(ctx, b.tools.ours("oci-archive:"+path, st.hosts(), os.DevNull))
 	}}}
 	if b.tools.skopeo != "" {
 		make := func() []process { return b.tools.skopeoCopy("oci-archive:"+path, st.hosts(), "--all") }
-		all = append(all, contender{"skopeo copy --all ×4", func(ctx context.Context) (cost, error) { return n.serial(ctx, make()) }},
-			contender{"skopeo copy --all, 4 at once", func(ctx context.Context) (cost, error) { return n.parallel(ctx, make()) }})
+		all = append(all, contender{who: "skopeo copy --all ×4", do: func(ctx context.Context) (cost, error) { return n.serial(ctx, make()) }},
+			contender{who: "skopeo copy --all, 4 at once", do: func(ctx context.Context) (cost, error) { return n.parallel(ctx, make()) }})
 	}
 	limit := b.limit()
 	lines, err := b.contest(ctx, "OCI archive → 4, 200 Mbit/s each", st, limit, b.image.BlobBytes(), all)

@@ -56,16 +56,16 @@ func (b *bench) engine(ctx context.Context) error {
 	env := []string{"DOCKER_HOST=unix://" + e.socket}
 	saved := filepath.Join(b.folder, "saved")
 	all := []contender{
-		{us, e.counted(func(ctx context.Context) (cost, error) {
+		{who: us, do: e.counted(func(ctx context.Context) (cost, error) {
 			p := t.ours("docker-daemon:"+engineImage, st.hosts(), os.DevNull)
 			p.Env = append(p.Env, env...)
 			return n.run(ctx, p)
 		})},
-		{"docker save, pigz -6", e.counted(func(ctx context.Context) (cost, error) {
+		{who: "docker save, pigz -6", do: e.counted(func(ctx context.Context) (cost, error) {
 			defer os.RemoveAll(saved)
 			return n.serial(ctx, saveAndCompress(t, saved, env))
 		})},
-		{"docker push ×4", e.counted(func(ctx context.Context) (cost, error) {
+		{who: "docker push ×4", do: e.counted(func(ctx context.Context) (cost, error) {
 			var all []process
 			for _, h := range st.hosts() {
 				if err := e.docker(ctx, t, "tag", engineImage, reference(h)); err != nil {
@@ -77,7 +77,7 @@ func (b *bench) engine(ctx context.Context) error {
 		})},
 	}
 	if t.skopeo != "" {
-		all = append(all, contender{"skopeo copy ×4", e.counted(func(ctx context.Context) (cost, error) {
+		all = append(all, contender{who: "skopeo copy ×4", do: e.counted(func(ctx context.Context) (cost, error) {
 			return n.serial(ctx, t.skopeoCopy("docker-daemon:"+engineImage, st.hosts(), "--src-daemon-host", "unix://"+e.socket))
 		})})
 	}

@@ -40,7 +40,7 @@ func (b *bench) start(ctx context.Context) error {
 		return err
 	}
 	defer st.stop()
-	if err := st.source.synthesize(2, 1, 1000); err != nil {
+	if _, err := st.source.synthesize(2, 1, 1000); err != nil {
 		return err
 	}
 	var all []float64
@@ -221,7 +221,7 @@ func (b *bench) product(ctx context.Context) error {
 	defer st.stop()
 	measure := func(tags, layers, manifests int) (growth, error) {
 		g := growth{Axis: fmt.Sprintf("%d tags, %d layers, %d manifests", tags, layers, manifests), N: tags + layers + manifests}
-		if err := st.source.synthesize(layers, manifests, 4000); err != nil {
+		if _, err := st.source.synthesize(layers, manifests, 4000); err != nil {
 			return g, err
 		}
 		if err := st.empty(); err != nil {
@@ -268,25 +268,28 @@ func (b *bench) product(ctx context.Context) error {
 }
 
 // synthesize gives the source an index of manifests of which each has the same
-// layers and a config of its own; one manifest gives no index.
-func (s *server) synthesize(layers, manifests int, size int64) error {
+// layers and a config of its own; one manifest gives no index. It returns the
+// bytes of all blobs.
+func (s *server) synthesize(layers, manifests int, size int64) (total int64, err error) {
 	var all []v1.Descriptor
 	for i := range layers {
 		d, err := s.blob(i, size+int64(i), types.OCILayer)
 		if err != nil {
-			return err
+			return 0, err
 		}
+		total += d.Size
 		all = append(all, d)
 	}
 	index := v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex}
 	for i := range manifests {
 		config, err := s.blob(i, size/2+int64(i), types.OCIConfigJSON)
 		if err != nil {
-			return err
+			return 0, err
 		}
+		total += config.Size
 		raw, err := json.Marshal(v1.Manifest{SchemaVersion: 2, MediaType: types.OCIManifestSchema1, Config: config, Layers: all})
 		if err != nil {
-			return err
+			return 0, err
 		}
 		name := ""
 		if manifests == 1 {
@@ -294,24 +297,24 @@ func (s *server) synthesize(layers, manifests int, size int64) error {
 		}
 		a, err := s.do(order{Do: "put", Manifest: raw, Type: string(types.OCIManifestSchema1), Tag: name})
 		if err != nil {
-			return err
+			return 0, err
 		}
 		hash, err := v1.NewHash(a.Digest)
 		if err != nil {
-			return err
+			return 0, err
 		}
 		index.Manifests = append(index.Manifests, v1.Descriptor{MediaType: types.OCIManifestSchema1, Size: int64(len(raw)), Digest: hash,
 			Platform: &v1.Platform{OS: "linux", Architecture: fmt.Sprint("test", i)}})
 	}
 	if manifests == 1 {
-		return nil
+		return total, nil
 	}
 	raw, err := json.Marshal(index)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	_, err = s.do(order{Do: "put", Manifest: raw, Type: string(types.OCIImageIndex), Tag: tag})
-	return err
+	return total, err
 }
 
 // synthesizeBlobs gives the source an image of blobs of these sizes, the last being the

@@ -54,7 +54,7 @@ func main() {
 
 // works are all measures, in the order in which they run.
 func works() []work {
-	return []work{
+	all := []work{
 		{"start", (*bench).start},
 		{"loopback", (*bench).loopback},
 		{"throttled", (*bench).throttledCopy},
@@ -66,6 +66,10 @@ func works() []work {
 		{"product", (*bench).product},
 		{"engine", (*bench).engine},
 	}
+	for _, w := range farWorks() {
+		all = append(all, work{"far/" + w.name, func(b *bench, ctx context.Context) error { return b.far(ctx, w) }})
+	}
+	return all
 }
 
 type work struct {

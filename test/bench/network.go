@@ -25,6 +25,7 @@ const (
 // network is where servers and clients run. The zero value is the machine's own.
 type network struct {
 	namespace string // of the kernel, "" for the machine's own
+	hosts     string // folder of the namespace's file of hosts, "" if it has none
 	throttled bool
 	slowLast  bool // the fourth destination has a tenth of the rate
 	second    int  // bytes a second that the second destination takes, 0 for no limit
@@ -90,7 +91,24 @@ func (n *network) rates(i int) (in, out int) {
 	return linkRate / 8, 0
 }
 
+// nameHosts gives the namespace a file of hosts of its own, which "ip netns exec" puts over the
+// machine's for what it runs.
+func (n *network) nameHosts(addresses map[string]string) error {
+	n.hosts = "/etc/netns/" + n.namespace
+	if err := os.MkdirAll(n.hosts, 0o755); err != nil {
+		return err
+	}
+	text := "127.0.0.1 localhost\n"
+	for name, address := range addresses {
+		text += address + " " + name + "\n"
+	}
+	return os.WriteFile(n.hosts+"/hosts", []byte(text), 0o644)
+}
+
 func (n *network) close() {
+	if n.hosts != "" {
+		_ = os.RemoveAll(n.hosts)
+	}
 	if n.namespace != "" {
 		_ = command(context.Background(), "ip", "netns", "del", n.namespace)
 		n.namespace = ""

@@ -27,6 +27,7 @@ type line struct {
 	Samples   []sample
 	Bytes     int64         // of the image's blobs
 	Limit     time.Duration // of the slowest link, 0 if there is none
+	Trip      time.Duration // to the servers and back, 0 where they are on this machine
 }
 
 func (l *line) values(of func(sample) float64) (all []float64) {
@@ -38,6 +39,7 @@ func (l *line) values(of func(sample) float64) (all []float64) {
 
 func (l *line) times() []float64 { return l.values(func(s sample) float64 { return s.Seconds }) }
 func (l *line) seconds() float64 { return median(l.times()) }
+func (l *line) trips() float64   { return l.seconds() / l.Trip.Seconds() }
 func (l *line) cpu() float64     { return median(l.values(func(s sample) float64 { return s.CPU })) }
 func (l *line) peak() int64 {
 	return int64(median(l.values(func(s sample) float64 { return float64(s.Peak) })))
@@ -121,7 +123,7 @@ func replace[T any](all *[]T, v T, same func(T) bool) {
 
 // lineHeader and cells are the columns of the table.
 func lineHeader() []string {
-	return []string{"work", "who", "time", "ratio to us", "ratio to the limit", "source bytes", "requests", "CPU", "peak memory"}
+	return []string{"work", "who", "time", "ratio to us", "round trips", "ratio to the limit", "source bytes", "requests", "CPU", "peak memory"}
 }
 
 func (r *report) cells(l *line) []string {
@@ -131,7 +133,10 @@ func (r *report) cells(l *line) []string {
 			ours = o
 		}
 	}
-	limit := "-"
+	limit, trips := "-", "-"
+	if l.Trip > 0 {
+		trips = fmt.Sprintf("%.1f", l.trips())
+	}
 	if l.Limit > 0 {
 		limit = fmt.Sprintf("%.2f ×", l.seconds()/l.Limit.Seconds())
 	}
@@ -143,7 +148,7 @@ func (r *report) cells(l *line) []string {
 		l.Work, l.Who,
 		fmt.Sprintf("%.2f s (%.2f–%.2f)", l.seconds(), least(l.times()), most(l.times())),
 		fmt.Sprintf("%.2f ×", l.seconds()/ours.seconds()),
-		limit, source,
+		trips, limit, source,
 		fmt.Sprint(l.requests()),
 		fmt.Sprintf("%.2f s", l.cpu()),
 		fmt.Sprintf("%d MiB", l.peak()>>20),

@@ -8,6 +8,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"os"
@@ -48,6 +49,16 @@ func serve(args []string) error {
 	root := flags.String("root", "", "folder of a Distribution's storage; none: hash and discard")
 	in := flags.Int("in", 0, "bytes a second taken, 0 for no limit")
 	out := flags.Int("out", 0, "bytes a second given, 0 for no limit")
+	var d distance
+	flags.DurationVar(&d.Trip, "trip", 0, "round trip to here")
+	flags.DurationVar(&d.Work, "work", 0, "work over each write")
+	flags.IntVar(&d.Link, "link", 0, "bytes a second that far clients send together, 0 for no limit")
+	flags.IntVar(&d.Each, "each", 0, "bytes a second of each far connection, 0 for no limit")
+	flags.BoolVar(&d.Old, "old", false, "HTTP/1.1 alone")
+	cert := flags.String("cert", "", "file of a certificate, for TLS")
+	key := flags.String("key", "", "file of its key")
+	realm := flags.String("realm", "", "address of the service whose tokens are asked for; none: nobody has to log in")
+	tokens := flags.Bool("tokens", false, "be that service")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -57,16 +68,32 @@ func serve(args []string) error {
 	if *root != "" {
 		h = distribution(*root)
 	}
+	switch {
+	case *tokens:
+		h = http.HandlerFunc(issue)
+	case *realm != "":
+		h = guarded(*realm, "bench", working(d.Work, h))
+	}
 	n := light.NewCounter(h)
 	listener, err := net.Listen("tcp", *addr)
 	if err != nil {
 		return err
 	}
-	server := &http.Server{Handler: n}
+	server := &http.Server{Handler: n, ErrorLog: log.New(io.Discard, "", 0)}
 	var wg sync.WaitGroup
-	wg.Go(func() { _ = server.Serve(slow(listener, *in, *out)) })
 	defer wg.Wait()
 	defer server.Close()
+	if d.Trip > 0 {
+		afar := newFarListener(listener, d)
+		defer afar.wait()
+		if d.Old {
+			server.Protocols = new(http.Protocols)
+			server.Protocols.SetHTTP1(true)
+		}
+		wg.Go(func() { _ = server.ServeTLS(afar, *cert, *key) })
+	} else {
+		wg.Go(func() { _ = server.Serve(slow(listener, *in, *out)) })
+	}
 
 	fmt.Println(listener.Addr())
 	lines := bufio.NewReader(os.Stdin)

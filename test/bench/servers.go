@@ -28,17 +28,22 @@ type server struct {
 // startServer starts a Distribution that keeps its storage in root, or one that hashes
 // and discards if root is empty.
 func startServer(ctx context.Context, n *network, i int, root string) (*server, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, err
-	}
 	addr := sourceAddr
 	if i >= 0 {
 		addr = destinationAddr(i)
 	}
 	in, out := n.rates(i)
-	args := n.wrap([]string{self, "serve", "-addr", addr, "-root", root, "-in", strconv.Itoa(in), "-out", strconv.Itoa(out)})
-	s := &server{Addr: addr, cmd: exec.CommandContext(ctx, args[0], args[1:]...)}
+	return launch(ctx, n, addr, "-addr", addr, "-root", root, "-in", strconv.Itoa(in), "-out", strconv.Itoa(out))
+}
+
+// launch starts a server that clients call by name.
+func launch(ctx context.Context, n *network, name string, flags ...string) (*server, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	args := n.wrap(append([]string{self, "serve"}, flags...))
+	s := &server{Addr: name, cmd: exec.CommandContext(ctx, args[0], args[1:]...)}
 	s.cmd.Stderr = os.Stderr
 	if s.in, err = s.cmd.StdinPipe(); err != nil {
 		return nil, err
@@ -52,7 +57,7 @@ func startServer(ctx context.Context, n *network, i int, root string) (*server, 
 		return nil, err
 	}
 	if _, err := s.out.ReadString('\n'); err != nil {
-		return nil, errors.Join(fmt.Errorf("server at %s did not start", addr), s.cmd.Wait())
+		return nil, errors.Join(fmt.Errorf("server at %s did not start", name), s.cmd.Wait())
 	}
 	return s, nil
 }
@@ -91,6 +96,7 @@ type stage struct {
 	network *network
 	source  *server
 	to      []*server
+	tokens  *server // nil if nobody has to log in
 }
 
 // startStage starts a source, which keeps the image in its folder, and n destinations.
@@ -124,7 +130,7 @@ func startStage(ctx context.Context, n *network, destinations int, dir string) (
 // empty makes all destinations forget what they have, and all servers what they
 // counted.
 func (st *stage) empty() error {
-	_, err := st.source.do(order{Do: "forget"})
+	err := st.forget()
 	for _, s := range st.to {
 		_, e := s.do(order{Do: "wipe"})
 		err = errors.Join(err, e)
@@ -134,15 +140,17 @@ func (st *stage) empty() error {
 
 // forget makes all servers forget what they counted.
 func (st *stage) forget() error {
-	_, err := st.source.do(order{Do: "forget"})
-	for _, s := range st.to {
-		_, e := s.do(order{Do: "forget"})
-		err = errors.Join(err, e)
+	var err error
+	for _, s := range append([]*server{st.source, st.tokens}, st.to...) {
+		if s != nil {
+			_, e := s.do(order{Do: "forget"})
+			err = errors.Join(err, e)
+		}
 	}
 	return err
 }
 
-// counts returns the source's counts, and the destinations'.
+// counts returns the source's counts, and the destinations', the token service's last.
 func (st *stage) counts() (source *light.Counts, to []*light.Counts, err error) {
 	a, err := st.source.do(order{Do: "counts"})
 	if err != nil {
@@ -150,6 +158,13 @@ func (st *stage) counts() (source *light.Counts, to []*light.Counts, err error) 
 	}
 	for _, s := range st.to {
 		b, err := s.do(order{Do: "counts"})
+		if err != nil {
+			return nil, nil, err
+		}
+		to = append(to, b.Counts)
+	}
+	if st.tokens != nil {
+		b, err := st.tokens.do(order{Do: "counts"})
 		if err != nil {
 			return nil, nil, err
 		}
@@ -166,7 +181,7 @@ func (st *stage) hosts() (hosts []string) {
 }
 
 func (st *stage) stop() {
-	for _, s := range append(st.to, st.source) {
+	for _, s := range append(st.to, st.source, st.tokens) {
 		if s != nil {
 			s.stop()
 		}
