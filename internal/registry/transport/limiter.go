@@ -34,7 +34,7 @@ type bounds struct {
 
 // By protocol: the streams of HTTP/2 share a connection, each request of HTTP/1.1 has its own.
 var (
-	boundsHTTP2 = bounds{total: 32, requests: 8, large: 16}
+	boundsHTTP2 = bounds{total: 32, requests: 4, large: 16}
 	boundsHTTP1 = bounds{total: 16, requests: 2, large: 12}
 )
 

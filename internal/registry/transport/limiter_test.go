@@ -252,7 +252,7 @@ func TestLimiterShrinks(t *testing.T) {
 		time.Sleep(time.Second)
 		p.overloaded(started)
 		p.overloaded(started) // of the same moment
-		if l.limit[large] != firstLarge/2 || l.limit[small] != 12 {
+		if l.limit[large] != firstLarge/2 || l.limit[small] != 14 {
 			t.Errorf("limits %v after one break", l.limit)
 		}
 		for range 4 {
