@@ -28,6 +28,7 @@ func farHosts() []string { return []string{"one.test", "two.test", "three.test",
 type farStage struct {
 	*stage
 	tools *tools
+	trace string   // file for all requests of our last run, "" for none
 	env   []string // what clients need to log in and to trust
 	login string   // file of our registry-auth
 }
@@ -43,7 +44,7 @@ func (b *bench) startFar(ctx context.Context, d distance, registries int) (_ *fa
 		say("names of their own need a network namespace, and that needs root: left out")
 		return nil, nil, nil
 	}
-	f := &farStage{stage: &stage{network: n}, tools: b.tools}
+	f := &farStage{stage: &stage{network: n}, tools: b.tools, trace: b.trace}
 	end := func() {
 		f.stop()
 		n.close()
@@ -125,7 +126,11 @@ func (f *farStage) ours(source string) process {
 	for _, h := range f.hosts() {
 		tags = append(tags, reference(h))
 	}
-	return process{Env: append(f.env, "GITHUB_OUTPUT="+os.DevNull), Args: []string{f.tools.us, "--source", source,
+	debug := ""
+	if f.trace != "" {
+		debug = "1"
+	}
+	return process{Env: append(f.env, "GITHUB_OUTPUT="+os.DevNull, "RUNNER_DEBUG="+debug), Log: f.trace, Args: []string{f.tools.us, "--source", source,
 		"--tags", strings.Join(tags, ","), "--registry-auth", "@" + f.login, "--summary", "false"}}
 }
 
@@ -206,7 +211,7 @@ func (f *farStage) contenders(ways, before []way, atOnce bool) (all []contender)
 			all = append(all, contender{who: us, do: func(ctx context.Context) (cost, error) { return n.serial(ctx, w.all) }, before: fill})
 			continue
 		}
-		if !atOnce {
+		if !atOnce && w.who != "skopeo copy --all" { // which takes minutes
 			all = append(all, contender{who: fmt.Sprintf("%s ×%d", w.who, len(f.to)), before: fill,
 				do: func(ctx context.Context) (cost, error) { return n.serial(ctx, w.all) }})
 		}

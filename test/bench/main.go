@@ -28,6 +28,7 @@ type bench struct {
 	namespace bool
 	folder    string // temporary, on a disk: spools, archives, the engine
 	store     string // temporary, in memory if there is enough: the servers' storage
+	trace     string // file for all requests of our last run at a distance, "" for none
 	tools     *tools
 	image     *images.Image
 	report    report
@@ -87,6 +88,7 @@ func run(ctx context.Context) (err error) {
 	small := flag.Bool("small", false, "an image of a tenth of the size, one round: to see that everything works")
 	namespace := flag.Bool("namespace", true, "throttle in a network namespace where root allows it; else the servers limit their rates by themselves")
 	file := flag.String("json", "", "file to merge the results into")
+	trace := flag.String("trace", "", "file for all requests of our last run at a distance, and when they were made")
 	docs := flag.String("docs", "", "folder of the documents, whose tables and picture are replaced by what the file of -json holds")
 	flag.Parse()
 	wanted, err := regexp.Compile("^(?:" + *only + ")")
@@ -94,7 +96,7 @@ func run(ctx context.Context) (err error) {
 		return err
 	}
 
-	b := &bench{rounds: *rounds, scale: 1, namespace: *namespace}
+	b := &bench{rounds: *rounds, scale: 1, namespace: *namespace, trace: *trace}
 	if *small {
 		b.rounds, b.scale = 1, 10
 	}

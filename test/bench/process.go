@@ -17,6 +17,7 @@ import (
 type process struct {
 	Args []string
 	Env  []string
+	Log  string // file for what it writes, "" for none
 }
 
 // cost is what clients took to do a piece of work.
@@ -87,6 +88,9 @@ func (n *network) runWith(ctx context.Context, p process, started func(pid int))
 	close(ended)
 	watching.Wait()
 	c.CPU = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
+	if p.Log != "" {
+		err = errors.Join(err, os.WriteFile(p.Log, out.Bytes(), 0o600))
+	}
 	if err != nil {
 		text := out.String()
 		return c, fmt.Errorf("%s: %w\n%s", strings.Join(p.Args, " "), err, text[max(0, len(text)-3000):])
