@@ -50,6 +50,7 @@ type registryLog struct {
 	served     int  // of them, so far
 	anonymous  bool // needs no login
 	failed     bool // wholly
+	refused    bool // a login, if only of one repository
 	left       bool // out, after all
 	byDigest   bool
 	loggingIn  time.Time
@@ -135,6 +136,7 @@ func (l *Log) Phase(host string, p publish.Phase, at time.Time, done bool) {
 	case p == publish.Copy && !done:
 		g.copyingNow = at
 	case !done || g.failed || g.left || l.cancelled:
+	case p == publish.Login && g.refused:
 	case p == publish.Login:
 		text := "logged in"
 		if g.anonymous {
@@ -243,6 +245,9 @@ func (l *Log) Failure(host string, f publish.Failure) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	e := explain(host, f)
+	if host != "" && f.Phase == publish.Login {
+		l.registry(host).refused = true
+	}
 	l.said["reason\n"+host+string(f.Message)] = true
 	l.said["reason\n"+host+explain("", f).coded()] = true
 	if host != "" && following(f.Code) != "" {

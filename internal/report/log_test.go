@@ -46,6 +46,7 @@ func TestFailuresOnce(t *testing.T) {
 			s.Note(publish.Note{Host: host, Retry: true, Text: redact.Redacted(fmt.Sprintf("%s: connection refused; trying again in %d s", host, try+1))})
 		}
 		lost := failure(0, usererror.Unreachable, redact.Redacted("connecting to "+host+": connection refused"), "Check the host and port.")
+		lost.Phase, lost.Images = publish.Login, []int{0} // as a run says it of its images
 		s.Failure(host, lost)
 		s.Failure(host, lost)
 		for tag := range 20 {

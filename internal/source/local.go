@@ -1,6 +1,7 @@
 package source
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/multi-registry-push/multi-registry-push/internal/suggest"
 	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
@@ -218,16 +220,37 @@ func find(spec Spec, paths Paths) (path, pick string, info os.FileInfo, err erro
 
 func notFound(path string, paths Paths) error {
 	remedy := "Check the path, and that the step that writes it has run. "
+	if near := fileLike(path); near != "" {
+		remedy = fmt.Sprintf("There is %s: is that meant? ", short(near)) + remedy
+	}
 	if paths.Container {
 		remedy += fmt.Sprintf("A container action sees only the workspace (%s) and the runner's temporary folder "+
 			"(%s): write the image into one of them, such as ${{ runner.temp }}.",
 			containerWorkspace, containerTemp)
 	} else if remedy += "A container sees only what is mounted into it."; !filepath.IsAbs(path) {
 		if dir, err := os.Getwd(); err == nil {
-			remedy = fmt.Sprintf("Relative paths start at %s. %s", dir, remedy)
+			remedy += fmt.Sprintf(" Relative paths start at %s.", dir)
 		}
 	}
 	return usererror.New(usererror.SourceNotFound, "", fmt.Sprintf("%s is not there", short(path)), remedy, nil)
+}
+
+// fileLike returns the path of what most likely was meant by one that is not there, empty if
+// nothing beside it is called nearly so.
+func fileLike(path string) string {
+	folder, name := filepath.Split(path)
+	entries, err := os.ReadDir(cmp.Or(folder, "."))
+	if err != nil {
+		return ""
+	}
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	if near := suggest.Nearest(name, names); near != "" {
+		return folder + near
+	}
+	return ""
 }
 
 // openTree opens a folder or an archive, whatever it holds.
