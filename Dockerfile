@@ -7,7 +7,7 @@ COPY . .
 # Left empty, version and commit are what git archive wrote into version.txt.
 ARG VERSION=
 ARG COMMIT=
-RUN CGO_ENABLED=0 go build -trimpath -buildvcs=false \
+RUN CGO_ENABLED=0 GOWORK=off go build -trimpath -buildvcs=false \
       -ldflags "-s -w -X main.version=${VERSION} -X main.commit=${COMMIT}" \
       -o /image/multi-registry-push . \
  && mkdir -p /image/etc/ssl/certs \
