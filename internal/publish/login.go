@@ -122,7 +122,12 @@ func (r *run) enterRepository(ctx context.Context, p *repository) error {
 	if p.Credential.Anonymous {
 		err = wantsLogin(err)
 	}
-	return err
+	if p.Credential.Subject != nil && r.DryRun && err == nil {
+		if subject := p.Credential.Subject(); subject != "" {
+			r.note(Note{Host: p.Repository.Host}, "the job's OIDC token was taken, with the subject "+subject)
+		}
+	}
+	return p.Credential.Refused(p.Repository.Host, err)
 }
 
 // provePermission opens an upload, and creates the repository first where it is missing
@@ -140,7 +145,7 @@ func (r *run) provePermission(ctx context.Context, s *registryRun, p *repository
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.proof = proof
-	return err
+	return p.Credential.Refused(p.Repository.Host, err)
 }
 
 func (r *run) create(ctx context.Context, s *registryRun, p *repository, missing error) error {
