@@ -17,7 +17,9 @@ import (
 	"testing"
 
 	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	"golang.org/x/crypto/bcrypt"
 )
 
@@ -218,4 +220,31 @@ func (s *Server) Options() Options { return s.options }
 // connections when done.
 func (s *Server) Transport() *http.Transport {
 	return &http.Transport{TLSClientConfig: &tls.Config{RootCAs: s.Roots}, ForceAttemptHTTP2: true}
+}
+
+// Remove deletes a blob of a repository from behind, as a clean-up job that errs does. The
+// registry must allow deletion.
+func (s *Server) Remove(t testing.TB, repository, digest string) {
+	t.Helper()
+	repo, err := name.NewRepository(s.Host+"/"+repository, name.Insecure)
+	if err != nil {
+		t.Fatal(err)
+	}
+	scopes := []string{repo.Scope(transport.DeleteScope)}
+	client, err := transport.NewWithContext(t.Context(), repo.Registry, s.Authenticator(), behind{s}, scopes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodDelete, s.URL+"/v2/"+repository+"/blobs/"+digest, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := client.RoundTrip(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusAccepted {
+		t.Fatalf("deleting %s: %s", digest, answer.Status)
+	}
 }
