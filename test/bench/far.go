@@ -198,9 +198,9 @@ func (f *farStage) skopeo(source string) []process {
 	return all
 }
 
-// contenders are ways as they run: ours as it is, others one by one (unless atOnce) and at once. before are
+// contenders are ways as they run: ours as it is, others at once and, if serial, one by one, too. before are
 // the ways that fill registries first, nil for none.
-func (f *farStage) contenders(ways, before []way, atOnce bool) (all []contender) {
+func (f *farStage) contenders(ways, before []way, serial bool) (all []contender) {
 	n := f.network
 	for i, w := range ways {
 		var fill func(context.Context) (cost, error)
@@ -211,7 +211,7 @@ func (f *farStage) contenders(ways, before []way, atOnce bool) (all []contender)
 			all = append(all, contender{who: us, do: func(ctx context.Context) (cost, error) { return n.serial(ctx, w.all) }, before: fill})
 			continue
 		}
-		if !atOnce && w.who != "skopeo copy --all" { // which takes minutes
+		if serial && w.who != "skopeo copy --all" { // which takes minutes
 			all = append(all, contender{who: fmt.Sprintf("%s ×%d", w.who, len(f.to)), before: fill,
 				do: func(ctx context.Context) (cost, error) { return n.serial(ctx, w.all) }})
 		}
@@ -228,7 +228,7 @@ type farWork struct {
 	image  func() *images.Image // on disk; nil: the source's
 	before func() *images.Image // published before, by the same tool; nil for nothing
 	again  bool                 // the image itself was published before
-	atOnce bool                 // no tool runs one by one
+	serial bool                 // tools run one by one, too
 	trips  float64              // at most, 0 for no goal
 	best   float64              // at most this part of the best tool's time, 0 for no goal
 	link   float64              // at most this part of the links' limit, and 15 round trips; 0 for no goal
@@ -240,14 +240,14 @@ func farWorks() []farWork {
 	narrow := distance{Trip: far.Trip, Link: linkRate / 8, Old: true}
 	wide := distance{Trip: 50 * time.Millisecond, Each: 25_000_000, Old: true}
 	return []farWork{
-		{name: "OCI archive → 3, 100 ms", at: far, image: small, trips: 15, best: 0.5},
+		{name: "OCI archive → 3, 100 ms", at: far, image: small, serial: true, trips: 15, best: 0.5},
 		{name: "1 registry → 3, 100 ms", at: far, trips: 17, best: 0.5},
 		{name: "OCI archive → 3, 100 ms, again", at: far, image: small, again: true, trips: 8, best: 1.1},
 		{name: "1 registry → 3, 100 ms, again", at: far, again: true, trips: 8, best: 1.1},
 		{name: "OCI archive → 3, 100 ms, 1 of 12 layers changed", at: far, image: layers(12, 20<<10, 2), before: layers(12, 20<<10, 3), trips: 13, best: 0.6},
 		{name: "OCI archive → 3, 40 ms, writes take 150 ms", at: busy, image: small, best: 0.5},
-		{name: "40 layers of 5 MB → 3, 100 ms, 200 Mbit/s each", at: narrow, image: layers(40, 5_000_000, 1), atOnce: true, link: 1.1},
-		{name: "12 layers of 5 MB → 3, 50 ms, 25 MB/s a connection", at: wide, image: layers(12, 5_000_000, 1), atOnce: true, best: 0.5},
+		{name: "40 layers of 5 MB → 3, 100 ms, 200 Mbit/s each", at: narrow, image: layers(40, 5_000_000, 1), link: 1.1},
+		{name: "12 layers of 5 MB → 3, 50 ms, 25 MB/s a connection", at: wide, image: layers(12, 5_000_000, 1), best: 1},
 	}
 }
 
@@ -293,7 +293,7 @@ func (b *bench) far(ctx context.Context, w farWork) error {
 	if w.at.Link > 0 {
 		limit = time.Duration(float64(bytes) / float64(w.at.Link) * float64(time.Second))
 	}
-	lines, err := b.contest(ctx, w.name, f.stage, limit, bytes, f.contenders(ways, before, w.atOnce))
+	lines, err := b.contest(ctx, w.name, f.stage, limit, bytes, f.contenders(ways, before, w.serial))
 	if err != nil {
 		return err
 	}

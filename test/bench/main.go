@@ -70,6 +70,9 @@ func works() []work {
 	for _, w := range farWorks() {
 		all = append(all, work{"far/" + w.name, func(b *bench, ctx context.Context) error { return b.far(ctx, w) }})
 	}
+	for _, w := range buildWorks() {
+		all = append(all, work{"buildkit/" + w.name, func(b *bench, ctx context.Context) error { return b.buildkit(ctx, w) }})
+	}
 	return all
 }
 

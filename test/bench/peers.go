@@ -3,9 +3,11 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 )
 
@@ -13,6 +15,8 @@ import (
 const (
 	craneModule  = "github.com/google/go-containerregistry/cmd/crane@v0.22.1"
 	regctlModule = "github.com/regclient/regclient/cmd/regctl@v0.11.7"
+	// BuildKit is built as its own module: its go.mod excludes versions, which "go install" does not take.
+	buildkitModule = "github.com/moby/buildkit@v0.26.2"
 )
 
 // tools are the programs that are measured. Those that are not installed are "".
@@ -20,6 +24,7 @@ type tools struct {
 	dir                         string
 	us                          string
 	crane, regctl               string
+	buildkitd, buildctl         string
 	skopeo, docker, pigz, dockd string
 	versions                    []string
 }
@@ -47,6 +52,9 @@ func findTools(ctx context.Context, dir string) (*tools, error) {
 		}
 	}
 	t.versions = append(t.versions, short(craneModule), short(regctlModule))
+	if err := t.findBuildKit(ctx, build); err != nil {
+		say("no BuildKit: %v", err)
+	}
 	look := func(name string, version ...string) string {
 		path, err := exec.LookPath(name)
 		if err != nil {
@@ -63,6 +71,35 @@ func findTools(ctx context.Context, dir string) (*tools, error) {
 	t.dockd = look("dockerd")
 	t.pigz = look("pigz")
 	return t, nil
+}
+
+// findBuildKit builds the daemon and its client. It runs on Linux alone.
+func (t *tools) findBuildKit(ctx context.Context, build func(name, folder string, args ...string) error) error {
+	daemon, control := filepath.Join(t.dir, "buildkitd"), filepath.Join(t.dir, "buildctl")
+	_, missing := os.Stat(control)
+	if runtime.GOOS != "linux" {
+		return errors.ErrUnsupported
+	}
+	if missing != nil {
+		cmd := exec.CommandContext(ctx, "go", "mod", "download", "-json", buildkitModule)
+		cmd.Dir = os.TempDir()
+		out, err := cmd.Output()
+		if err != nil {
+			return err
+		}
+		var module struct{ Dir string }
+		if err := json.Unmarshal(out, &module); err != nil {
+			return err
+		}
+		for path, command := range map[string]string{daemon: "./cmd/buildkitd", control: "./cmd/buildctl"} {
+			if err := build(buildkitModule, module.Dir, "build", "-o", path, command); err != nil {
+				return err
+			}
+		}
+	}
+	t.buildkitd, t.buildctl = daemon, control
+	t.versions = append(t.versions, short(buildkitModule))
+	return nil
 }
 
 func short(module string) string {
