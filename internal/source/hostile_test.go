@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"regexp"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -60,6 +61,7 @@ func TestHostileDocumentsTakeLittleMemory(t *testing.T) {
 	for n := range 190_000 {
 		fmt.Fprintf(&annotations, `,"%06d":"x"`, n)
 	}
+	var rows []string
 	for name, members := range map[string][]member{
 		"nulls in index.json":      {{name: "index.json", data: index("null")}},
 		"objects in index.json":    {{name: "index.json", data: index("{}")}},
@@ -94,10 +96,36 @@ func TestHostileDocumentsTakeLittleMemory(t *testing.T) {
 			kib, err := strconv.ParseInt(string(found[1]), 10, 64)
 			must(t, err)
 			t.Logf("%d MiB", kib>>10)
+			rows = append(rows, fmt.Sprintf("| %s | %d MiB |\n", name, kib>>10))
 			if kib<<10 > mostMemory && !underRace {
 				t.Errorf("%s: the peak is %d MiB", name, kib>>10)
 			}
 		})
+	}
+	slices.Sort(rows)
+	peaksInThePage(t, rows)
+}
+
+// peaksInThePage writes the peaks into docs/reliability.md with UPDATE=1; else it checks that
+// the page has a row for each kind of document.
+func peaksInThePage(t *testing.T, rows []string) {
+	t.Helper()
+	const page = "../../docs/reliability.md"
+	text, err := os.ReadFile(page)
+	must(t, err)
+	before, rest, _ := strings.Cut(string(text), "<!-- memory -->\n")
+	table, after, found := strings.Cut(rest, "<!-- /memory -->")
+	if !found {
+		t.Fatal("docs/reliability.md has no place for the peaks")
+	}
+	if os.Getenv("UPDATE") != "" {
+		table = "| hostile document, of the allowed size | peak |\n|---|---|\n" + strings.Join(rows, "")
+		must(t, os.WriteFile(page, []byte(before+"<!-- memory -->\n"+table+"<!-- /memory -->"+after), 0o644)) // #nosec G306 -- a page
+	}
+	for _, row := range rows {
+		if name := strings.Split(row, " | ")[0]; !strings.Contains(table, name+" | ") {
+			t.Errorf("docs/reliability.md lacks the row %q: run with UPDATE=1", name)
+		}
 	}
 }
 
