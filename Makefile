@@ -28,6 +28,7 @@ test: ## what proves the behaviour, in six minutes
 	@echo "Testing the program's packages, then the program from outside; tests that need what is not installed say so and skip."
 	@status=0; \
 	go test -timeout 20m $(RACE) ./... || status=1; \
+	$(if $(RACE),go test -count=1 -run LittleMemory ./internal/source || status=1;) \
 	(cd test && go test -count=1 -timeout 20m -short ./...) || status=1; \
 	exit $$status
 
