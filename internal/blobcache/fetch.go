@@ -23,7 +23,7 @@ func (b *Blob) start() {
 		b.slots = &s.small
 	}
 	s.blobs[b] = struct{}{}
-	ctx, cancel := context.WithCancel(s.ctx)
+	ctx, cancel := s.fetching()
 	b.cancel = cancel
 	s.running.Go(func() {
 		defer cancel()

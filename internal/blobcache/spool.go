@@ -1,17 +1,3 @@
-// Package blobcache reads a blob of a remote source once and lets any number of
-// destinations read it again: while it is still arriving, each at its own pace,
-// from any offset.
-//
-// Bytes go from the source through one hash into unlinked temporary files (small
-// blobs into memory) and from there to the readers. The last bytes of a blob are
-// shown to nobody before its digest has been found right.
-//
-// The space is bounded. As long as less than half of it is in use, a blob is kept
-// until its last claim is released, so that an upload that has to start again
-// costs the source nothing. Above that, what all readers have read is freed, and
-// the source is read no faster than the fastest reader. When even that is not
-// enough, the slowest reader is detached: what it needs is no longer kept for it, it
-// reads that from the source by itself, and holds nobody back.
 package blobcache
 
 import (
@@ -92,11 +78,11 @@ type Spool struct {
 	fetches     int
 	resume      resume
 
-	ctx     context.Context // of everything that the spool runs
-	cancel  context.CancelFunc
-	running sync.WaitGroup
-	buffers sync.Pool
-	create  func(dir string, start int64) (*segment, error)
+	fetching func() (context.Context, context.CancelFunc) // a context for a fetch, until Close
+	cancel   context.CancelFunc
+	running  sync.WaitGroup
+	buffers  sync.Pool
+	create   func(dir string, start int64) (*segment, error)
 
 	mu      sync.Mutex // guards what follows, and the guarded part of blobs, claims and readers
 	closed  bool
@@ -154,7 +140,9 @@ func New(o Options) (*Spool, error) {
 	s.large.free, s.small.free = s.fetches, cmp.Or(o.Fetches, smallFetches)
 	size := int(min(bufferSize, s.segment))
 	s.buffers.New = func() any { b := make([]byte, size); return &b }
-	s.ctx, s.cancel = context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(context.Background())
+	s.cancel = cancel
+	s.fetching = func() (context.Context, context.CancelFunc) { return context.WithCancel(ctx) }
 	return s, nil
 }
 

@@ -61,8 +61,7 @@ func openInEngine(ctx context.Context, e *engine, spec Spec, o Options) (*Image,
 		wanted[h] = true
 	}
 	x := &export{engine: e, id: found.ID, wanted: wanted, press: press{o.TempDir, o.Workers}, options: o}
-	x.making = newMaking(ctx, len(wanted))
-	x.making.work = x.run
+	x.making = newMaking(ctx, len(wanted), x.run)
 	return &Image{
 		root:      x.making.wait,
 		ahead:     x.making.ahead(),
@@ -100,7 +99,7 @@ func (x *export) run(ctx context.Context) (*Manifest, error) {
 	defer func() { _ = response.Body.Close() }()
 	x.slots = map[v1.Hash]*slot{}
 	x.small = &archive{entries: map[string]entry{}, twice: map[string]bool{}}
-	r := tar.NewReader(readUnder{ctx, response.Body})
+	r := tar.NewReader(readUnder(ctx, response.Body))
 	for n := 0; ; n++ {
 		h, err := r.Next()
 		switch {
@@ -277,7 +276,7 @@ func (e *engine) save(ctx context.Context, name string, o Options) (*Image, erro
 	if err != nil {
 		return nil, err
 	}
-	size, err := io.Copy(guard(out, diskSpace), readUnder{ctx, response.Body})
+	size, err := io.Copy(guard(out, diskSpace), readUnder(ctx, response.Body))
 	if err != nil {
 		_ = out.Close()
 		return nil, readError(ctx, err)

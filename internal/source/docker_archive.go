@@ -51,10 +51,10 @@ func openDockerArchive(ctx context.Context, t tree, pick string, o Options) (*Im
 	if err != nil {
 		return nil, err
 	}
-	m := newMaking(ctx, len(s.unique))
-	m.work = func(ctx context.Context) (*Manifest, error) {
+	var m *making
+	m = newMaking(ctx, len(s.unique), func(ctx context.Context) (*Manifest, error) {
 		return s.fromTree(ctx, m, t, press{o.TempDir, o.Workers})
-	}
+	})
 	return s.image(m, t.close), nil
 }
 

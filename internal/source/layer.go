@@ -76,7 +76,7 @@ func (p press) compress(ctx context.Context, r io.Reader) (layer, error) {
 		return layer{}, err
 	}
 	diff, packed := sha256.New(), &digester{hash: sha256.New()}
-	err = pack(ctx, io.MultiWriter(guard(out, diskSpace), packed), io.TeeReader(readUnder{ctx, r}, diff), p.cores)
+	err = pack(ctx, io.MultiWriter(guard(out, diskSpace), packed), io.TeeReader(readUnder(ctx, r), diff), p.cores)
 	if err != nil {
 		_ = out.Close()
 		return layer{}, readError(ctx, err)
@@ -92,7 +92,7 @@ func (p press) inspect(ctx context.Context, r io.Reader, how compression, out io
 		mediaType = types.OCILayerZStd
 	}
 	packed, diff := &digester{hash: sha256.New()}, sha256.New()
-	tee := io.TeeReader(readUnder{ctx, r}, io.MultiWriter(packed, out))
+	tee := io.TeeReader(readUnder(ctx, r), io.MultiWriter(packed, out))
 	z, err := decompress(tee, how)
 	if err != nil {
 		return layer{}, err

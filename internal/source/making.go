@@ -12,9 +12,8 @@ import (
 // making turns layers into blobs in the background. It begins when somebody first asks
 // for one, or for the root: nothing of an image is read before that.
 type making struct {
-	ctx    context.Context
 	cancel context.CancelFunc
-	work   func(context.Context) (*Manifest, error)
+	work   func() (*Manifest, error)
 
 	once  sync.Once
 	done  chan struct{}
@@ -24,10 +23,11 @@ type making struct {
 	next  int // the first slot that is free; only work and what runs it use it
 }
 
-// newMaking returns what will make layers layers. work calls finished for each.
-func newMaking(ctx context.Context, layers int) *making {
-	m := &making{done: make(chan struct{})}
-	m.ctx, m.cancel = context.WithCancel(ctx)
+// newMaking returns what will make layers layers by work, which calls finished for each.
+func newMaking(ctx context.Context, layers int, work func(context.Context) (*Manifest, error)) *making {
+	ctx, cancel := context.WithCancel(ctx)
+	m := &making{cancel: cancel, done: make(chan struct{})}
+	m.work = func() (*Manifest, error) { return work(ctx) }
 	for range layers {
 		m.slots = append(m.slots, &slot{making: m, known: make(chan struct{})})
 	}
@@ -38,7 +38,7 @@ func (m *making) start() {
 	m.once.Do(func() {
 		go func() {
 			defer close(m.done)
-			m.root, m.err = m.work(m.ctx)
+			m.root, m.err = m.work()
 			if m.err == nil && m.next < len(m.slots) {
 				m.err = broken(nil, "%d of %d layers are not there", len(m.slots)-m.next, len(m.slots))
 			}

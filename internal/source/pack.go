@@ -35,7 +35,7 @@ func pack(ctx context.Context, dst io.Writer, src io.Reader, cores int) error {
 	z.ModTime = time.Unix(0, 0) // none (RFC 1952, 2.3.1); the zero Time would be one
 	// Reset waits for the compressors, which Close does not after an error.
 	defer z.Reset(io.Discard)
-	if _, err := io.CopyBuffer(z, readUnder{ctx, src}, make([]byte, 128<<10)); err != nil {
+	if _, err := io.CopyBuffer(z, readUnder(ctx, src), make([]byte, 128<<10)); err != nil {
 		return err
 	}
 	return z.Close()

@@ -92,7 +92,7 @@ func unpacked(ctx context.Context, f *os.File, temp string, free freeSpace) (*os
 // that it ends with the archive, and before much is written of what holds no image. What is
 // wrong with an entry, indexTar says.
 func unpack(ctx context.Context, w io.Writer, r io.Reader) (int64, error) {
-	whole := &brokenReader{r: readUnder{ctx, r}}
+	whole := &brokenReader{r: readUnder(ctx, r)}
 	counted := &countingWriter{w: w}
 	entries := tar.NewReader(io.TeeReader(io.LimitReader(whole, maxUnpacked+1), counted))
 	err := follow(entries)
@@ -213,15 +213,17 @@ func decompress(r io.Reader, how compression) (io.ReadCloser, error) {
 	return nil, unsupported("Compress it with gzip or zstd, or not at all.", "this is compressed with bzip2 or xz")
 }
 
-// readUnder reads until a context ends.
-type readUnder struct {
-	ctx context.Context
-	r   io.Reader
-}
+// readerFunc is a Read.
+type readerFunc func(p []byte) (int, error)
 
-func (r readUnder) Read(p []byte) (int, error) {
-	if r.ctx.Err() != nil {
-		return 0, fmt.Errorf("reading: %w", context.Cause(r.ctx))
-	}
-	return r.r.Read(p)
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
+
+// readUnder returns a reader of r that fails once ctx has ended.
+func readUnder(ctx context.Context, r io.Reader) io.Reader {
+	return readerFunc(func(p []byte) (int, error) {
+		if ctx.Err() != nil {
+			return 0, fmt.Errorf("reading: %w", context.Cause(ctx))
+		}
+		return r.Read(p)
+	})
 }

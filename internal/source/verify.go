@@ -139,7 +139,7 @@ func (b *localBlob) rest(ctx context.Context, c content, end int64) error {
 	if b.hashed >= end {
 		return nil
 	}
-	if _, err := io.Copy(hashWriter{ctx, b}, io.NewSectionReader(c, b.hashed, end-b.hashed)); err != nil {
+	if _, err := io.Copy(b.hashMore(ctx), io.NewSectionReader(c, b.hashed, end-b.hashed)); err != nil {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
@@ -151,19 +151,21 @@ func (b *localBlob) rest(ctx context.Context, c content, end int64) error {
 	return nil
 }
 
-// hashWriter goes on with the hash; the blob's lock is held.
-type hashWriter struct {
-	ctx  context.Context
-	blob *localBlob
-}
+// hashWriter is a Write.
+type hashWriter func(p []byte) (int, error)
 
-func (w hashWriter) Write(p []byte) (int, error) {
-	if err := w.ctx.Err(); err != nil {
-		return 0, err
+func (w hashWriter) Write(p []byte) (int, error) { return w(p) }
+
+// hashMore returns what goes on with the hash until ctx ends; the blob's lock is held.
+func (b *localBlob) hashMore(ctx context.Context) hashWriter {
+	return func(p []byte) (int, error) {
+		if err := ctx.Err(); err != nil {
+			return 0, err
+		}
+		_, _ = b.hash.Write(p)
+		b.hashed += int64(len(p))
+		return len(p), nil
 	}
-	_, _ = w.blob.hash.Write(p)
-	w.blob.hashed += int64(len(p))
-	return len(p), nil
 }
 
 // verifiedReader reads a localBlob from some offset on.

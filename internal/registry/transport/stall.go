@@ -14,7 +14,7 @@ var ErrStalled = errors.New("no byte moved for too long")
 // stall, no answer for longer once the registry has everything, and, for requests
 // that are not blobs, an end to all patience (a manifest must not drip for hours).
 type StallTimer struct {
-	ctx    context.Context
+	cause  func() error // of the end of the request; nil while it runs
 	cancel context.CancelCauseFunc
 	stall  time.Duration
 	answer time.Duration
@@ -28,7 +28,8 @@ type StallTimer struct {
 
 func newStallTimer(parent context.Context, stall, answer time.Duration, unbounded bool) (context.Context, *StallTimer) {
 	ctx, cancel := context.WithCancelCause(parent)
-	t := &StallTimer{ctx: ctx, cancel: cancel, stall: stall, answer: answer, allowed: stall}
+	t := &StallTimer{cancel: cancel, stall: stall, answer: answer, allowed: stall}
+	t.cause = func() error { return context.Cause(ctx) }
 	t.timer = time.AfterFunc(stall, func() { cancel(ErrStalled) })
 	if !unbounded {
 		t.whole = time.AfterFunc(stall+answer, func() { cancel(ErrStalled) })
@@ -77,7 +78,7 @@ func (t *StallTimer) Pause() {
 func (t *StallTimer) Resume() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.ctx.Err() != nil {
+	if t.Ended() {
 		return // it has ended
 	}
 	t.paused = false
@@ -85,13 +86,13 @@ func (t *StallTimer) Resume() {
 }
 
 // Ended reports whether the request is over.
-func (t *StallTimer) Ended() bool { return t.ctx.Err() != nil }
+func (t *StallTimer) Ended() bool { return t.cause() != nil }
 
 // bound gives an answer without a bound one: it must not drip for hours.
 func (t *StallTimer) bound() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.whole == nil && t.ctx.Err() == nil {
+	if t.whole == nil && !t.Ended() {
 		t.whole = time.AfterFunc(t.stall+t.answer, func() { t.cancel(ErrStalled) })
 	}
 }
@@ -115,7 +116,7 @@ func (t *StallTimer) reason(parent context.Context, err error) error {
 	if parent.Err() != nil {
 		return context.Cause(parent)
 	}
-	if context.Cause(t.ctx) == ErrStalled {
+	if errors.Is(t.cause(), ErrStalled) {
 		return ErrStalled
 	}
 	return &BrokenError{err}
