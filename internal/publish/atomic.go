@@ -41,13 +41,13 @@ func (r *run) together(ctx context.Context) {
 	}
 }
 
-// followLate brings all images to an optional registry, and tags them when the others have
+// followLate copies all images to an optional registry, and tags them when the others have
 // been tagged.
 func (r *run) followLate(ctx, copying context.Context, s *registryRun, decided <-chan struct{}, committed *bool) {
 	r.everyImage(s, func(s *registryRun, im *sourceImage) {
 		l := r.newLeases(im)
 		defer l.end()
-		whole := r.bring(copying, s, im, l)
+		whole := r.copyImage(copying, s, im, l)
 		if <-decided; whole && *committed {
 			updates := r.resolved(s, im)
 			r.writeTags(ctx, s, updates, l, nil)
@@ -57,14 +57,14 @@ func (r *run) followLate(ctx, copying context.Context, s *registryRun, decided <
 	})
 }
 
-// commit brings all images to all registries and then moves their tags, and reports whether
+// commit copies all images to all registries and then moves their tags, and reports whether
 // all were written.
 func (r *run) commit(ctx context.Context, registries []*registryRun) bool {
 	atOnce(registries, func(s *registryRun) {
 		r.everyImage(s, func(s *registryRun, im *sourceImage) {
 			l := r.newLeases(im)
 			defer l.end()
-			r.bring(ctx, s, im, l)
+			r.copyImage(ctx, s, im, l)
 		})
 	})
 	if ctx.Err() != nil || anyRequiredFailed(registries) {

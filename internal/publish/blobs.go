@@ -122,10 +122,10 @@ func largestFirst(jobs map[v1.Hash]*blobJob) []*blobJob {
 	return all
 }
 
-// bringBlob brings one blob to the repositories of a registry that lack it: the first gets
+// copyBlob copies one blob to the repositories of a registry that lack it: the first gets
 // the bytes, unless the registry can mount them from another repository, the others mount
 // from it.
-func (r *run) bringBlob(ctx context.Context, s *registryRun, l *leases, j *blobJob) {
+func (r *run) copyBlob(ctx context.Context, s *registryRun, l *leases, j *blobJob) {
 	defer l.release(j.descriptor.Digest)
 	defer func() {
 		for _, t := range j.targets {
@@ -201,7 +201,7 @@ func (r *run) askForBlob(ctx context.Context, s *registryRun, j *blobJob, known 
 	return lacking
 }
 
-// sendBlob brings a blob to one repository, and reports how and whether it is there.
+// sendBlob sends a blob to one repository, and reports how and whether it is there.
 func (r *run) sendBlob(ctx context.Context, t *target, l *leases, j *blobJob, known *hostBlob) (registry.How, bool) {
 	path := t.Repository.Path
 	if t.out() {
@@ -262,6 +262,6 @@ func (r *run) copyAhead(ctx context.Context, s *registryRun, im *sourceImage, l 
 		for _, t := range s.alive(im) {
 			j.add(t, false)
 		}
-		r.bringBlob(ctx, s, l, j)
+		r.copyBlob(ctx, s, l, j)
 	})
 }

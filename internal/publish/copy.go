@@ -7,9 +7,9 @@ import (
 	"github.com/multi-registry-push/multi-registry-push/internal/source"
 )
 
-// bring brings an image to a registry, up to but without its tags, and reports whether
+// copyImage copies an image to a registry, up to but without its tags, and reports whether
 // anything can be tagged.
-func (r *run) bring(ctx context.Context, s *registryRun, im *sourceImage, l *leases) bool {
+func (r *run) copyImage(ctx context.Context, s *registryRun, im *sourceImage, l *leases) bool {
 	targets := s.targetsOf(im)
 	defer func() {
 		for _, t := range targets {
@@ -80,7 +80,7 @@ func (r *run) anythingToSend(s *registryRun, im *sourceImage) bool {
 	return slices.ContainsFunc(s.alive(im), func(t *target) bool { return r.Thorough || !t.complete() })
 }
 
-// copy brings every blob and manifest that is missing to every repository of a registry
+// copy sends every blob and manifest that is missing to every repository of a registry
 // that gets the image: each manifest as soon as what it points at is there.
 func (r *run) copy(ctx context.Context, s *registryRun, im *sourceImage, l *leases) {
 	jobs, err := r.blobJobs(ctx, s.alive(im))
@@ -91,7 +91,7 @@ func (r *run) copy(ctx context.Context, s *registryRun, im *sourceImage, l *leas
 	l.keep(jobs)
 	var g group
 	for _, j := range largestFirst(jobs) {
-		g.run(func() { r.bringBlob(ctx, s, l, j) })
+		g.run(func() { r.copyBlob(ctx, s, l, j) })
 	}
 	for _, t := range s.alive(im) {
 		r.bringManifests(ctx, &g, t, jobs, l)

@@ -1,4 +1,4 @@
-// Package publish brings images to many registries: plan, login, copy, tag, verify, for
+// Package publish copies images to many registries: plan, login, copy, tag, verify, for
 // all of them at once.
 //
 // NewPlan is pure: it groups what was asked for by registry and repository. Run carries a

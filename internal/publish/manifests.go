@@ -141,7 +141,7 @@ func (r *run) repairTarget(ctx context.Context, t *target, l *leases) error {
 	var g group
 	for _, j := range largestFirst(jobs) {
 		t.registry.blob(j.descriptor.Digest).forget(t.Repository.Path)
-		g.run(func() { r.bringBlob(ctx, t.registry, l, j) })
+		g.run(func() { r.copyBlob(ctx, t.registry, l, j) })
 	}
 	g.wait()
 	if err := t.err(); err != nil {

@@ -101,7 +101,7 @@ func newRun(plan Plan, deps Deps, observer Observer) *run {
 }
 
 // publish does all that sends anything: it opens the images' sources while the registries
-// log in, and brings each image to each registry as soon as both are ready.
+// log in, and copies each image to each registry as soon as both are ready.
 func (r *run) publish(ctx context.Context) {
 	r.connect()
 	defer r.disconnect()
@@ -149,11 +149,11 @@ func internalError(host string, err error) error {
 	return usererror.New(usererror.Internal, host, "publishing to "+host, "", err)
 }
 
-// publishImage brings one image to one registry: copy, tag, verify.
+// publishImage publishes one image to one registry: copy, tag, verify.
 func (r *run) publishImage(ctx context.Context, s *registryRun, im *sourceImage) {
 	leases := r.newLeases(im)
 	defer leases.end()
-	if !r.bring(ctx, s, im, leases) {
+	if !r.copyImage(ctx, s, im, leases) {
 		return
 	}
 	updates := r.resolved(s, im)

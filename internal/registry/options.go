@@ -23,7 +23,7 @@ type Options struct {
 	Insecure bool
 	// Auth returns the account of a repository; one host may have several. Nil, or
 	// a nil result, is anonymous. It is asked once a repository; the Authenticator
-	// is asked whenever a token is bought, and may be a ContextAuthenticator.
+	// is asked whenever a token is asked for, and may be a ContextAuthenticator.
 	Auth func(repository string) authn.Authenticator
 	// Redactor learns every token before its first use. Nil means nobody does.
 	Redactor *redact.Redactor

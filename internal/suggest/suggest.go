@@ -1,4 +1,3 @@
-// Package suggest finds the name that was most likely meant by a misspelt one.
 package suggest
 
 import "strings"

@@ -1,5 +1,3 @@
-// Package usererror holds every problem that a person can meet, each with a code,
-// what it means and what to do about it. docs/errors.md is made from it.
 package usererror
 
 import (

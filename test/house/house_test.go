@@ -87,8 +87,9 @@ func files(t *testing.T) []file {
 // floors are the rooms from the bottom up. A room uses those below its own floor, and of
 // its own floor only what beside names.
 var floors = [][]string{
-	{"redact", "imageref", "retry", "suggest"},
+	{"redact", "retry", "suggest", "jsondoc"},
 	{"usererror"},
+	{"imageref"},
 	{"image"},
 	{"registry/transport", "registry/auth", "registry"},
 	{"blobcache"},
@@ -96,14 +97,13 @@ var floors = [][]string{
 	{"config"},
 	{"publish"},
 	{"report"},
-	{"actions"},
+	{"actions", "verify"},
 	{"app"},
 	{"main"},
 }
 
 // beside are the arrows between rooms of one floor.
 var beside = map[string][]string{
-	"imageref":           {"redact"},
 	"registry":           {"registry/transport", "registry/auth"},
 	"registry/auth":      {"registry/transport"},
 	"registry/transport": {},
@@ -195,7 +195,7 @@ func TestWords(t *testing.T) {
 // Exceptions to the sizes below, each with its reason.
 var (
 	longLines     = map[string]string{}
-	longFunctions = map[string]string{}
+	longFunctions = map[string]string{"Catalogue": "a table: each code with its cause and remedy"}
 )
 
 // TestSizes: no line above 120 columns, no function above 60 lines.
@@ -222,7 +222,17 @@ func TestSizes(t *testing.T) {
 }
 
 // largeInterfaces are those of more than five methods, each with its reason.
-var largeInterfaces = map[string]string{}
+var largeInterfaces = map[string]string{
+	"Observer": "one listener is told all that goes on in a run; six small ones would be handed on together everywhere",
+}
+
+// contexts are the structs that hold a context, each with its reason.
+var contexts = map[string]string{
+	"reader":         "an io.Reader of the blob cache: Read takes no context",
+	"stream":         "a source that is read by Read and asked again while it is read",
+	"blobBody":       "an io.Reader of a registry's answer: Read takes no context",
+	"verifiedReader": "an io.Reader of a local blob: Read takes no context",
+}
 
 // TestShapes: no context in a struct, no interface of more than five methods, a doc.go in
 // every package.
@@ -242,7 +252,8 @@ func TestShapes(t *testing.T) {
 			switch shape := spec.Type.(type) {
 			case *ast.StructType:
 				for _, field := range shape.Fields.List {
-					if s, ok := field.Type.(*ast.SelectorExpr); ok && isName(s.X, "context") && s.Sel.Name == "Context" {
+					if s, ok := field.Type.(*ast.SelectorExpr); ok && isName(s.X, "context") && s.Sel.Name == "Context" &&
+						contexts[spec.Name.Name] == "" {
 						t.Errorf("%s: %s holds a context", at, spec.Name)
 					}
 				}

@@ -129,7 +129,7 @@ func (a Access) serves(need Access) bool {
 	return (a.Write || !need.Write) && (a.Remove || !need.Remove) && (need.From == "" || a.From == need.From)
 }
 
-// entry returns the token for need: one that serves it, whatever it was bought for, else
+// entry returns the token for need: one that serves it, whatever it was issued for, else
 // a place for one.
 func (t *Tokens) entry(need Access) *token {
 	t.mu.Lock()
@@ -327,7 +327,7 @@ func (t *Tokens) buy(ctx context.Context, ch *challenge, scopes []string,
 	if err != nil {
 		return "", 0, err
 	}
-	if cfg.RegistryToken != "" { // a token that somebody else bought
+	if cfg.RegistryToken != "" { // a token that somebody else got
 		return cfg.RegistryToken, 0, nil
 	}
 	var token issuedToken

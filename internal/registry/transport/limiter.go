@@ -44,7 +44,7 @@ const (
 )
 
 // limiter admits requests and blobs to one host: in each class first come, first served.
-// Large blobs are as many as bring more bytes a second, unless the user wants a number.
+// Large blobs are as many as yield more bytes a second, unless the user wants a number.
 type limiter struct {
 	fixed  int // blobs at a time that the user wants, 0 for as many as the host takes
 	shared *Bodies
@@ -190,7 +190,7 @@ func (l *limiter) fewer() {
 }
 
 // more says that something went through: limits recover one by one. (That of large blobs
-// grows by what they bring.)
+// grows by what they yield.)
 func (l *limiter) more() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -277,8 +277,8 @@ func (b *Bodies) give() {
 	}
 }
 
-// growth finds out how many large blobs in flight bring the most bytes a second: it adds
-// some, and takes them back if that brought nothing.
+// growth finds out how many large blobs in flight yield the most bytes a second: it adds
+// some, and takes them back if that gained nothing.
 type growth struct {
 	clock retry.Clock
 
@@ -293,7 +293,7 @@ type growth struct {
 const (
 	window = time.Second
 	idle   = 10 * window // a longer window had nothing to send
-	// gain is what a step has to bring to stay: less is noise.
+	// gain is what a step has to gain to stay: less is noise.
 	gain = 1.05
 	// restAfter is how many windows a step that brought nothing is not tried again.
 	restAfter = 10
