@@ -121,7 +121,7 @@ func TestCancelledAtEveryRequest(t *testing.T) {
 			w := newWorld(t)
 			one, two := servers.Olareg(t, servers.Options{Delete: true, Unchecked: true}), servers.Olareg(t, servers.Options{Delete: true, Unchecked: true})
 			n := 1
-			for hit := true; hit; n += stride {
+			for hit := true; hit; n += stride() {
 				r := w.round(t, fmt.Sprintf("r%d", n), one, two)
 				ctx, cancel := context.WithCancel(t.Context())
 				armed := one.Faults.Add(servers.Fault{Nth: n, Pass: true, Reached: func(*http.Request) { cancel() }})

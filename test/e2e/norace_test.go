@@ -2,4 +2,4 @@
 
 package e2e
 
-const stride = 1
+const raceDetector = false

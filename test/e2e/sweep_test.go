@@ -45,14 +45,14 @@ func sweep(t *testing.T, start func(testing.TB, servers.Options) *servers.Server
 	s := start(t, servers.Options{Delete: true, Auth: auth, Unchecked: true})
 	w := newWorld(t)
 	last := 1
-	for n := 1; n <= last; n += stride {
+	for n := 1; n <= last; n += stride() {
 		round := w.round(t, fmt.Sprintf("r%d", n), s)
 		clean := s.Faults.Seen()
 		fault.Nth = n
 		armed := s.Faults.Add(fault)
 		o := round.job(atomic).run(t)
 		if armed.Hits() > 0 {
-			last = n + stride
+			last = n + stride()
 		} else if n == 1 || o.status != 0 {
 			t.Fatalf("request %d was not hit, and the run ends with %d:\n%s", n, o.status, o.text())
 		}
@@ -222,7 +222,7 @@ func TestOneOfTwoDies(t *testing.T) {
 				t.Parallel()
 				well, ill := servers.Olareg(t, servers.Options{Delete: true, Unchecked: true}), servers.Olareg(t, servers.Options{Delete: true, Unchecked: true})
 				w := newWorld(t)
-				for n, hit := 1, true; hit; n += stride {
+				for n, hit := 1, true; hit; n += stride() {
 					r := w.round(t, fmt.Sprintf("r%d", n), well, ill)
 					armed := ill.Faults.Add(servers.Fault{Nth: n, Count: servers.Forever, Drop: fault.drop, Status: fault.status})
 					o := r.job(atomic).run(t)
@@ -285,7 +285,7 @@ func TestEverySourceRequestFails(t *testing.T) {
 				w := newWorld(t)
 				w.image.Push(t, source.Reference("acme/built", "1"), source.Inspect()...)
 				w.source = source.Reference("acme/built", "1")
-				for n, hit := 1, true; hit; n += stride {
+				for n, hit := 1, true; hit; n += stride() {
 					r := w.round(t, fmt.Sprintf("r%d", n), one, two)
 					r.reads = source
 					fault := c.fault
