@@ -40,6 +40,7 @@ type Log struct {
 	said       map[string]bool
 	cancelled  bool
 	broken     bool // a source is, or an input
+	silent     bool // nothing sent does not mean that all was there: a dry run, or a registry held back
 	unknown    int  // images that will never be known
 }
 
@@ -144,7 +145,7 @@ func (l *Log) Phase(host string, p publish.Phase, at time.Time, done bool) {
 		}
 		l.say("%s  %s (%s)", host, text, duration(at.Sub(g.loggingIn)))
 	case p == publish.Copy && g.copying <= 0:
-		if text := g.copied(at); text != "" {
+		if text := g.copied(at); text != "" && (g.sent > 0 || !l.silent) {
 			l.say("%s  %s", host, text)
 		}
 	case p == publish.Verify:

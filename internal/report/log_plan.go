@@ -14,6 +14,7 @@ func (l *Log) Plan(p publish.Plan) {
 	defer l.mu.Unlock()
 	l.open(planGroup)
 	l.images = len(p.Images)
+	l.silent = p.Policy.DryRun || p.Policy.Atomic
 	for _, g := range p.Registries {
 		l.planned(g)
 	}

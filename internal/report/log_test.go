@@ -247,3 +247,22 @@ func TestProgressOfASourceThatIsCompressed(t *testing.T) {
 		t.Errorf("beside live bars: %q, want %q", beside, want)
 	}
 }
+
+// Where nothing is sent because nothing may be, nobody is told that all is there.
+func TestNothingSentIsNotAllThere(t *testing.T) {
+	for name, policy := range map[string]publish.Policy{
+		"a dry run": {DryRun: true}, "held back": {Atomic: true}, "unchanged": {},
+	} {
+		s := newStage(1, LogOptions{})
+		s.Plan(publish.Plan{Images: make([]publish.Image, 1), Policy: policy})
+		s.copying("registry.example.com", 0)
+		s.Phase("registry.example.com", publish.Copy, s.now, true)
+		told := false
+		for _, l := range s.lines {
+			told = told || strings.Contains(l.Text, "has every blob already")
+		}
+		if told != (name == "unchanged") {
+			t.Errorf("%s: %v", name, told)
+		}
+	}
+}

@@ -247,7 +247,7 @@ func farWorks() []farWork {
 		{name: "OCI archive → 3, 100 ms, 1 of 12 layers changed", at: far, image: layers(12, 20<<10, 2), before: layers(12, 20<<10, 3), trips: 13, best: 0.6},
 		{name: "OCI archive → 3, 40 ms, writes take 150 ms", at: busy, image: small, best: 0.5},
 		{name: "40 layers of 5 MB → 3, 100 ms, 200 Mbit/s each", at: narrow, image: layers(40, 5_000_000, 1), link: 1.1},
-		{name: "12 layers of 5 MB → 3, 50 ms, 25 MB/s a connection", at: wide, image: layers(12, 5_000_000, 1), best: 1},
+		{name: "12 layers of 5 MB → 3, 50 ms, 25 MB/s a connection", at: wide, image: layers(12, 5_000_000, 1), best: 0.5},
 	}
 }
 
