@@ -103,6 +103,9 @@ func TestAnUploadElsewhereDoesNotComeBack(t *testing.T) {
 	if _, err := c.Repository("a").Upload(t.Context(), d, nil, &bytesContent{data: data}, nil, nil); err == nil {
 		t.Error("uploaded")
 	}
+	c.Close() // waits for the upload that is given up
+	net.mu.Lock()
+	defer net.mu.Unlock()
 	back := 0
 	for _, request := range net.seen {
 		if strings.Contains(request, "mini.test/v2/secret") {

@@ -413,6 +413,8 @@ func TestUploadWrongBytes(t *testing.T) {
 		t.Errorf("%d tries, want 2", n)
 	}
 	c.Close()
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if len(f.sessions) != 0 {
 		t.Error("an upload was left open")
 	}
@@ -437,6 +439,8 @@ func TestUploadGivesUp(t *testing.T) {
 		t.Errorf("given up after %v", slept)
 	}
 	c.Close()
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if len(f.sessions) != 0 {
 		t.Error("an upload was left open")
 	}
@@ -468,6 +472,8 @@ func TestUploadOfABrokenSource(t *testing.T) {
 		t.Error("it was tried again")
 	}
 	c.Close()
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if len(f.sessions) != 0 {
 		t.Error("an upload was left open")
 	}
