@@ -101,7 +101,7 @@ func TestGlob(t *testing.T) {
 	_, _, err := ParseAll("./a.tar\n"+dir+"/*.oci", Paths{})
 	wantProblem(t, err, usererror.SourceNotFound, "line 2", "*.oci")
 	// Folders of the host are mapped, as those of other paths are.
-	specs, _, err := ParseAll("/home/runner/work/_temp/*.tar", Paths{Folders: map[string]string{"/home/runner/work/_temp": dir}})
+	specs, _, err := ParseAll("/srv/actions/_temp/*.tar", Paths{Folders: map[string]string{"/srv/actions/_temp": dir}})
 	must(t, err)
 	if len(specs) != 4 || specs[0].Path != dir+"/a.tar" {
 		t.Errorf("%+v", specs)
