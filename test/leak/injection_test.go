@@ -86,7 +86,7 @@ func checkText(t *testing.T, o outcome) {
 		}
 		lines = lines[end+2:]
 	}
-	if names != 7 {
+	if names != 7 && names != 14 { // of a run that sends anything, the first seven say that it has not ended
 		t.Errorf("%d outputs", names)
 	}
 	for _, markup := range []string{"<img src", "<script", "<!--", "](javascript:", "](http://evil", "\n# Heading", "\x1b", "\u202e", "@everyone"} {
