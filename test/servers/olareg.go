@@ -37,13 +37,15 @@ func Olareg(t testing.TB, o Options) *Server {
 	})
 }
 
-// indexAlone lets no two requests at olareg's index.json at once: one that opens an upload
-// reads without a lock (v0.2.2) what one that loads the index writes. Bytes of blobs still
-// come and go side by side.
+// indexAlone lets nothing else happen while a request is at olareg's index.json: loading it
+// writes (v0.2.2) what requests for blobs read without a lock. Those come and go side by side.
 func indexAlone(next http.Handler) http.Handler {
-	var mu sync.Mutex
+	var mu sync.RWMutex
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method == http.MethodPost || !strings.Contains(r.URL.Path, "/blobs/") {
+		if strings.Contains(r.URL.Path, "/blobs/") && r.Method != http.MethodPost {
+			mu.RLock()
+			defer mu.RUnlock()
+		} else {
 			mu.Lock()
 			defer mu.Unlock()
 		}
