@@ -26,9 +26,10 @@ type bench struct {
 	rounds    int
 	scale     int
 	namespace bool
-	folder    string // temporary, on a disk: spools, archives, the engine
-	store     string // temporary, in memory if there is enough: the servers' storage
-	trace     string // file for all requests of our last run at a distance, "" for none
+	folder    string         // temporary, on a disk: spools, archives, the engine
+	store     string         // temporary, in memory if there is enough: the servers' storage
+	trace     string         // file for all requests of our last run at a distance, "" for none
+	who       *regexp.Regexp // contenders that take part at a distance
 	tools     *tools
 	image     *images.Image
 	report    report
@@ -93,13 +94,18 @@ func run(ctx context.Context) (err error) {
 	file := flag.String("json", "", "file to merge the results into")
 	trace := flag.String("trace", "", "file for all requests of our last run at a distance, and when they were made")
 	docs := flag.String("docs", "", "folder of the documents, whose tables and picture are replaced by what the file of -json holds")
+	who := flag.String("who", ".", "regular expression: who takes part at a distance; goals need everybody")
 	flag.Parse()
 	wanted, err := regexp.Compile("^(?:" + *only + ")")
 	if err != nil {
 		return err
 	}
+	taking, err := regexp.Compile(*who)
+	if err != nil {
+		return err
+	}
 
-	b := &bench{rounds: *rounds, scale: 1, namespace: *namespace, trace: *trace}
+	b := &bench{who: taking, rounds: *rounds, scale: 1, namespace: *namespace, trace: *trace}
 	if *small {
 		b.rounds, b.scale = 1, 10
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"slices"
 	"sync"
-	"time"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/retry"
 )
@@ -213,7 +212,7 @@ func (l *limiter) sent(n int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	full := l.held[large] >= l.limit[large] && len(l.waiting[large]) > 0
-	l.limit[large] = min(l.growth.next(l.limit[large], full), l.most(large))
+	l.limit[large] = min(l.growth.next(l.limit[large], l.most(large), full), l.most(large))
 	l.admit()
 }
 
@@ -275,83 +274,4 @@ func (b *Bodies) give() {
 		l.admit()
 		l.mu.Unlock()
 	}
-}
-
-// growth finds out how many large blobs in flight yield the most bytes a second: it adds
-// some, and takes them back if that gained nothing.
-type growth struct {
-	clock retry.Clock
-
-	mu     sync.Mutex
-	since  time.Time // the window began
-	bytes  int64     // in this window
-	before float64   // bytes a second before the last step
-	step   int       // how many the last step added, 0 if its outcome is known
-	rest   int       // windows to go until the next step is tried
-}
-
-const (
-	window = time.Second
-	idle   = 10 * window // a longer window had nothing to send
-	// gain is what a step has to gain to stay: less is noise.
-	gain = 1.05
-	// restAfter is how many windows a step that brought nothing is not tried again.
-	restAfter = 10
-	// leastRate is the bytes a second of one large blob, below which more of them only
-	// make each slower, and stalls likelier.
-	leastRate = 128 << 10
-)
-
-// due counts n bytes and reports whether a window has ended.
-func (g *growth) due(n int64) bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.bytes += n
-	now := g.clock.Now()
-	if g.since.IsZero() {
-		g.since, g.bytes = now, 0
-	}
-	return now.Sub(g.since) >= window
-}
-
-// next ends the window and returns the limit for the next one. full says that more would
-// have gone out at once if they had been let.
-func (g *growth) next(limit int, full bool) int {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	now := g.clock.Now()
-	took := now.Sub(g.since)
-	if took < window {
-		return limit // somebody else was here first
-	}
-	rate := float64(g.bytes) / took.Seconds()
-	g.since, g.bytes = now, 0
-	if !full || took > idle { // this says nothing of the link
-		g.step = 0
-		return limit
-	}
-	narrow := max(leastLarge, int(rate/leastRate))
-	if limit > narrow {
-		g.step, g.rest = 0, restAfter
-		return narrow
-	}
-	step := g.step
-	g.step = 0
-	switch {
-	case step > 0 && rate < g.before*gain:
-		g.rest = restAfter
-		return limit - step
-	case g.rest > 0:
-		g.rest--
-		return limit
-	}
-	g.before, g.step = rate, min(max(1, limit/4), narrow-limit)
-	return limit + g.step
-}
-
-// restart forgets what was measured.
-func (g *growth) restart() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.step, g.rest = 0, restAfter
 }

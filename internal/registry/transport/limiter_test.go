@@ -41,8 +41,9 @@ func TestLimiterPassesOnAPlaceThatIsNotWanted(t *testing.T) {
 // notes the most blobs of a class that were in flight at once.
 type link struct {
 	l        *limiter
-	rate     int64 // bytes a second of all
-	each     int64 // bytes a second of one, 0 for no bound
+	rate     int64         // bytes a second of all
+	each     int64         // bytes a second of one, 0 for no bound
+	trip     time.Duration // before a blob's upload is open, and again before it is answered
 	mu       sync.Mutex
 	running  int
 	now, top [classes]int
@@ -62,12 +63,30 @@ func (k *link) send(t *testing.T, size int64) {
 	}
 	defer release()
 	k.mu.Lock()
-	k.running++
 	k.now[c]++
 	k.top[c] = max(k.top[c], k.now[c])
 	k.order = append(k.order, size)
 	k.mu.Unlock()
-	const tick = 50 * time.Millisecond
+	time.Sleep(k.trip)
+	k.pass(c, size)
+	time.Sleep(k.trip)
+	k.mu.Lock()
+	k.now[c]--
+	k.mu.Unlock()
+}
+
+// pass lets the bytes of a blob go out.
+func (k *link) pass(c class, size int64) {
+	counted := k.l.sent
+	if c == large {
+		body := k.l.flow(size)
+		defer body.end()
+		counted = body.sent
+	}
+	k.mu.Lock()
+	k.running++
+	k.mu.Unlock()
+	const tick = 10 * time.Millisecond
 	for left := size; left > 0; {
 		time.Sleep(tick)
 		k.mu.Lock()
@@ -77,12 +96,11 @@ func (k *link) send(t *testing.T, size int64) {
 			share = min(share, k.each)
 		}
 		n := min(left, share/int64(time.Second/tick))
-		k.l.sent(n)
+		counted(n)
 		left -= n
 	}
 	k.mu.Lock()
 	k.running--
-	k.now[c]--
 	k.mu.Unlock()
 }
 
@@ -115,7 +133,7 @@ func TestLimiterFollowsTheLink(t *testing.T) {
 	}{
 		"each connection has a rate of its own":  {1 << 40, mb, false, 16, 16},
 		"the same over HTTP/1.1":                 {1 << 40, mb, true, 12, 12},
-		"eight fill the link":                    {8 * mb, 0, false, 8, 10},
+		"eight fill the link":                    {8 * mb, 0, false, 8, 12},
 		"a narrow link, where each would crawl":  {200 << 10, 0, false, 8, 8}, // as it began
 		"a link that is narrow for all but some": {16 * mb, 2 * mb, false, 8, 12},
 	} {
@@ -131,6 +149,45 @@ func TestLimiterFollowsTheLink(t *testing.T) {
 				}
 				if test.rate < mb && k.l.limit[large] != leastLarge {
 					t.Errorf("still %d at once where each moves %d bytes a second", k.l.limit[large], test.rate/int64(k.l.limit[large]))
+				}
+			})
+		})
+	}
+}
+
+// How long large blobs take over links of several kinds, against what the link allows.
+func TestLimiterTimes(t *testing.T) {
+	const mb = 1_000_000
+	ms := time.Millisecond
+	for name, test := range map[string]struct {
+		rate, each int64
+		trip       time.Duration
+		http1      bool
+		blobs      int
+		most       time.Duration
+		top, end   int // most at once, and the limit at the end
+	}{
+		// A blob takes 100 ms of trips and 200 ms. What waits at first goes 110 ms after the rest: when it is known
+		// that eight leave room.
+		"wide, 12 blobs":           {1 << 40, 25 * mb, 50 * ms, false, 12, 410 * ms, 12, 12},
+		"wide, 12 over HTTP/1.1":   {1 << 40, 25 * mb, 50 * ms, true, 12, 410 * ms, 12, 12},
+		"wide, 48 blobs":           {1 << 40, 25 * mb, 50 * ms, false, 48, 1120 * ms, 16, 16},
+		"wide, 48 over HTTP/1.1":   {1 << 40, 25 * mb, 50 * ms, true, 48, 1310 * ms, 12, 12},
+		"shared, 40 blobs":         {25 * mb, 0, 100 * ms, false, 40, 8800 * ms, 12, 8},
+		"shared, over HTTP/1.1":    {25 * mb, 0, 100 * ms, true, 40, 8800 * ms, 12, 8},
+		"narrow, each would crawl": {mb / 2, 0, 100 * ms, false, 12, 120500 * ms, 8, 4},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				k := &link{l: newLimiter(retry.SystemClock{}, 0, nil), rate: test.rate, each: test.each, trip: test.trip}
+				if test.http1 {
+					k.l.overHTTP1()
+				}
+				took := k.sendAll(t, repeat(test.blobs, 5*mb)...)
+				t.Logf("%v, %d at once, limit %d", took, k.top[large], k.l.limit[large])
+				if took > test.most || k.top[large] > test.top || k.l.limit[large] != test.end {
+					t.Errorf("%v and %d at once, then %d; want at most %v and %d, then %d", took, k.top[large], k.l.limit[large],
+						test.most, test.top, test.end)
 				}
 			})
 		})
@@ -273,6 +330,24 @@ func TestLimiterShrinks(t *testing.T) {
 		if l.limit[large] < 12 {
 			t.Errorf("limits %v after many blobs", l.limit)
 		}
+	})
+}
+
+// A host that has too much while the first blobs go gets no more than half of them, however much each moves.
+func TestLimiterOpeningEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := &link{l: newLimiter(retry.SystemClock{}, 0, nil), rate: 1 << 40, each: 1 << 20}
+		var all sync.WaitGroup
+		for range 20 {
+			all.Go(func() { k.send(t, 2<<20) })
+		}
+		time.Sleep(20 * time.Millisecond)
+		k.l.fewer()
+		time.Sleep(1500 * time.Millisecond)
+		if k.l.limit[large] != firstLarge/2 || k.top[large] != firstLarge {
+			t.Errorf("limit %d after too many requests, %d were in flight", k.l.limit[large], k.top[large])
+		}
+		all.Wait()
 	})
 }
 

@@ -56,8 +56,13 @@ func (h *Host) send(req *http.Request, s Sending, trace *tracing) (*http.Respons
 	}
 	req = req.WithContext(ctx)
 	req.Header.Set("User-Agent", h.o.UserAgent)
+	var body *flow
+	if s.Body != nil && s.Bulk {
+		body = h.pace.limiter.flow(s.Body.Size())
+		defer body.end()
+	}
 	if s.Body != nil {
-		if err := h.open(req, s, stall, trace); err != nil {
+		if err := h.open(req, s, stall, trace, body); err != nil {
 			stall.end()
 			return nil, err
 		}
@@ -81,19 +86,23 @@ func (h *Host) send(req *http.Request, s Sending, trace *tracing) (*http.Respons
 	}
 	stall.Pause() // until somebody reads
 	trace.answered(resp.StatusCode)
-	body := h.receive(resp, s, stall, parent)
-	body.trace = trace
-	resp.Body = body
+	answer := h.receive(resp, s, stall, parent)
+	answer.trace = trace
+	resp.Body = answer
 	resp.Request = req
 	return resp, nil
 }
 
-// open starts a pass over the body of a request.
-func (h *Host) open(req *http.Request, s Sending, stall *StallTimer, trace *tracing) error {
+// open starts a pass over the body of a request. large is nil for what is no large blob.
+func (h *Host) open(req *http.Request, s Sending, stall *StallTimer, trace *tracing, large *flow) error {
+	counted := h.pace.limiter.sent
+	if large != nil {
+		counted = large.sent
+	}
 	body, err := s.Body.Open(req.Context(), stall, func(n int64) {
 		h.sent.Add(n)
 		trace.addSent(n)
-		h.pace.limiter.sent(n)
+		counted(n)
 		if s.Bulk && !s.Foreign {
 			h.pace.alive()
 		}
