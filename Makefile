@@ -12,6 +12,12 @@ export GOWORK := off
 
 GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
+# The program's own packages, then what the race detector would take minutes for or falsify.
+TEST_PROGRAM = go test -timeout 20m $(RACE) ./... || status=1; \
+	$(if $(RACE),go test -count=1 ./internal/source || status=1;)
+# With the race detector these take a sample of all requests.
+SWEEPS := '^Test(EveryRequestFails|EverySourceRequestFails|OneOfTwoDies)$$'
+
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
@@ -27,14 +33,16 @@ test: ## what proves the behaviour, in six minutes
 	@$(if $(RACE),:,echo "no C compiler ($(CC)): testing without -race")
 	@echo "Testing the program's packages, then the program from outside; tests that need what is not installed say so and skip."
 	@status=0; \
-	go test -timeout 20m $(RACE) ./... || status=1; \
-	$(if $(RACE),go test -count=1 -run LittleMemory ./internal/source || status=1;) \
-	(cd test && go test -count=1 -timeout 20m -short ./...) || status=1; \
+	$(TEST_PROGRAM) \
+	(cd test && go test -count=1 -timeout 20m -parallel 4 -short ./...) || status=1; \
 	exit $$status
 
-test-all: test ## that and the rest: with -race, every fault, the container; REQUIRE_ALL=1: none may be skipped
-	cd test && go test -count=1 -timeout 30m $(RACE) ./...
-	$(if $(RACE),cd test && go test -count=1 -timeout 30m -run '^Test(EveryRequestFails|EverySourceRequestFails|OneOfTwoDies)$$' ./e2e)
+test-all: ## that and the rest: with -race, every fault, the container; REQUIRE_ALL=1: none may be skipped
+	@status=0; \
+	$(TEST_PROGRAM) \
+	(cd test && go test -count=1 -timeout 30m -parallel 4 $(RACE) ./...) || status=1; \
+	$(if $(RACE),(cd test && go test -count=1 -timeout 30m -parallel 4 -run $(SWEEPS) ./e2e) || status=1;) \
+	exit $$status
 
 demo: ## publish a real image to three registries on this machine
 	@echo "Building program and demo; where nothing has been built yet, this takes half a minute."

@@ -174,7 +174,7 @@ func TestResultsAreTruncated(t *testing.T) {
 		"small":       {large(10, Unchanged), 160, 160},
 		"unchanged":   {large(50, Unchanged), 400, 400},
 		"and before":  {large(32, Pushed), 512, 0},
-		"all of them": {large(1000, Pushed), 0, 0},
+		"all of them": {large(300, Pushed), 0, 0},
 	} {
 		text := JSON(c.result, MaxResults)
 		cut := strings.Contains(text, `"truncated":true`)

@@ -326,6 +326,7 @@ func TestOneDigestDescribedInTwoWays(t *testing.T) {
 }
 
 func TestConfigsThatAreReadAreBounded(t *testing.T) {
+	withoutRace(t)
 	b := newBuilder(t)
 	var all []v1.Descriptor
 	for n := range 1 + maxManifestBytes/maxManifest {

@@ -174,6 +174,7 @@ func TestEngineSendsALayerTwice(t *testing.T) {
 
 // What is no layer is held in memory, and so bounded.
 func TestEngineThatDescribesWithoutEnd(t *testing.T) {
+	withoutRace(t)
 	f := newFakeEngine(t, classic)
 	var members []member
 	for n := range 1 + maxSmall/maxManifest {

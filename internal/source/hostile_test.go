@@ -151,6 +151,7 @@ func openAlone(path string) {
 
 // The images of a run share a budget, so that many of them take no more than one.
 func TestImagesShareABudget(t *testing.T) {
+	withoutRace(t)
 	b := newBuilder(t)
 	layers := strings.Repeat(`,{"mediaType":"x","size":1,"digest":"`+digestOf([]byte("x")).String()+`"}`, 25_000)
 	b.add("x", []byte("x"))

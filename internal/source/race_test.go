@@ -2,6 +2,4 @@
 
 package source
 
-// underRace says that the race detector, which takes memory of its own and keeps pools from
-// keeping anything, makes measures of memory meaningless. make test takes them without it.
-const underRace = true
+const underRace = true // see withoutRace

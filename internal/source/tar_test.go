@@ -176,6 +176,7 @@ func TestLinks(t *testing.T) {
 }
 
 func TestThousandsOfEntries(t *testing.T) {
+	withoutRace(t)
 	var members []member
 	for n := range 20_000 {
 		members = append(members, member{name: fmt.Sprintf("%05d", n), data: []byte("x")})

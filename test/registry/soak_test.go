@@ -25,9 +25,12 @@ import (
 
 // TestSoakMixes publishes from one registry to others while all ways to them suffer
 // random faults. The image is whole everywhere in the end, or the failure is clear and
-// what is tagged is whole. 20 runs with fixed seeds; with SOAK set 200 of fresh ones.
+// what is tagged is whole. 20 runs with fixed seeds, 6 with -short; with SOAK set 200 of fresh ones.
 func TestSoakMixes(t *testing.T) {
 	runs, first := 20, uint64(1)
+	if testing.Short() {
+		runs = 6
+	}
 	if os.Getenv("SOAK") != "" {
 		runs, first = 200, uint64(time.Now().UnixNano())
 	}
