@@ -457,12 +457,12 @@ func (s *setup) failedWith(host string, code usererror.Code) bool {
 // quiet is an observer that looks away.
 type quiet struct{}
 
-func (quiet) Phase(string, Phase, time.Time, bool) {}
-func (quiet) Bytes(string, int64, int64)           {}
-func (quiet) Image(int, ImageResult)               {}
-func (quiet) Reference(string, ReferenceResult)    {}
-func (quiet) Note(Note)                            {}
-func (quiet) Failure(string, Failure)              {}
+func (quiet) Phase(string, Phase, time.Time, PhaseChange) {}
+func (quiet) Bytes(string, int64, int64)                  {}
+func (quiet) Image(int, ImageResult)                      {}
+func (quiet) Reference(string, ReferenceResult)           {}
+func (quiet) Note(Note)                                   {}
+func (quiet) Failure(string, Failure)                     {}
 
 // kept fails the test if a promise was broken.
 func (s *setup) kept(t testing.TB) {

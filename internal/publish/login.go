@@ -87,8 +87,9 @@ func (r *run) noteChoices(p RegistryPlan) {
 func (r *run) login(ctx context.Context, s *registryRun) {
 	leave := s.results.enter(Login)
 	defer func() {
+		refused := slices.ContainsFunc(s.repositories, func(p *repository) bool { return p.loggedIn.err != nil })
 		failed := slices.ContainsFunc(s.targets, func(t *target) bool { return t.err() != nil })
-		leave(ctx.Err() != nil || failed && !slices.ContainsFunc(s.targets, func(t *target) bool { return !t.out() }))
+		leave(ctx.Err() != nil || refused || failed && !slices.ContainsFunc(s.targets, func(t *target) bool { return !t.out() }))
 	}()
 	atOnce(s.repositories, func(p *repository) {
 		var proof group

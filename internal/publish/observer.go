@@ -7,7 +7,7 @@ import "time"
 // at once, but for each registry one after the other.
 type Observer interface {
 	// Phase is called when a registry enters a phase, and when it leaves it.
-	Phase(host string, p Phase, at time.Time, done bool)
+	Phase(host string, p Phase, at time.Time, change PhaseChange)
 	// Bytes is called when more bytes of blobs turn out to be needed (or fewer:
 	// negative), and when bytes were sent.
 	Bytes(host string, expected, sent int64)
@@ -21,3 +21,14 @@ type Observer interface {
 	// Failure is called once for each failure. Host is empty where none is concerned.
 	Failure(host string, f Failure)
 }
+
+// PhaseChange is what an observer is told of a phase.
+type PhaseChange int
+
+// A phase is PhaseFailed when it ended without what it is for, if only in part: of a registry
+// with two repositories, one was not logged in to. Why is told by Failure, before or after.
+const (
+	PhaseBegan PhaseChange = iota
+	PhaseDone
+	PhaseFailed
+)

@@ -143,7 +143,7 @@ func (s *registryResults) enter(p Phase) (leave func(failed bool)) {
 		}
 		s.began[p] = len(s.out.Spans)
 		s.out.Spans = append(s.out.Spans, Span{Phase: p, Start: now, End: now})
-		s.r.observer.Phase(s.out.Host, p, now, false)
+		s.r.observer.Phase(s.out.Host, p, now, PhaseBegan)
 	}
 	return func(failed bool) {
 		now := s.r.deps.Now()
@@ -153,7 +153,11 @@ func (s *registryResults) enter(p Phase) (leave func(failed bool)) {
 		span.End, span.Failed = now, span.Failed || failed
 		s.out.End = now
 		if s.open[p]--; s.open[p] == 0 {
-			s.r.observer.Phase(s.out.Host, p, now, true)
+			change := PhaseDone
+			if span.Failed {
+				change = PhaseFailed
+			}
+			s.r.observer.Phase(s.out.Host, p, now, change)
 		}
 	}
 }

@@ -97,7 +97,7 @@ func TestLiveBars(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.after(time.Second)
-	s.Phase("ghcr.io", publish.Copy, s.now, true)
+	s.Phase("ghcr.io", publish.Copy, s.now, publish.PhaseDone)
 	live.Tick(s.now)
 	live.Close()
 	live.Close()

@@ -51,7 +51,6 @@ type registryLog struct {
 	served     int  // of them, so far
 	anonymous  bool // needs no login
 	failed     bool // wholly
-	refused    bool // a login, if only of one repository
 	left       bool // out, after all
 	byDigest   bool
 	loggingIn  time.Time
@@ -125,11 +124,12 @@ func (l *Log) registry(host string) *registryLog {
 }
 
 // Phase implements [publish.Observer].
-func (l *Log) Phase(host string, p publish.Phase, at time.Time, done bool) {
+func (l *Log) Phase(host string, p publish.Phase, at time.Time, change publish.PhaseChange) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.begin(at)
 	g := l.registry(host)
+	done := change != publish.PhaseBegan
 	g.phase(p, at, done)
 	switch {
 	case p == publish.Login && !done:
@@ -137,7 +137,7 @@ func (l *Log) Phase(host string, p publish.Phase, at time.Time, done bool) {
 	case p == publish.Copy && !done:
 		g.copyingNow = at
 	case !done || g.failed || g.left || l.cancelled:
-	case p == publish.Login && g.refused:
+	case change == publish.PhaseFailed: // why is a line of its own
 	case p == publish.Login:
 		text := "logged in"
 		if g.anonymous {
@@ -246,9 +246,6 @@ func (l *Log) Failure(host string, f publish.Failure) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	e := explain(host, f)
-	if host != "" && f.Phase == publish.Login {
-		l.registry(host).refused = true
-	}
 	l.said["reason\n"+host+string(f.Message)] = true
 	l.said["reason\n"+host+explain("", f).coded()] = true
 	if host != "" && following(f.Code) != "" {

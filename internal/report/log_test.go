@@ -30,7 +30,7 @@ func newStage(images int, o LogOptions) *stage {
 func (s *stage) after(d time.Duration) { s.now = s.now.Add(d) }
 
 func (s *stage) copying(host string, expected int64) {
-	s.Phase(host, publish.Copy, s.now, false)
+	s.Phase(host, publish.Copy, s.now, publish.PhaseBegan)
 	s.Bytes(host, expected, 0)
 }
 
@@ -41,7 +41,7 @@ func TestFailuresOnce(t *testing.T) {
 	s := newStage(1, LogOptions{})
 	for i := range 16 {
 		host := fmt.Sprintf("registry-%02d.example.com", i)
-		s.Phase(host, publish.Login, s.now, false)
+		s.Phase(host, publish.Login, s.now, publish.PhaseBegan)
 		for try := range 4 {
 			s.Note(publish.Note{Host: host, Retry: true, Text: redact.Redacted(fmt.Sprintf("%s: connection refused; trying again in %d s", host, try+1))})
 		}
@@ -52,7 +52,7 @@ func TestFailuresOnce(t *testing.T) {
 		for tag := range 20 {
 			s.Reference(host, publish.ReferenceResult{Reference: fmt.Sprintf("%s/app:%d", host, tag), Status: Failed, Reason: lost.Message + " [registry-unreachable]"})
 		}
-		s.Phase(host, publish.Login, s.now, true)
+		s.Phase(host, publish.Login, s.now, publish.PhaseFailed)
 	}
 	again, failed, rest := 0, 0, 0
 	for _, l := range s.lines {
@@ -220,7 +220,7 @@ func TestProgressOfASourceThatIsCompressed(t *testing.T) {
 	if got := wait(); got != planGroup {
 		t.Errorf("before the run: %q", got)
 	}
-	both(func(s *stage) { s.Phase("r", publish.Login, s.now, false) })
+	both(func(s *stage) { s.Phase("r", publish.Login, s.now, publish.PhaseBegan) })
 	if got := wait(); got != "reading the image, 11.0 s so far" {
 		t.Errorf("with nothing to copy yet: %q", got)
 	}
@@ -232,7 +232,7 @@ func TestProgressOfASourceThatIsCompressed(t *testing.T) {
 	if got := wait(); !strings.HasPrefix(got, "r  50 %, 60.0 of 120.0 MB") {
 		t.Errorf("when all is known: %q", got)
 	}
-	both(func(s *stage) { s.Phase("r", publish.Copy, s.now, true) })
+	both(func(s *stage) { s.Phase("r", publish.Copy, s.now, publish.PhaseDone) })
 	lines := len(s.lines)
 	if wait(); len(s.lines) != lines {
 		t.Errorf("after the copy: %q", s.last())
@@ -256,13 +256,27 @@ func TestNothingSentIsNotAllThere(t *testing.T) {
 		s := newStage(1, LogOptions{})
 		s.Plan(publish.Plan{Images: make([]publish.Image, 1), Policy: policy})
 		s.copying("registry.example.com", 0)
-		s.Phase("registry.example.com", publish.Copy, s.now, true)
+		s.Phase("registry.example.com", publish.Copy, s.now, publish.PhaseDone)
 		told := false
 		for _, l := range s.lines {
 			told = told || strings.Contains(l.Text, "has every blob already")
 		}
 		if told != (name == "unchanged") {
 			t.Errorf("%s: %v", name, told)
+		}
+	}
+}
+
+// TestLoginThatFailsIsNoLogin: whichever is told first, the end of the phase or the failure,
+// nobody is said to be logged in right before the line that says the opposite.
+func TestLoginThatFailsIsNoLogin(t *testing.T) {
+	s := newStage(1, LogOptions{})
+	s.Phase("quay.io", publish.Login, s.now, publish.PhaseBegan)
+	s.Phase("quay.io", publish.Login, s.now, publish.PhaseFailed)
+	s.Failure("quay.io", failure(0, usererror.WrongCredentials, "user \"robot\" was refused", "Check it."))
+	for _, l := range s.lines {
+		if strings.Contains(l.Text, "logged in") {
+			t.Errorf("the log says %q", l.Text)
 		}
 	}
 }

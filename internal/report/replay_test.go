@@ -121,8 +121,12 @@ func steps(r publish.Result) []step {
 
 func registrySteps(r publish.Result, g publish.RegistryResult, add func(time.Time, int, func(*Log))) {
 	for _, s := range g.Spans {
-		add(s.Start, 1, func(l *Log) { l.Phase(g.Host, s.Phase, s.Start, false) })
-		add(s.End, 5, func(l *Log) { l.Phase(g.Host, s.Phase, s.End, true) })
+		add(s.Start, 1, func(l *Log) { l.Phase(g.Host, s.Phase, s.Start, publish.PhaseBegan) })
+		change := publish.PhaseDone
+		if s.Failed && len(g.Failures) > 0 {
+			change = publish.PhaseFailed
+		}
+		add(s.End, 5, func(l *Log) { l.Phase(g.Host, s.Phase, s.End, change) })
 		if s.Phase != publish.Copy || r.DryRun {
 			continue
 		}
