@@ -90,6 +90,7 @@ func (s *step) credentialsJob(job actions.Job, transport http.RoundTripper) cred
 	j := credentials.Job{
 		ServerURL: job.ServerURL, Forge: job.Gitea, Actor: job.Actor,
 		Repository: job.Repository, RepositoryID: job.RepositoryID, OwnerID: job.OwnerID, RunID: job.RunID,
+		CommandLine: !job.Workflow,
 		InContainer: s.paths.Container || s.vars["HOME"] == "/github/home", // where the runner mounts it
 	}
 	if job.IDToken {

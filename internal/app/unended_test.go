@@ -78,6 +78,8 @@ func TestUnusedItemsAreTold(t *testing.T) {
 		"a typo":        {"quay.io", "./no.tar", "quey.io", true},
 		"of no use":     {"other.test", "./no.tar", "no tag and no source uses the item for other.test", false},
 		"of the source": {"source.test", "docker://source.test/app:1", "", false},
+		// Its line is skipped, and names it: "no tag uses it" would be a second, wrong reason.
+		"of a line with an empty part": {"empty.test/org", "./no.tar", "", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var log bytes.Buffer
@@ -86,7 +88,7 @@ func TestUnusedItemsAreTold(t *testing.T) {
 				t.Fatal(err)
 			}
 			environ := []string{
-				"GITHUB_ACTIONS=true", "GITHUB_OUTPUT=" + output, "INPUT_SOURCE=" + test.source, "INPUT_TAGS=quey.io/acme/app:1",
+				"GITHUB_ACTIONS=true", "GITHUB_OUTPUT=" + output, "INPUT_SOURCE=" + test.source, "INPUT_TAGS=quey.io/acme/app:1\nempty.test//app:1",
 				"INPUT_REGISTRY-AUTH=- registry: " + test.item + "\n  username: u\n  password: p4ssw0rd\n",
 			}
 			Main(t.Context(), Env{Environ: environ, Stdin: strings.NewReader(""), Stdout: &log, Stderr: &log, Definition: raw, Transport: &offline{}})
@@ -97,6 +99,28 @@ func TestUnusedItemsAreTold(t *testing.T) {
 			warned := strings.Contains(log.String(), "::warning") && strings.Contains(log.String(), "misspelt")
 			if warned != test.warns {
 				t.Errorf("a warning: %v, want %v:\n%s", warned, test.warns, &log)
+			}
+		})
+	}
+}
+
+// TestOnACommandLine: somebody at a terminal reads how to give a credential that is missing,
+// and of a wrong input once.
+func TestOnACommandLine(t *testing.T) {
+	_, raw := definition(t)
+	for name, test := range map[string]struct {
+		args []string
+		want string // once in all that is printed
+	}{
+		"no credentials": {[]string{"--source", "./image.tar", "--tags", "quay.io/acme/app:1", "--dry-run"}, "--registry-auth @auth.yml"},
+		"a typo":         {[]string{"--source", "./image.tar", "--tags", "quay.io/acme/app:1", "--atomc"}, "there is no flag --atomc"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var log bytes.Buffer
+			status := Main(t.Context(), Env{Args: test.args, Stdin: strings.NewReader(""), Stdout: &log, Stderr: &log, Definition: raw, Transport: &offline{}})
+			told := strings.Count(log.String(), test.want)
+			if status != exitFailed || told == 0 || name == "a typo" && told != 1 {
+				t.Errorf("status %d, %q stands there %d times:\n%s", status, test.want, told, &log)
 			}
 		})
 	}

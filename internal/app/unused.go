@@ -1,6 +1,7 @@
 package app
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/config"
@@ -26,7 +27,7 @@ func unusedItems(
 		}
 	}
 	for _, u := range config.UnusedItems(set.Items, used, without) {
-		if !inUnreadSource(set, plan, u.Item.Registry) {
+		if !inUnreadSource(set, plan, u.Item.Registry) && !inSkippedLine(set, u.Item.Registry) {
 			unused = append(unused, u)
 		}
 	}
@@ -42,4 +43,11 @@ func inUnreadSource(set *config.Settings, plan publish.Plan, registry string) bo
 		}
 	}
 	return false
+}
+
+// inSkippedLine reports whether a line that has an empty part still names the registry: its
+// item would be used if the variable in that line were set.
+func inSkippedLine(set *config.Settings, registry string) bool {
+	host, _, _ := strings.Cut(registry, "/")
+	return slices.ContainsFunc(set.Skipped, func(skip config.Skip) bool { return skip.Host != "" && skip.Host == host })
 }

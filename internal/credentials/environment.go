@@ -91,6 +91,9 @@ func (r *Resolver) fromJobToken(c Credential, host string) Credential {
 // own, so that the logins of steps before it are easily missed.
 func (r *Resolver) nothingFound(host string) string {
 	reason := "no credentials in registry-auth or Docker's configuration"
+	if r.job.CommandLine {
+		reason += "; give them with --registry-auth @auth.yml (--help shows such a file), or log in with docker login"
+	}
 	if r.job.InContainer && r.o.Getenv("DOCKER_CONFIG") == "" {
 		reason += "; logins of earlier steps in ~/.docker (docker/login-action) cannot be seen from a container " +
 			"action: " +

@@ -21,6 +21,9 @@ type Job struct {
 	// InContainer says that the action runs in a container of its own, which does not see
 	// the runner's home.
 	InContainer bool
+	// CommandLine says that no workflow runs the program: credentials are then given by a
+	// flag, or by docker login.
+	CommandLine bool
 
 	// IDToken asks for an OIDC token of the job, which the redactor knows when it is
 	// returned; nil where the job may not ask for one.

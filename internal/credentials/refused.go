@@ -1,6 +1,7 @@
 package credentials
 
 import (
+	"errors"
 	"strings"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
@@ -21,7 +22,7 @@ func (c Credential) Refused(registry string, err error) error {
 	switch {
 	case usererror.Is(err, usererror.WrongCredentials) && asWritten:
 		return usererror.New(usererror.WrongCredentials, registry,
-			who+" was refused: wrong password or expired token", usererror.Advice(err), err)
+			who+" was refused: wrong password or expired token", usererror.Advice(err), answer(err))
 	case usererror.Is(err, usererror.WrongCredentials):
 		return usererror.New(usererror.WrongCredentials, registry, who+" was refused", usererror.Advice(err), err)
 	case usererror.Is(err, usererror.OIDCRefused):
@@ -30,6 +31,15 @@ func (c Credential) Refused(registry string, err error) error {
 		return usererror.New(usererror.NoPushPermission, registry, who+" may not push", usererror.Advice(err), err)
 	case usererror.Is(err, usererror.NoPullPermission):
 		return usererror.New(usererror.NoPullPermission, registry, who+" may not pull", usererror.Advice(err), err)
+	}
+	return err
+}
+
+// answer returns what the registry answered, without the sentence around it that says the
+// same as ours: that a login failed.
+func answer(err error) error {
+	if p, ok := errors.AsType[*usererror.Problem](err); ok && p.Err != nil {
+		return p.Err
 	}
 	return err
 }

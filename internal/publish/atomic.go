@@ -193,5 +193,5 @@ func (r *run) holdBack(t *target, culprits []string) {
 
 func heldBack(host string, culprits []string) string {
 	return usererror.New(usererror.AtomicHeldBack, host,
-		host+" was not tagged, because atomic is on and "+strings.Join(culprits, ", ")+" failed", "", nil).Error()
+		"atomic is on, and "+strings.Join(culprits, ", ")+" failed", "", nil).Error()
 }

@@ -89,7 +89,8 @@ func (r *run) login(ctx context.Context, s *registryRun) {
 	defer func() {
 		refused := slices.ContainsFunc(s.repositories, func(p *repository) bool { return p.loggedIn.err != nil })
 		failed := slices.ContainsFunc(s.targets, func(t *target) bool { return t.err() != nil })
-		leave(ctx.Err() != nil || refused || failed && !slices.ContainsFunc(s.targets, func(t *target) bool { return !t.out() }))
+		alive := slices.ContainsFunc(s.targets, func(t *target) bool { return !t.out() })
+		leave(ctx.Err() != nil || refused || failed && !alive)
 	}()
 	atOnce(s.repositories, func(p *repository) {
 		var proof group

@@ -252,6 +252,9 @@ func (l *Log) Failure(host string, f publish.Failure) {
 		l.registry(host).failed = true
 		return
 	}
+	if host == "" && l.group == "" {
+		return // of an input, before anything began: the annotation that follows says it
+	}
 	if host == "" {
 		l.broken = true
 		l.unknown += max(len(f.Images), 1)

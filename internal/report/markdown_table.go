@@ -16,7 +16,7 @@ const tagsInSight = 12
 
 // tableHead is the head of the table, with the tags that all registries share above it.
 func tableHead(r publish.Result) string {
-	head := "| Registry | Status | Tags | Sent | Reused | Time | Speed |\n" +
+	head := "| Registry | Status | " + counted(r) + " | Sent | Reused | Time | Speed |\n" +
 		"| --- | --- | --- | ---: | ---: | ---: | ---: |\n"
 	shared := sharedTags(r)
 	if len(shared) == 0 {

@@ -39,6 +39,19 @@ func reused(g publish.RegistryResult) string {
 	return amount(g.BytesReused)
 }
 
+// counted returns what the numbers of tagCount count: without tags, images that are reached
+// by their digest.
+func counted(r publish.Result) string {
+	for _, g := range r.Registries {
+		for _, ref := range g.References {
+			if strings.Contains(ref.Reference, "@") {
+				return "By digest"
+			}
+		}
+	}
+	return "Tags"
+}
+
 // tagCount says how many of the references are as asked, and of how many where that is not
 // all.
 func tagCount(g publish.RegistryResult) string {

@@ -65,7 +65,7 @@ func sideBySide(registries []publish.RegistryResult) []publish.RegistryResult {
 // tableRows aligns the columns; amounts stand to the right.
 func tableRows(r publish.Result, width int) []Line {
 	all := failedFirst(r)
-	rows := [][]string{{"REGISTRY", "STATUS", "TAGS", "SENT", "REUSED", "TIME", "SPEED"}}
+	rows := [][]string{{"REGISTRY", "STATUS", strings.ToUpper(counted(r)), "SENT", "REUSED", "TIME", "SPEED"}}
 	for _, g := range all {
 		rows = append(rows, row(g))
 	}
