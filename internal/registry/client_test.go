@@ -11,9 +11,12 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -305,5 +308,155 @@ func TestConnections(t *testing.T) {
 	}
 	if protocols["PUT"] != 2 {
 		t.Errorf("a small blob went by %v", protocols)
+	}
+}
+
+// serveAndGo serves HTTP/2 connections: each answers so many requests and ends in good
+// order (RFC 9113, 6.8), before any request (-1), or as soon as there is one more. It
+// returns its address, and how many connections there were.
+func serveAndGo(t *testing.T, certificates []tls.Certificate, served int) (string, *atomic.Int64) {
+	t.Helper()
+	listener, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{
+		Certificates: certificates, NextProtos: []string{"h2"}, MinVersion: tls.VersionTLS12,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var connections atomic.Int64
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			connections.Add(1)
+			release := context.AfterFunc(t.Context(), func() { _ = conn.Close() })
+			serving.Go(func() {
+				goAway(conn, served)
+				release()
+			})
+		}
+	})
+	t.Cleanup(serving.Wait)
+	t.Cleanup(func() { _ = listener.Close() })
+	return listener.Addr().String(), &connections
+}
+
+// goAway answers so many requests of a connection with 200, and ends it by GOAWAY.
+func goAway(conn net.Conn, served int) {
+	defer conn.Close()
+	_, _ = conn.Write([]byte{0, 0, 0, 4, 0, 0, 0, 0, 0}) // SETTINGS
+	_, _ = io.CopyN(io.Discard, conn, int64(len("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")))
+	frame, last := make([]byte, 9), make([]byte, 4)
+	for served >= 0 {
+		if _, err := io.ReadFull(conn, frame); err != nil {
+			return
+		}
+		size := int64(frame[0])<<16 | int64(frame[1])<<8 | int64(frame[2])
+		if _, err := io.CopyN(io.Discard, conn, size); err != nil {
+			return
+		}
+		if frame[3] != 1 { // no HEADERS
+			continue
+		}
+		if served--; served >= 0 {
+			copy(last, frame[5:])
+			_, _ = conn.Write(append([]byte{0, 0, 1, 1, 5}, append(last, 0x88)...)) // HEADERS, the last: 200
+		}
+	}
+	_, _ = conn.Write(append([]byte{0, 0, 8, 7, 0, 0, 0, 0, 0}, append(last, 0, 0, 0, 0)...)) // GOAWAY
+	_, _ = io.Copy(io.Discard, conn)
+}
+
+// A registry that ends each connection before it answers anything (HTTP/2 GOAWAY) is
+// tried again as one that breaks is: with pauses, and not for ever.
+func TestConnectionsThatServeNothing(t *testing.T) {
+	certificate := newTLSFake(t)
+	for name, served := range map[string]int{"at once": -1, "after the request": 0} {
+		t.Run(name, func(t *testing.T) {
+			host, connections := serveAndGo(t, certificate.TLS.Certificates, served)
+			clock := newClock()
+			c := New(Options{Host: host, Roots: certificate.roots(), Clock: clock})
+			defer c.Close()
+			if err := c.Repository("a").Login(t.Context()); err == nil {
+				t.Error("logged in")
+			}
+			tries := len(clock.sleeps) + 1
+			if n := int(connections.Load()); tries < 3 || clock.slept() < firstPause || n > 3*tries {
+				t.Errorf("%d connections in %d tries within %v", n, tries, clock.slept())
+			}
+		})
+	}
+}
+
+// One that ends connections that have served others, as nginx does after so many
+// requests, loses nobody a try: not even of requests that it did not take any more.
+func TestConnectionsThatEndAfterAWhile(t *testing.T) {
+	certificate := newTLSFake(t)
+	host, connections := serveAndGo(t, certificate.TLS.Certificates, 3)
+	clock := newClock()
+	c := New(Options{Host: host, Roots: certificate.roots(), Clock: clock})
+	defer c.Close()
+	r := c.Repository("a")
+	if err := r.Login(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var all sync.WaitGroup
+	for range 2 {
+		all.Go(func() {
+			for range 6 {
+				if err := r.CheckPublic(t.Context(), "latest"); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	if n := connections.Load(); n < 4 || n > 13 || clock.slept() != 0 || c.Stats().Retries != 0 {
+		t.Errorf("%d connections, %d tries more, %v of pauses", n, c.Stats().Retries, clock.slept())
+	}
+}
+
+// Where plain HTTP is allowed and no port was named, it is tried on its own port when
+// that of TLS refuses connections: each time anew, since either may come up late.
+func TestPlainPort(t *testing.T) {
+	refused := &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
+	for name, test := range map[string]struct {
+		host     string
+		insecure bool
+		fails    error
+		plain    bool
+	}{
+		"insecure":               {"registry.example", true, refused, true},
+		"with a port":            {"registry.example:443", true, refused, false},
+		"not insecure":           {"registry.example", false, refused, false},
+		"loopback, not insecure": {"localhost", false, refused, false},
+		"a time-out":             {"registry.example", true, &net.OpError{Op: "dial", Err: os.ErrDeadlineExceeded}, false},
+		"the proxy refuses":      {"registry.example", true, &net.OpError{Op: "proxyconnect", Err: refused}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var schemes []string
+			answer := func(req *http.Request) (*http.Response, error) {
+				schemes = append(schemes, req.URL.Scheme)
+				switch {
+				case req.URL.Scheme == "https":
+					return nil, test.fails
+				case len(schemes) < 3:
+					return nil, refused
+				}
+				resp := answerWith(http.StatusOK)
+				resp.Body = http.NoBody
+				return resp, nil
+			}
+			c := New(Options{Host: test.host, Insecure: test.insecure, Clock: newClock(), Base: tripperFunc(answer)})
+			err := c.Repository("a").Login(t.Context())
+			if plain := slices.Contains(schemes, "http"); plain != test.plain || (err == nil) != test.plain {
+				t.Errorf("%v: %v", schemes, err)
+			}
+			if test.plain && !slices.Equal(schemes, []string{"https", "http", "https", "http"}) {
+				t.Errorf("asked by %v", schemes)
+			}
+		})
 	}
 }

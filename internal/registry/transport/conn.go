@@ -1,9 +1,11 @@
 package transport
 
 import (
+	"context"
 	"crypto/tls"
 	"io"
 	"net"
+	"net/http/httptrace"
 	"sync"
 	"sync/atomic"
 )
@@ -25,6 +27,7 @@ type conn struct {
 	net.Conn
 	pieces *pieces
 	stall  atomic.Pointer[StallTimer] // of the upload that is being sent
+	served atomic.Bool                // it has answered a request
 }
 
 // step is how much is written between two signs of life: on a slow link a whole piece
@@ -46,22 +49,22 @@ func (c *conn) Write(p []byte) (int, error) {
 	}
 }
 
-// watched lets t know what is written to connection, which is as net/http has it: ours,
-// or TLS over ours. Connections that carry several requests at a time are left alone.
+// unwrap returns our connection below one that net/http has, which is ours or TLS over
+// ours; nil if there is none. multiplexed says that it carries several requests at a time.
+func unwrap(connection net.Conn) (c *conn, multiplexed bool) {
+	if secure, ok := connection.(*tls.Conn); ok {
+		multiplexed = secure.ConnectionState().NegotiatedProtocol == "h2"
+		connection = secure.NetConn()
+	}
+	c, _ = connection.(*conn)
+	return c, multiplexed
+}
+
+// watched lets t know what is written to connection. Connections that carry several
+// requests at a time are left alone.
 func watched(connection net.Conn, t *StallTimer) {
-	for {
-		switch c := connection.(type) {
-		case *conn:
-			c.stall.Store(t)
-			return
-		case *tls.Conn:
-			if c.ConnectionState().NegotiatedProtocol == "h2" {
-				return
-			}
-			connection = c.NetConn()
-		default:
-			return
-		}
+	if c, multiplexed := unwrap(connection); c != nil && !multiplexed {
+		c.stall.Store(t)
 	}
 }
 
@@ -71,4 +74,47 @@ func (c *conn) ReadFrom(r io.Reader) (int64, error) {
 	defer c.pieces.Put(buf)
 	// Conn's own ReadFrom is hidden, and with it the smaller buffer.
 	return io.CopyBuffer(struct{ io.Writer }{c}, r, buf[:])
+}
+
+// Bounds of one attempt.
+const (
+	mostConnections = 8 // that it may wait for
+	mostDialled     = 2 // of those that are made for it, and gone before it has one
+)
+
+// dialledKey is the key of a func() that is called before a request's connection is made.
+type dialledKey struct{}
+
+// connections watches the connections of one attempt. net/http goes on to another one, at
+// once and without end, where a connection ends before it answers (HTTP/2 GOAWAY). For one
+// that has served others that is right: servers end connections after so many requests. One
+// that served nothing ends the attempt.
+func connections(ctx context.Context, s Sending, stall *StallTimer) context.Context {
+	var wanted, dialled atomic.Int64
+	var current atomic.Pointer[conn] // nil for a proxy's, too
+	ctx = context.WithValue(ctx, dialledKey{}, func() {
+		c, n := current.Load(), dialled.Add(1)
+		if c != nil && !c.served.Load() && n > 1 || c == nil && n > mostDialled {
+			stall.cancel(errServedNothing)
+		}
+	})
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GetConn: func(string) {
+			if wanted.Add(1) > mostConnections {
+				stall.cancel(errServedNothing)
+			}
+		},
+		GotConn: func(got httptrace.GotConnInfo) {
+			c, _ := unwrap(got.Conn)
+			current.Store(c)
+			if s.Bulk && s.Body != nil {
+				watched(got.Conn, stall)
+			}
+		},
+		GotFirstResponseByte: func() {
+			if c := current.Load(); c != nil {
+				c.served.Store(true)
+			}
+		},
+	})
 }

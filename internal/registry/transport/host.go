@@ -3,12 +3,15 @@ package transport
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/imageref"
 )
@@ -73,7 +76,8 @@ func (h *Host) PlainAllowed() bool { return h.o.Insecure || h.loopback }
 // Probe finds out scheme and challenges by GET /v2/, once; whoever asks meanwhile
 // shares the outcome, so that a dead host costs one budget however many repositories
 // are wanted of it. TLS is tried first, everywhere; plain HTTP is tried only where it is
-// allowed and only after the other side answered in plain HTTP: a time-out or a broken
+// allowed and only after the other side answered in plain HTTP, or, where the user allowed
+// it and named no port, refused connections to that of TLS: a time-out or a broken
 // handshake proves nothing, and must not make us send credentials in clear.
 func (h *Host) Probe(ctx context.Context) error {
 	if h.probed() {
@@ -86,10 +90,10 @@ func (h *Host) probe(ctx context.Context) error {
 	if h.probed() {
 		return nil
 	}
-	scheme := "https"
 	return h.Retry(ctx, "reaching the registry", func(ctx context.Context) error {
+		scheme := "https"
 		resp, err := h.ping(ctx, scheme)
-		if err != nil && scheme == "https" && h.PlainAllowed() && AnsweredInPlain(err) {
+		if err != nil && (h.PlainAllowed() && AnsweredInPlain(err) || h.onlyPlain(err)) {
 			scheme = "http"
 			resp, err = h.ping(ctx, scheme)
 		}
@@ -115,6 +119,15 @@ func (h *Host) probe(ctx context.Context) error {
 		h.scheme, h.challenges = scheme, challenges
 		return nil
 	})
+}
+
+// onlyPlain reports whether a registry that may speak plain HTTP, on no port in
+// particular, refuses connections to the port of TLS.
+func (h *Host) onlyPlain(err error) bool {
+	named := url.URL{Host: h.name}
+	var op *net.OpError
+	return h.o.Insecure && named.Port() == "" && errors.Is(err, syscall.ECONNREFUSED) &&
+		!(errors.As(err, &op) && op.Op == "proxyconnect")
 }
 
 // isPage reports whether the API's root is a page for people. (Quay calls its answer HTML,

@@ -85,6 +85,9 @@ type dialFunc func(ctx context.Context, network, address string) (net.Conn, erro
 // to returns how destinations are dialled.
 func (d dialers) to(destination *net.Dialer) dialFunc {
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		if dialled, ok := ctx.Value(dialledKey{}).(func()); ok {
+			dialled()
+		}
 		if _, ok := d.proxies.Load(address); ok {
 			return d.proxy.DialContext(ctx, network, address)
 		}

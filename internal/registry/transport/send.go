@@ -4,7 +4,6 @@ import (
 	"context"
 	"io"
 	"net/http"
-	"net/http/httptrace"
 	"sync"
 	"sync/atomic"
 )
@@ -50,11 +49,7 @@ func (h *Host) send(req *http.Request, s Sending, trace *tracing) (*http.Respons
 	if s.Foreign {
 		ctx = context.WithValue(ctx, foreignKey{}, true)
 	}
-	if s.Bulk && s.Body != nil {
-		ctx = httptrace.WithClientTrace(ctx,
-			&httptrace.ClientTrace{GotConn: func(got httptrace.GotConnInfo) { watched(got.Conn, stall) }})
-	}
-	req = req.WithContext(ctx)
+	req = req.WithContext(connections(ctx, s, stall))
 	req.Header.Set("User-Agent", h.o.UserAgent)
 	var body *flow
 	if s.Body != nil && s.Bulk {

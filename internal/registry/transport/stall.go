@@ -10,6 +10,9 @@ import (
 // ErrStalled says that a connection rested for too long.
 var ErrStalled = errors.New("no byte moved for too long")
 
+// errServedNothing says that a connection ended before it had answered anything.
+var errServedNothing = errors.New("connections end before they answer anything")
+
 // StallTimer breaks a request that rests: no byte in either direction for the time of a
 // stall, no answer for longer once the registry has everything, and, for requests
 // that are not blobs, an end to all patience (a manifest must not drip for hours).
@@ -111,13 +114,16 @@ func (t *StallTimer) end() {
 }
 
 // reason returns why a request broke: our caller's reason if it was the caller,
-// ErrStalled if it was the timer, else err as a break.
+// ErrStalled if it was the timer, else a break.
 func (t *StallTimer) reason(parent context.Context, err error) error {
 	if parent.Err() != nil {
 		return context.Cause(parent)
 	}
-	if errors.Is(t.cause(), ErrStalled) {
+	switch cause := t.cause(); {
+	case errors.Is(cause, ErrStalled):
 		return ErrStalled
+	case errors.Is(cause, errServedNothing):
+		return &BrokenError{errServedNothing}
 	}
 	return &BrokenError{err}
 }
