@@ -47,6 +47,7 @@ func TestCancelledInCopy(t *testing.T) {
 				o := j.runCancelled(ctx, t).exits(130).says("cancelled", s.Host)
 				s.Faults.Clear()
 				close(blocked)
+				s.Log.Settled() // what was held up is not the next run's
 				o.has(map[string]report.Status{s.Host: report.Failed})
 				for _, ref := range r.tags {
 					if now := images.Digest(t, ref, s.Inspect()...); now != r.was[ref] {

@@ -107,6 +107,7 @@ func (j job) runUntil(ctx context.Context, t testing.TB) outcome {
 	}
 	slices.Sort(e.Environ)
 
+	began := servers.Now()
 	o := outcome{t: t, status: app.Main(ctx, e), stdout: stdout.String(), stderr: stderr.String(), summary: read(t, summary)}
 	o.outputs = parseOutputs(t, read(t, output))
 	if raw := o.outputs["results"]; raw != "" {
@@ -114,6 +115,7 @@ func (j job) runUntil(ctx context.Context, t testing.TB) outcome {
 			t.Errorf("results: %v", err)
 		}
 	}
+	j.ordered(t, o, began)
 	for _, left := range []string{"home", "tmp", "workspace", "runner_temp"} {
 		if entries, err := os.ReadDir(filepath.Join(dir, left)); err != nil || len(entries) > 0 {
 			t.Errorf("%s is not left as it was: %v %v", left, entries, err)

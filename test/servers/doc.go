@@ -4,6 +4,8 @@
 //
 // A server is a stack of handlers, each one idea and one file: the log sees
 // everything, faults come next, then authentication, then the registry itself.
+// Around the registry itself is the order of writes: a server fails its test when a
+// client writes what points at things that are not there yet.
 // CNCF Distribution 3 lives in the package distribution beside this one, because
 // what links it takes long to build.
 package servers

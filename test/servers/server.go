@@ -1,6 +1,7 @@
 package servers
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
@@ -37,6 +38,7 @@ type Server struct {
 
 	options Options
 	handler http.Handler // everything
+	order   *order
 	inside  http.Handler // without log and faults
 	tls     *tls.Config
 
@@ -66,7 +68,8 @@ func Start(t testing.TB, o Options, registry func(*Server) http.Handler) *Server
 	if o.Auth == Token {
 		s.Tokens = newTokenServer(t, s)
 	}
-	h := registry(s)
+	s.order = newOrder(registry(s))
+	h := http.Handler(s.order)
 	if o.Wrap != nil {
 		h = o.Wrap(h)
 	}
@@ -91,8 +94,25 @@ func Start(t testing.TB, o Options, registry func(*Server) http.Handler) *Server
 	}
 	s.handler = s.Log.Handler(s.Faults.Handler(h))
 	s.serve(listener)
-	t.Cleanup(s.Stop)
+	running.Store(s.Host, s)
+	t.Cleanup(func() {
+		s.Stop()
+		running.Delete(s.Host)
+		for _, wrong := range s.Disorder() {
+			t.Errorf("%s: %s", s.Host, wrong)
+		}
+	})
 	return s
+}
+
+// running has the servers of this process by host.
+var running sync.Map
+
+// At returns the server at a host, nil where there is none.
+func At(host string) *Server {
+	s, _ := running.Load(host)
+	server, _ := s.(*Server)
+	return server
 }
 
 func (s *Server) serve(listener net.Listener) {
@@ -181,7 +201,7 @@ func (b behind) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, errors.New("http: server gave HTTP response to HTTPS client")
 	}
 	// What a server gets differs from what a client sends in these.
-	in := r.Clone(r.Context())
+	in := r.Clone(context.WithValue(r.Context(), fromBehind{}, true))
 	in.RequestURI = r.URL.RequestURI()
 	in.Host = r.URL.Host
 	if in.Body == nil {
