@@ -156,7 +156,7 @@ func (s *step) deps(plan publish.Plan) publish.Deps {
 			}
 			return source.Open(ctx, one.Parts[0], s.sourceOptions(one, repository))
 		},
-		Cache: func() (*blobcache.Spool, error) {
+		Cache: func() (*blobcache.Cache, error) {
 			return blobcache.New(blobcache.Options{
 				Dir: s.temp(), Retryable: registry.Retryable, RetryBudget: s.env.RetryBudget, Clock: s.env.Clock,
 				Notify: func(n blobcache.Notice) { s.note(publish.Note{}, n.Text) },

@@ -50,7 +50,7 @@ func BenchmarkSmall(b *testing.B) {
 func fanOut(b *testing.B, blob *Blob, readers int, how string) {
 	var wg sync.WaitGroup
 	for range readers {
-		c := blob.Claim()
+		c := blob.Lease()
 		wg.Go(func() {
 			defer c.Release()
 			r, err := c.Open(b.Context(), 0)

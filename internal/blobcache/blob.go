@@ -11,45 +11,45 @@ import (
 )
 
 // Opener opens a blob at the source, from offset to the blob's end. It is one
-// attempt: the spool asks again for what is missing when the body breaks off.
+// attempt: the cache asks again for what is missing when the body breaks off.
 type Opener interface {
 	Open(ctx context.Context, offset int64) (body io.ReadCloser, err error)
 }
 
 var (
-	errClosed   = errors.New("the spool is closed")
-	errReleased = errors.New("the claim on the blob is released")
+	errClosed   = errors.New("the cache is closed")
+	errReleased = errors.New("the lease on the blob is released")
 )
 
 // Blob is one blob of the source.
 type Blob struct {
-	spool  *Spool
+	cache  *Cache
 	source Opener
 	digest v1.Hash
 	size   int64
 
-	// Guarded by the spool's mutex.
-	claims   []*Claim // that are not released
-	unmade   []*Claim // of these, not asked for yet: they may come and read from 0
-	started  bool
-	cancel   context.CancelFunc // of the fetch
-	slots    *slots             // that the fetch belongs to
-	slot     bool               // the fetch has a slot
-	wants    bool               // the fetch waits for a slot and has hungry readers
-	memory   bool               // it is held in memory
-	dropped  bool               // nobody wants it any more
-	written  int64              // bytes that readers may have, as far as they have not been dropped
-	segments []*segment         // in order and without gaps, the last one ends at written
-	marks    []mark             // at the start of every segment there ever was, and between them
-	complete bool               // all is written and has the right digest
-	err      error              // the fetch failed
-	changed  signal             // written, complete or err changed
+	// Guarded by the cache's mutex.
+	leases      []*Lease // that are not released
+	unmade      []*Lease // of these, not asked for yet: they may come and read from 0
+	started     bool
+	cancel      context.CancelFunc // of the fetch
+	slots       *slots             // that the fetch belongs to
+	slot        bool               // the fetch has a slot
+	wants       bool               // the fetch waits for a slot and has hungry readers
+	memory      bool               // it is held in memory
+	dropped     bool               // nobody wants it any more
+	written     int64              // bytes that readers may have, as far as they have not been dropped
+	segments    []*segment         // in order and without gaps, the last one ends at written
+	checkpoints []checkpoint       // at the start of every segment there ever was, and between them
+	complete    bool               // all is written and has the right digest
+	err         error              // the fetch failed
+	changed     signal             // written, complete or err changed
 }
 
-// Claim returns the right of one destination to read the blob: one of those that
+// Lease returns the right of one destination to read the blob: one of those that
 // were announced, or one more, as long as not all of them have been released.
-func (b *Blob) Claim() *Claim {
-	s := b.spool
+func (b *Blob) Lease() *Lease {
+	s := b.cache
 	s.mu.Lock()
 	defer s.unlock()
 	if len(b.unmade) > 0 {
@@ -57,18 +57,18 @@ func (b *Blob) Claim() *Claim {
 		b.unmade = b.unmade[1:]
 		return c
 	}
-	c := &Claim{blob: b, released: b.dropped}
+	c := &Lease{blob: b, released: b.dropped}
 	if !b.dropped {
-		b.claims = append(b.claims, c)
+		b.leases = append(b.leases, c)
 	}
 	return c
 }
 
-// Dropped reports whether all claims have been released, so that another one could not be
+// Dropped reports whether all leases have been released, so that another one could not be
 // used.
 func (b *Blob) Dropped() bool {
-	b.spool.mu.Lock()
-	defer b.spool.mu.Unlock()
+	b.cache.mu.Lock()
+	defer b.cache.mu.Unlock()
 	return b.dropped
 }
 
@@ -86,12 +86,12 @@ func (b *Blob) at(offset int64) *segment {
 	return nil
 }
 
-// lowest returns the first byte that some claim may still need, with or without those that
-// are detached.
-func (b *Blob) lowest(detached bool) int64 {
+// lowest returns the first byte that some lease may still need, with or without those that
+// are evicted.
+func (b *Blob) lowest(evicted bool) int64 {
 	low := b.written
-	for _, c := range b.claims {
-		if detached || !c.detached {
+	for _, c := range b.leases {
+		if evicted || !c.evicted {
 			low = min(low, c.floor())
 		}
 	}
@@ -100,9 +100,9 @@ func (b *Blob) lowest(detached bool) int64 {
 
 // hungry reports whether some reader is about to wait, or waits, for the fetch.
 func (b *Blob) hungry() bool {
-	for _, c := range b.claims {
+	for _, c := range b.leases {
 		for _, r := range c.readers {
-			if r.direct == nil && b.written-r.off < b.spool.window {
+			if r.direct == nil && b.written-r.off < b.cache.window {
 				return true
 			}
 		}
@@ -110,9 +110,9 @@ func (b *Blob) hungry() bool {
 	return false
 }
 
-// starved reports whether some reader waits for the fetch.
-func (b *Blob) starved() bool {
-	for _, c := range b.claims {
+// blocked reports whether some reader waits for the fetch.
+func (b *Blob) blocked() bool {
+	for _, c := range b.leases {
 		for _, r := range c.readers {
 			if r.direct == nil && r.off >= b.written {
 				return true
@@ -122,22 +122,22 @@ func (b *Blob) starved() bool {
 	return false
 }
 
-// markBefore returns the last mark at or before offset.
-func (b *Blob) markBefore(offset int64) mark {
-	i := sort.Search(len(b.marks), func(i int) bool { return b.marks[i].pos > offset })
+// checkpointBefore returns the last checkpoint at or before offset.
+func (b *Blob) checkpointBefore(offset int64) checkpoint {
+	i := sort.Search(len(b.checkpoints), func(i int) bool { return b.checkpoints[i].pos > offset })
 	if i == 0 {
-		return mark{}
+		return checkpoint{}
 	}
-	return b.marks[i-1]
+	return b.checkpoints[i-1]
 }
 
-// markAfter returns the first mark behind offset; none if ok is false.
-func (b *Blob) markAfter(offset int64) (m mark, ok bool) {
-	i := sort.Search(len(b.marks), func(i int) bool { return b.marks[i].pos > offset })
-	if i == len(b.marks) {
-		return mark{}, false
+// checkpointAfter returns the first checkpoint behind offset; none if ok is false.
+func (b *Blob) checkpointAfter(offset int64) (m checkpoint, ok bool) {
+	i := sort.Search(len(b.checkpoints), func(i int) bool { return b.checkpoints[i].pos > offset })
+	if i == len(b.checkpoints) {
+		return checkpoint{}, false
 	}
-	return b.marks[i], true
+	return b.checkpoints[i], true
 }
 
 // fail ends the blob for all its readers.
@@ -145,9 +145,9 @@ func (b *Blob) fail(err error) {
 	if b.err == nil && !b.complete {
 		b.err = err
 	}
-	if err == errClosed {
+	if errors.Is(err, errClosed) {
 		b.err = err
-		for _, c := range b.claims {
+		for _, c := range b.leases {
 			for _, r := range c.readers {
 				r.cancel()
 			}
@@ -158,7 +158,7 @@ func (b *Blob) fail(err error) {
 
 // drop gives back all that the blob holds.
 func (b *Blob) drop() {
-	s := b.spool
+	s := b.cache
 	if b.dropped {
 		return
 	}

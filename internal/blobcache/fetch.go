@@ -2,19 +2,20 @@ package blobcache
 
 import (
 	"context"
+	"errors"
 	"io"
 	"slices"
 )
 
 const (
-	bufferSize = 512 * kib
-	enough     = 128 * kib // as much is collected before it is written and shown
-	markEvery  = 4 * mib   // what a reader that goes to the source reads in vain at most
+	bufferSize      = 512 * kib
+	enough          = 128 * kib // as much is collected before it is written and shown
+	checkpointEvery = 4 * mib   // what a reader that goes to the source reads in vain at most
 )
 
 // start begins the fetch. The mutex is held.
 func (b *Blob) start() {
-	s := b.spool
+	s := b.cache
 	b.started = true
 	b.slots = &s.large
 	if b.size < s.memoryBelow && s.stats.Memory+b.size <= s.memoryLimit {
@@ -40,8 +41,8 @@ func (b *Blob) start() {
 
 // fetch reads the blob from the source into segments.
 func (b *Blob) fetch(ctx context.Context) error {
-	s := b.spool
-	st, err := newStream(ctx, b, mark{}, func() {
+	s := b.cache
+	st, err := newStream(b, checkpoint{}, func() {
 		s.mu.Lock()
 		s.stats.Resumed++
 		s.mu.Unlock()
@@ -61,14 +62,14 @@ func (b *Blob) fetch(ctx context.Context) error {
 			return err
 		}
 		buf := s.buffer()
-		got, err := fill(st, (*buf)[:n])
+		got, err := fill(ctx, st, (*buf)[:n])
 		if got < n {
-			s.giveBack(b, n-got)
+			s.unreserve(b, n-got)
 		}
-		last := err == io.EOF
+		last := errors.Is(err, io.EOF)
 		switch {
 		case err != nil && !last:
-			s.giveBack(b, got)
+			s.unreserve(b, got)
 		case got > 0:
 			err = b.append((*buf)[:got], state)
 		default:
@@ -90,22 +91,22 @@ func (b *Blob) fetch(ctx context.Context) error {
 
 // fill reads until there is enough to be worth a write, and to the end, if that
 // comes first.
-func fill(r *stream, p []byte) (n int, err error) {
+func fill(ctx context.Context, r *stream, p []byte) (n int, err error) {
 	for err == nil && r.pos < r.blob.size && n < min(len(p), enough) {
 		var m int
-		m, err = r.Read(p[n:])
+		m, err = r.read(ctx, p[n:])
 		n += m
 	}
 	if err == nil && r.pos == r.blob.size {
-		_, err = r.Read(nil) // io.EOF, or what is wrong with an empty blob
+		_, err = r.read(ctx, nil) // io.EOF, or what is wrong with an empty blob
 	}
 	return n, err
 }
 
-// append stores p behind what is written, shows it to the readers, and marks where it begins
+// append stores p behind what is written, shows it to the readers, and keeps a checkpoint where it begins
 // with the hash's state there.
 func (b *Blob) append(p []byte, state []byte) error {
-	s := b.spool
+	s := b.cache
 	s.mu.Lock()
 	g := b.tail()
 	if g == nil {
@@ -117,21 +118,21 @@ func (b *Blob) append(p []byte, state []byte) error {
 		} else {
 			var err error
 			if g, err = s.create(s.dir, start); err != nil {
-				s.giveBack(b, len(p))
+				s.unreserve(b, len(p))
 				return err
 			}
 		}
 		s.mu.Lock()
-		if err := b.gone(); err != nil {
+		if err := b.abandoned(); err != nil {
 			s.used(b, -len(p))
 			s.garbage = append(s.garbage, g)
 			s.unlock()
 			return err
 		}
 		b.segments = append(b.segments, g)
-		b.marks = append(b.marks, mark{start, slices.Clone(state)})
-	} else if b.marks[len(b.marks)-1].pos+markEvery <= b.written {
-		b.marks = append(b.marks, mark{b.written, slices.Clone(state)})
+		b.checkpoints = append(b.checkpoints, checkpoint{start, slices.Clone(state)})
+	} else if b.checkpoints[len(b.checkpoints)-1].pos+checkpointEvery <= b.written {
+		b.checkpoints = append(b.checkpoints, checkpoint{b.written, slices.Clone(state)})
 	}
 	g.refs, g.writing = g.refs+1, true
 	s.unlock()
@@ -141,12 +142,12 @@ func (b *Blob) append(p []byte, state []byte) error {
 	s.mu.Lock()
 	defer s.unlock()
 	g.refs, g.writing = g.refs-1, false
-	if g.dead { // all claims were released meanwhile
+	if g.dead { // all leases were released meanwhile
 		s.used(b, -len(p))
 		if g.refs == 0 {
 			s.garbage = append(s.garbage, g)
 		}
-		return b.gone()
+		return b.abandoned()
 	}
 	if err != nil {
 		s.used(b, -len(p))
@@ -165,14 +166,14 @@ func (b *Blob) tail() *segment {
 		return nil
 	}
 	g := b.segments[len(b.segments)-1]
-	if !b.memory && g.end-g.start >= b.spool.segment {
+	if !b.memory && g.end-g.start >= b.cache.segment {
 		return nil
 	}
 	return g
 }
 
-// gone returns an error when nobody wants the blob any more.
-func (b *Blob) gone() error {
+// abandoned returns an error when nobody wants the blob any more.
+func (b *Blob) abandoned() error {
 	switch {
 	case b.err != nil:
 		return b.err
@@ -183,4 +184,4 @@ func (b *Blob) gone() error {
 }
 
 // buffer returns one of the buffers that all fetches and readers share.
-func (s *Spool) buffer() *[]byte { return s.buffers.Get().(*[]byte) }
+func (s *Cache) buffer() *[]byte { return s.buffers.Get().(*[]byte) }

@@ -47,39 +47,39 @@ func finish(t testing.TB, r io.ReadCloser, want []byte) {
 	r.Close()
 }
 
-// A claim that stands still must not hold back one that does not, whatever the
+// A lease that stands still must not hold back one that does not, whatever the
 // limit; it gets the rest from the source.
-func TestSlowestIsDetached(t *testing.T) {
+func TestSlowestIsEvicted(t *testing.T) {
 	for _, start := range []int{-1, 0, 1, 5<<20 + 12345} { // how far the slow one got; -1: not even opened
 		t.Run(fmt.Sprint(start), func(t *testing.T) {
-			s := newSpool(t, Options{Limit: 8 * mib})
+			s := newCache(t, Options{Limit: 8 * mib})
 			src := &origin{content: random(7, 40<<20)}
 			b := s.Blob(descriptor(src.content), src, 3)
-			idle, slowClaim, fast := b.Claim(), b.Claim(), b.Claim()
+			idle, slowLease, fast := b.Lease(), b.Lease(), b.Lease()
 			_ = idle // is released by nobody
 			fr := open(t, fast, 0)
 			var slow io.ReadCloser
 			if start >= 0 {
-				slow = open(t, slowClaim, 0)
+				slow = open(t, slowLease, 0)
 				take(t, fr, src.content[:start])
 				take(t, slow, src.content[:start])
 				finish(t, fr, src.content[start:])
 			} else {
 				finish(t, fr, src.content)
-				slow, start = open(t, slowClaim, 0), 0
+				slow, start = open(t, slowLease, 0), 0
 			}
 			finish(t, slow, src.content[start:])
 			st := s.Stats()
 			if st.PeakDisk > 8*mib {
 				t.Errorf("%d bytes on disk", st.PeakDisk)
 			}
-			if st.Detached < 1 || st.Fetched != int64(len(src.content)) {
+			if st.Evicted < 1 || st.Fetched != int64(len(src.content)) {
 				t.Errorf("stats %+v", st)
 			}
 			if held := int64(len(src.content)-start) - st.Refetched; start >= 0 && held < 4*mib {
 				t.Errorf("only %d of the last bytes were kept for it, with space for 8 MiB", held)
 			}
-			if again := st.Refetched - int64(len(src.content)-start); again > markEvery || st.Refetched == 0 {
+			if again := st.Refetched - int64(len(src.content)-start); again > checkpointEvery || st.Refetched == 0 {
 				t.Errorf("%d bytes refetched for %d", st.Refetched, len(src.content)-start)
 			}
 			if src.bytes < st.Fetched+st.Refetched {
@@ -89,15 +89,15 @@ func TestSlowestIsDetached(t *testing.T) {
 	}
 }
 
-// Readers that go on together share the limit without anybody being detached, and
+// Readers that go on together share the limit without anybody being evicted, and
 // the source is not read far ahead of them.
 func TestFetchWaitsForItsReaders(t *testing.T) {
-	s := newSpool(t, Options{Limit: 8 * mib})
+	s := newCache(t, Options{Limit: 8 * mib})
 	src := &origin{content: random(8, 64<<20)}
 	b := s.Blob(descriptor(src.content), src, 4)
 	var readers []io.ReadCloser
 	for range 4 {
-		readers = append(readers, open(t, b.Claim(), 0))
+		readers = append(readers, open(t, b.Lease(), 0))
 	}
 	const step = 1 << 18
 	for off := 0; off < len(src.content); off += step {
@@ -108,15 +108,15 @@ func TestFetchWaitsForItsReaders(t *testing.T) {
 	for _, r := range readers {
 		finish(t, r, nil)
 	}
-	if st := s.Stats(); st.Detached != 0 || st.Refetched != 0 || st.PeakDisk > 8*mib || len(src.offsets()) != 1 {
+	if st := s.Stats(); st.Evicted != 0 || st.Refetched != 0 || st.PeakDisk > 8*mib || len(src.offsets()) != 1 {
 		t.Errorf("stats %+v, asked %v", st, src.offsets())
 	}
 }
 
 func TestFetchDoesNotRunAway(t *testing.T) {
-	s := newSpool(t, Options{Limit: 8 * mib})
+	s := newCache(t, Options{Limit: 8 * mib})
 	src := &origin{content: random(8, 64<<20)}
-	c := s.Blob(descriptor(src.content), src, 1).Claim()
+	c := s.Blob(descriptor(src.content), src, 1).Lease()
 	r := open(t, c, 0)
 	take(t, r, src.content[:1000])
 	// The next byte that is not there yet must still come when it is asked for.
@@ -130,9 +130,9 @@ func TestFetchDoesNotRunAway(t *testing.T) {
 
 // An upload that starts again asks for bytes that are gone.
 func TestGoingBack(t *testing.T) {
-	s := newSpool(t, Options{Limit: 8 * mib})
+	s := newCache(t, Options{Limit: 8 * mib})
 	src := &origin{content: random(9, 40<<20)}
-	c := s.Blob(descriptor(src.content), src, 1).Claim()
+	c := s.Blob(descriptor(src.content), src, 1).Lease()
 	r := open(t, c, 0)
 	take(t, r, src.content[:30<<20])
 	r.Close()
@@ -149,10 +149,10 @@ func TestGoingBack(t *testing.T) {
 // A body of the source that takes its time to close, as one over a connection that rests does,
 // holds up nobody else.
 func TestSlowCloseHoldsUpNobody(t *testing.T) {
-	s := newSpool(t, Options{Limit: 8 * mib})
+	s := newCache(t, Options{Limit: 8 * mib})
 	src := &origin{content: random(9, 40<<20)}
 	closing, release := make(chan struct{}), make(chan struct{})
-	c := s.Blob(descriptor(src.content), slowClosing{src, new(atomic.Bool), closing, release}, 1).Claim()
+	c := s.Blob(descriptor(src.content), slowClosing{src, new(atomic.Bool), closing, release}, 1).Lease()
 	finish(t, open(t, c, 0), src.content)
 	back := open(t, c, 1000) // what it needs is gone: it reads from the source by itself
 	take(t, back, src.content[1000:2000])
@@ -192,11 +192,11 @@ func (b *slowToClose) Close() error {
 
 // While there is space, going back costs nothing.
 func TestGoingBackIsFree(t *testing.T) {
-	s := newSpool(t, Options{Limit: 64 * mib})
+	s := newCache(t, Options{Limit: 64 * mib})
 	src := &origin{content: random(9, 20<<20)}
 	b := s.Blob(descriptor(src.content), src, 2)
 	for range 2 {
-		c := b.Claim()
+		c := b.Lease()
 		finish(t, open(t, c, 0), src.content)
 		finish(t, open(t, c, 0), src.content)
 		defer c.Release()
@@ -206,14 +206,14 @@ func TestGoingBackIsFree(t *testing.T) {
 	}
 }
 
-// A detached reader gets no wrong byte from a source that changed meanwhile.
-func TestDetachedIsChecked(t *testing.T) {
+// A evicted reader gets no wrong byte from a source that changed meanwhile.
+func TestEvictedIsChecked(t *testing.T) {
 	for _, at := range []int{1 << 20, 13 << 20} {
 		t.Run(fmt.Sprint(at), func(t *testing.T) {
-			s := newSpool(t, Options{Limit: 8 * mib})
+			s := newCache(t, Options{Limit: 8 * mib})
 			src := &origin{content: random(10, 40<<20)}
 			b := s.Blob(descriptor(src.content), src, 2)
-			fast, slow := b.Claim(), b.Claim()
+			fast, slow := b.Lease(), b.Lease()
 			finish(t, open(t, fast, 0), src.content)
 			changed := bytes.Clone(src.content)
 			changed[at] ^= 1
@@ -222,7 +222,7 @@ func TestDetachedIsChecked(t *testing.T) {
 			if !usererror.Is(err, usererror.DigestMismatch) || len(got) >= len(changed) {
 				t.Errorf("%d bytes, %v", len(got), err)
 			}
-			if at < len(got)-markEvery {
+			if at < len(got)-checkpointEvery {
 				t.Errorf("noticed after %d bytes only", len(got))
 			}
 		})
@@ -232,16 +232,16 @@ func TestDetachedIsChecked(t *testing.T) {
 // Blobs whose readers have enough to do leave the source to the one whose reader
 // waits.
 func TestHungryFirst(t *testing.T) {
-	s := newSpool(t, Options{Limit: 4 * gib, Fetches: 2})
+	s := newCache(t, Options{Limit: 4 * gib, Fetches: 2})
 	for range 2 {
 		d := descriptor(nil)
 		d.Size = 1 << 50
-		r := open(t, s.Blob(d, endless{}, 1).Claim(), 0)
+		r := open(t, s.Blob(d, endless{}, 1).Lease(), 0)
 		take(t, r, make([]byte, 20<<20))
 		defer r.Close()
 	}
 	src := &origin{content: random(100, 24<<20)}
-	finish(t, open(t, s.Blob(descriptor(src.content), src, 1).Claim(), 0), src.content)
+	finish(t, open(t, s.Blob(descriptor(src.content), src, 1).Lease(), 0), src.content)
 	if st := s.Stats(); st.Disk > 1*gib {
 		t.Errorf("it had to wait until there were %d bytes on disk", st.Disk)
 	}
@@ -261,44 +261,44 @@ func (endless) Close() error { return nil }
 
 // A large blob that takes all slots there are, and does not come, must not hold up a small one.
 func TestSmallDoNotWaitForLarge(t *testing.T) {
-	s := newSpool(t, Options{Fetches: 1})
+	s := newCache(t, Options{Fetches: 1})
 	large := &origin{content: random(20, 2*mib), gate: make(chan int)}
-	open(t, s.Blob(descriptor(large.content), large, 1).Claim(), 0)
+	open(t, s.Blob(descriptor(large.content), large, 1).Lease(), 0)
 	large.gate <- 1 // it is being read
 	small := &origin{content: random(21, 1000)}
-	finish(t, open(t, s.Blob(descriptor(small.content), small, 1).Claim(), 0), small.content)
+	finish(t, open(t, s.Blob(descriptor(small.content), small, 1).Lease(), 0), small.content)
 }
 
 // Blobs that stand still in the middle, each close to its reader, must not keep all space
 // from one whose reader waits.
 func TestSpaceForWhoeverWaits(t *testing.T) {
-	s := newSpool(t, Options{Limit: minLimit, MemoryBelow: -1, Fetches: 64})
+	s := newCache(t, Options{Limit: minLimit, MemoryBelow: -1, Fetches: 64})
 	for n := range uint64(16) { // each takes three segments and space for a fourth
 		still := &origin{content: random(n, 300*kib), gate: make(chan int, 3)}
 		for range 3 {
 			still.gate <- 64 * kib
 		}
-		open(t, s.Blob(descriptor(still.content), still, 1).Claim(), 0)
+		open(t, s.Blob(descriptor(still.content), still, 1).Lease(), 0)
 	}
 	for s.Stats().Disk < minLimit {
 		runtime.Gosched()
 	}
 	src := &origin{content: random(16, 2*mib)}
-	finish(t, open(t, s.Blob(descriptor(src.content), src, 1).Claim(), 0), src.content)
+	finish(t, open(t, s.Blob(descriptor(src.content), src, 1).Lease(), 0), src.content)
 }
 
 // What a broken connection loses is kept for its next attempt even when space is short.
 func TestGoingBackALittleIsFree(t *testing.T) {
-	s := newSpool(t, Options{Limit: 8 * mib})
+	s := newCache(t, Options{Limit: 8 * mib})
 	src := &origin{content: random(22, 16*mib)}
-	c := s.Blob(descriptor(src.content), src, 1).Claim()
+	c := s.Blob(descriptor(src.content), src, 1).Lease()
 	const step, back = 512 * kib, 200 * kib
 	for at := 0; at+step < len(src.content); at += step - back {
 		r := open(t, c, int64(at))
 		take(t, r, src.content[at:at+step])
 		r.Close()
 	}
-	if st := s.Stats(); st.Refetched != 0 || st.Detached != 0 {
+	if st := s.Stats(); st.Refetched != 0 || st.Evicted != 0 {
 		t.Errorf("%+v", st)
 	}
 }
@@ -309,12 +309,12 @@ func TestFetchesAreBounded(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			o.Dir = t.TempDir()
 			synctest.Test(t, func(t *testing.T) {
-				s := newSpool(t, o)
+				s := newCache(t, o)
 				g := &gate{open: make(chan struct{})}
 				var wg sync.WaitGroup
 				for i := range 20 {
 					content := random(uint64(i), 300<<10)
-					c := s.Blob(descriptor(content), &gated{&origin{content: content}, g}, 1).Claim()
+					c := s.Blob(descriptor(content), &gated{&origin{content: content}, g}, 1).Lease()
 					wg.Go(func() {
 						if got, err := readAll(c, 0); err != nil || !bytes.Equal(got, content) {
 							t.Errorf("%d bytes, %v", len(got), err)
@@ -360,19 +360,19 @@ func (b *gatedBody) Read(p []byte) (int, error) {
 	return b.ReadCloser.Read(p)
 }
 
-// A claim that has caught up is no longer the slow one.
+// A lease that has caught up is no longer the slow one.
 func TestCatchingUp(t *testing.T) {
-	s := newSpool(t, Options{})
+	s := newCache(t, Options{})
 	src := &origin{content: random(11, 4<<20)}
-	c := s.Blob(descriptor(src.content), src, 1).Claim()
+	c := s.Blob(descriptor(src.content), src, 1).Lease()
 	r := open(t, c, 0)
 	take(t, r, src.content[:1])
 	s.mu.Lock()
-	c.detached = true
+	c.evicted = true
 	s.mu.Unlock()
 	finish(t, r, src.content[1:])
-	if c.detached {
-		t.Error("it is still detached")
+	if c.evicted {
+		t.Error("it is still evicted")
 	}
 }
 
@@ -399,7 +399,7 @@ func FuzzSchedules(f *testing.F) {
 func schedule(t *testing.T, seed uint64) {
 	rnd := rand.New(rand.NewPCG(seed, 1))
 	limit := int64(4+rnd.IntN(12)) * mib
-	s := newSpool(t, Options{Limit: limit, Fetches: 1 + rnd.IntN(4), MemoryBelow: 64 * kib, MemoryLimit: 100 * kib})
+	s := newCache(t, Options{Limit: limit, Fetches: 1 + rnd.IntN(4), MemoryBelow: 64 * kib, MemoryLimit: 100 * kib})
 	destinations := 1 + rnd.IntN(5)
 	var wg sync.WaitGroup
 	for i := range 1 + rnd.IntN(6) {
@@ -421,7 +421,7 @@ func schedule(t *testing.T, seed uint64) {
 		}
 		b := s.Blob(d, src, destinations)
 		for j := range destinations {
-			c := b.Claim()
+			c := b.Lease()
 			rnd := rand.New(rand.NewPCG(seed, uint64(i*100+j)))
 			wg.Go(func() {
 				defer c.Release()
@@ -439,7 +439,7 @@ func schedule(t *testing.T, seed uint64) {
 	}
 }
 
-func destination(t *testing.T, rnd *rand.Rand, c *Claim, content []byte, wrong bool) {
+func destination(t *testing.T, rnd *rand.Rand, c *Lease, content []byte, wrong bool) {
 	if rnd.IntN(6) == 0 {
 		return // does not need it
 	}

@@ -2,6 +2,7 @@ package blobcache
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -10,14 +11,14 @@ import (
 	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
-// reader reads a blob for a claim: what is held from the spool, what is not from the
+// reader reads a blob for a lease: what is held from the cache, what is not from the
 // source. Close may be called while Read runs, as net/http does.
 type reader struct {
-	claim  *Claim
-	ctx    context.Context
+	lease  *Lease
+	ctx    context.Context //nolint:containedctx // io.Reader has no place for it
 	cancel context.CancelFunc
 
-	// Guarded by the spool's mutex.
+	// Guarded by the cache's mutex.
 	off     int64
 	direct  *stream // not nil while it reads from the source by itself
 	reading bool    // Read is using direct
@@ -29,8 +30,8 @@ func (r *reader) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
-	b := r.claim.blob
-	s := b.spool
+	b := r.lease.blob
+	s := b.cache
 	s.mu.Lock()
 	for {
 		if err := r.failed(); err != nil {
@@ -66,13 +67,13 @@ func (r *reader) Read(p []byte) (int, error) {
 
 // failed returns why nothing can be read any more.
 func (r *reader) failed() error {
-	b := r.claim.blob
+	b := r.lease.blob
 	switch {
 	case r.closed:
 		return os.ErrClosed
 	case b.err != nil:
 		return b.err
-	case r.claim.released:
+	case r.lease.released:
 		return errReleased
 	}
 	return context.Cause(r.ctx)
@@ -80,8 +81,8 @@ func (r *reader) failed() error {
 
 // readSegment reads from g, which holds the reader's offset. The mutex is held, and not any more when it returns.
 func (r *reader) readSegment(g *segment, p []byte) (int, error) {
-	b := r.claim.blob
-	s := b.spool
+	b := r.lease.blob
+	s := b.cache
 	p = p[:min(int64(len(p)), g.end-r.off)]
 	off := r.off
 	g.refs++
@@ -101,25 +102,25 @@ func (r *reader) readSegment(g *segment, p []byte) (int, error) {
 
 // advance moves the reader's offset and wakes the fetches that this may help.
 func (r *reader) advance(n int) {
-	b := r.claim.blob
-	s := b.spool
+	b := r.lease.blob
+	s := b.cache
 	before := b.written - r.off
 	r.off += int64(n)
 	after := b.written - r.off
 	if after < s.window {
-		r.claim.detached = false // it has caught up
+		r.lease.evicted = false // it has caught up
 	}
 	if s.waiting > 0 && (after == 0 || before >= s.window && after < s.window || b.at(r.off) != b.at(r.off-int64(n))) {
 		s.space.broadcast()
 	}
 }
 
-// goDirect makes the reader read from the source, from the last mark on, because
+// goDirect makes the reader read from the source, from the last checkpoint on, because
 // what it needs is not held any more.
 func (r *reader) goDirect() error {
-	b := r.claim.blob
-	s := b.spool
-	st, err := newStream(r.ctx, b, b.markBefore(r.off), func() {
+	b := r.lease.blob
+	s := b.cache
+	st, err := newStream(b, b.checkpointBefore(r.off), func() {
 		s.mu.Lock()
 		s.stats.Resumed++
 		s.mu.Unlock()
@@ -134,20 +135,20 @@ func (r *reader) goDirect() error {
 // readDirect reads from the source until what follows is held again. The
 // mutex is held, and not any more when it returns.
 func (r *reader) readDirect(p []byte) (int, error) {
-	b := r.claim.blob
-	s := b.spool
+	b := r.lease.blob
+	s := b.cache
 	st, off := r.direct, r.off
-	next, marked := b.markAfter(off)
+	next, found := b.checkpointAfter(off)
 	r.reading = true
 	s.unlock()
 
-	n, err := 0, skip(st, off, s)
+	n, err := 0, skip(r.ctx, st, off, s)
 	if err == nil {
-		if marked {
+		if found {
 			p = p[:min(int64(len(p)), next.pos-off)]
 		}
-		n, err = st.Read(p)
-		if marked && st.pos == next.pos && !st.agrees(next) {
+		n, err = st.read(r.ctx, p)
+		if found && st.pos == next.pos && !st.agrees(next) {
 			n, err = 0, usererror.New(usererror.DigestMismatch, "",
 				fmt.Sprintf("%s: its first %d bytes are not what they were before", st.name(), st.pos), "", nil)
 		}
@@ -158,27 +159,27 @@ func (r *reader) readDirect(p []byte) (int, error) {
 	r.reading = false
 	s.stats.Refetched += int64(n)
 	r.off += int64(n)
-	// Only at a mark is it sure that these are the bytes that the others got.
-	held := marked && r.off == next.pos && (b.at(r.off) != nil || r.off == b.written)
+	// Only at a checkpoint is it sure that these are the bytes that the others got.
+	held := found && r.off == next.pos && (b.at(r.off) != nil || r.off == b.written)
 	if r.closed || err != nil || held {
 		s.garbage = append(s.garbage, st)
 		if held && err == nil {
 			r.direct = nil
-			r.claim.detached = false
+			r.lease.evicted = false
 		}
 	}
 	return n, err
 }
 
-// skip reads up to offset: marks lie apart.
-func skip(st *stream, offset int64, s *Spool) error {
+// skip reads up to offset: checkpoints lie apart.
+func skip(ctx context.Context, st *stream, offset int64, s *Cache) error {
 	if st.pos == offset {
 		return nil
 	}
 	buf := s.buffer()
 	defer s.buffers.Put(buf)
 	for st.pos < offset {
-		n, err := st.Read((*buf)[:min(int64(len(*buf)), offset-st.pos)])
+		n, err := st.read(ctx, (*buf)[:min(int64(len(*buf)), offset-st.pos)])
 		s.mu.Lock()
 		s.stats.Refetched += int64(n)
 		s.mu.Unlock()
@@ -191,7 +192,7 @@ func skip(st *stream, offset int64, s *Spool) error {
 
 // WriteTo writes the rest of the blob to w, in large pieces.
 func (r *reader) WriteTo(w io.Writer) (int64, error) {
-	s := r.claim.blob.spool
+	s := r.lease.blob.cache
 	buf := s.buffer()
 	defer s.buffers.Put(buf)
 	var total int64
@@ -204,7 +205,7 @@ func (r *reader) WriteTo(w io.Writer) (int64, error) {
 				return total, err
 			}
 		}
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return total, nil
 		}
 		if err != nil {
@@ -215,8 +216,8 @@ func (r *reader) WriteTo(w io.Writer) (int64, error) {
 
 // Close ends the reader; a Read that waits returns an error.
 func (r *reader) Close() error {
-	c := r.claim
-	s := c.blob.spool
+	c := r.lease
+	s := c.blob.cache
 	s.mu.Lock()
 	defer s.unlock()
 	if r.closed {

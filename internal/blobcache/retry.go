@@ -3,26 +3,21 @@ package blobcache
 import (
 	"context"
 	"errors"
-	"time"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/retry"
 	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
-// resume says how often and for how long a source that breaks off is asked again.
-type resume struct {
+// resumption says how often and for how long a source that breaks off is asked again.
+type resumption struct {
 	policy    retry.Policy
 	retryable func(error) bool
 	clock     retry.Clock
 	notify    func(Notice)
 }
 
-// backoff is the wait between attempts: the first is almost at once, since most sources
-// that break off a body answer the next request.
-var backoff = retry.Backoff{First: 100 * time.Millisecond, Longest: 15 * time.Second}
-
 // Retryable is the rule for errors of a source when Options has none. An error
-// that says so itself (by a method Retryable() bool) is believed; a problem is an
+// that says so itself (by a method Retryable() bool) is believed; a usererror.Problem is an
 // answer, which another attempt does not change; all else is a connection that
 // broke.
 func Retryable(err error) bool {

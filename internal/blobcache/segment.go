@@ -30,7 +30,7 @@ func newSegment(dir string, start int64) (*segment, error) {
 	}
 	if err := os.Remove(f.Name()); err != nil {
 		_ = f.Close()
-		return nil, fmt.Errorf("temporary file of the spool: %w", err)
+		return nil, fmt.Errorf("temporary file of the cache: %w", err)
 	}
 	return &segment{start: start, end: start, file: f}, nil
 }
@@ -55,7 +55,7 @@ func (g *segment) read(p []byte, offset int64) (int, error) {
 	}
 	n, err := g.file.ReadAt(p, offset-g.start)
 	if err != nil {
-		return n, fmt.Errorf("temporary file of the spool: %w", err)
+		return n, fmt.Errorf("temporary file of the cache: %w", err)
 	}
 	return n, nil
 }

@@ -7,14 +7,14 @@ import (
 
 // admit waits until the blob's fetch may read its next bytes from the source,
 // reserves space for them, and returns how many they may be.
-func (s *Spool) admit(ctx context.Context, b *Blob) (int, error) {
+func (s *Cache) admit(ctx context.Context, b *Blob) (int, error) {
 	s.mu.Lock()
 	defer s.unlock()
 	for {
 		if err := ctx.Err(); err != nil {
 			return 0, context.Cause(ctx)
 		}
-		if err := b.gone(); err != nil {
+		if err := b.abandoned(); err != nil {
 			return 0, err
 		}
 		n := int(min(bufferSize, s.segment, b.size-b.written))
@@ -78,14 +78,14 @@ func (b *Blob) leaveSlot() {
 		b.slot = false
 		b.slots.free++
 		if b.slots.wanted > 0 { // without this condition two that leave theirs could wake each other for ever
-			b.spool.space.broadcast()
+			b.cache.space.broadcast()
 		}
 	}
 }
 
-// reserve takes space for n more bytes of b. It frees what was read, and detaches
+// reserve takes space for n more bytes of b. It frees what was read, and evicts
 // readers that lag behind when one that does not would have to wait for them.
-func (s *Spool) reserve(b *Blob, n int) bool {
+func (s *Cache) reserve(b *Blob, n int) bool {
 	if b.memory {
 		return true // all of it is reserved
 	}
@@ -102,33 +102,33 @@ func (s *Spool) reserve(b *Blob, n int) bool {
 		s.reclaim(0)
 	}
 	for s.stats.Disk+int64(n) > s.limit {
-		if s.dropSpare() {
+		if s.freeEvicted() {
 			continue
 		}
-		victim := s.slowest(b.starved())
+		victim := s.slowest(b.blocked())
 		if victim == nil {
 			return false
 		}
-		victim.detached = true
-		s.stats.Detached++
+		victim.evicted = true
+		s.stats.Evicted++
 	}
 	s.used(b, n)
 	return true
 }
 
-// slowest returns the attached claim that is furthest behind what is written of its
-// blob, nil if there is none. Claims whose readers are close behind are spared,
+// slowest returns the attached lease that is furthest behind what is written of its
+// blob, nil if there is none. Leases whose readers are close behind are spared,
 // unless all is given for one that waits.
-func (s *Spool) slowest(all bool) *Claim {
-	var slowest *Claim
+func (s *Cache) slowest(all bool) *Lease {
+	var slowest *Lease
 	var most int64
 	for b := range s.blobs {
 		if b.memory {
 			continue
 		}
-		for _, c := range b.claims {
+		for _, c := range b.leases {
 			lag := b.written - c.floor()
-			if c.detached || lag <= most {
+			if c.evicted || lag <= most {
 				continue
 			}
 			if !all && !b.complete && len(c.readers) > 0 && lag < s.window {
@@ -140,10 +140,10 @@ func (s *Spool) slowest(all bool) *Claim {
 	return slowest
 }
 
-// reclaim frees all segments that every claim has left behind by slack. What only
-// detached claims still need is theirs until it is in somebody's way: the later they meet
+// reclaim frees all segments that every lease has left behind by slack. What only
+// evicted leases still need is theirs until it is in somebody's way: the later they meet
 // it, the less they read from the source.
-func (s *Spool) reclaim(slack int64) {
+func (s *Cache) reclaim(slack int64) {
 	for b := range s.blobs {
 		if b.memory || len(b.segments) == 0 {
 			continue
@@ -161,9 +161,9 @@ func (s *Spool) reclaim(slack int64) {
 	}
 }
 
-// dropSpare frees one segment that only detached claims need, of the blob that has most
+// freeEvicted frees one segment that only evicted leases need, of the blob that has most
 // of them. It reports whether there was one.
-func (s *Spool) dropSpare() bool {
+func (s *Cache) freeEvicted() bool {
 	var spare *Blob
 	var most int64
 	for b := range s.blobs {
@@ -185,7 +185,7 @@ func (s *Spool) dropSpare() bool {
 }
 
 // discard gives back a segment's space, as soon as nobody reads it.
-func (s *Spool) discard(g *segment) {
+func (s *Cache) discard(g *segment) {
 	g.dead = true
 	if g.file != nil {
 		s.stats.Disk -= g.end - g.start
@@ -196,7 +196,7 @@ func (s *Spool) discard(g *segment) {
 }
 
 // used counts n bytes more, or less, on disk.
-func (s *Spool) used(b *Blob, n int) {
+func (s *Cache) used(b *Blob, n int) {
 	if b.memory {
 		return
 	}
@@ -207,15 +207,15 @@ func (s *Spool) used(b *Blob, n int) {
 	}
 }
 
-// giveBack returns what was reserved and not used.
-func (s *Spool) giveBack(b *Blob, n int) {
+// unreserve returns what was reserved and not used.
+func (s *Cache) unreserve(b *Blob, n int) {
 	s.mu.Lock()
 	s.used(b, -n)
 	s.mu.Unlock()
 }
 
 // unlock releases the mutex and closes the files that were given up under it.
-func (s *Spool) unlock() {
+func (s *Cache) unlock() {
 	garbage := s.garbage
 	s.garbage = nil
 	s.mu.Unlock()

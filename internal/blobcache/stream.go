@@ -19,9 +19,8 @@ import (
 // as many attempts as that takes. It hashes what it reads and does not return the
 // last byte of a blob whose digest is wrong.
 type stream struct {
-	ctx     context.Context
 	blob    *Blob
-	resume  *resume
+	resume  *resumption
 	resumed func() // called before every attempt but the first
 
 	sum    hash.Hash // of all bytes before pos
@@ -32,16 +31,16 @@ type stream struct {
 	err    error       // sticky
 }
 
-// mark is the state of a blob's hash at a position, so that the bytes from there on can be read
+// checkpoint is the state of a blob's hash at a position, so that the bytes from there on can be read
 // and checked again without those before.
-type mark struct {
+type checkpoint struct {
 	pos   int64
 	state []byte
 }
 
-// newStream reads blob from m on; the zero mark is the blob's beginning.
-func newStream(ctx context.Context, b *Blob, m mark, resumed func()) (*stream, error) {
-	st := &stream{ctx: ctx, blob: b, resume: &b.spool.resume, resumed: resumed, sum: newHash(b.digest), pos: m.pos}
+// newStream reads blob from m on; the zero checkpoint is the blob's beginning.
+func newStream(b *Blob, m checkpoint, resumed func()) (*stream, error) {
+	st := &stream{blob: b, resume: &b.cache.resume, resumed: resumed, sum: newHash(b.digest), pos: m.pos}
 	if st.sum == nil {
 		return nil, usererror.New(usererror.SourceUnsupported, "",
 			fmt.Sprintf("%s: digests of the kind %q cannot be checked", st.name(), b.digest.Algorithm), "", nil)
@@ -60,17 +59,18 @@ func (st *stream) appendState(b []byte) ([]byte, error) {
 }
 
 // agrees reports whether the bytes before m are those that m was made after.
-func (st *stream) agrees(m mark) bool {
+func (st *stream) agrees(m checkpoint) bool {
 	state, err := st.appendState(nil)
 	return err == nil && bytes.Equal(state, m.state)
 }
 
-// Read returns bytes of the blob, and io.EOF only behind a blob that has its digest.
-func (st *stream) Read(p []byte) (int, error) {
+// read returns bytes of the blob, and io.EOF only behind a blob that has its digest. All
+// calls are under contexts that end together.
+func (st *stream) read(ctx context.Context, p []byte) (int, error) {
 	if st.err != nil {
 		return 0, st.err
 	}
-	n, err := st.read(p)
+	n, err := st.attempt(ctx, p)
 	if err != nil {
 		st.err = err
 		st.close()
@@ -78,7 +78,8 @@ func (st *stream) Read(p []byte) (int, error) {
 	return n, err
 }
 
-func (st *stream) read(p []byte) (int, error) {
+// attempt reads once, over as many attempts as that takes.
+func (st *stream) attempt(ctx context.Context, p []byte) (int, error) {
 	rest := st.blob.size - st.pos
 	if rest == 0 {
 		if err := st.verify(); err != nil {
@@ -92,9 +93,9 @@ func (st *stream) read(p []byte) (int, error) {
 	}
 	for empty := 0; ; {
 		if st.body == nil {
-			body, err := st.blob.source.Open(st.ctx, st.pos)
+			body, err := st.blob.source.Open(ctx, st.pos)
 			if err != nil {
-				if err := st.again(err); err != nil {
+				if err := st.awaitRetry(ctx, err); err != nil {
 					return 0, err
 				}
 				continue
@@ -121,21 +122,21 @@ func (st *stream) read(p []byte) (int, error) {
 		case err == nil:
 			err = io.ErrNoProgress
 		case errors.Is(err, io.EOF):
-			if err := st.short(); err != nil {
+			if err := st.endedEarly(); err != nil {
 				return 0, err
 			}
 			err = io.ErrUnexpectedEOF
 		}
 		st.close()
-		if err := st.again(err); err != nil {
+		if err := st.awaitRetry(ctx, err); err != nil {
 			return 0, err
 		}
 	}
 }
 
-// short is called when the body ended before the blob should. It returns an error
+// endedEarly is called when the body ended before the blob should. It returns an error
 // when that is the blob's end and not a connection's.
-func (st *stream) short() error {
+func (st *stream) endedEarly() error {
 	st.ends++
 	if st.ends < 3 {
 		return nil
@@ -154,11 +155,11 @@ func (st *stream) verify() error {
 			got), "", nil)
 }
 
-// again waits until the next attempt is due. It returns the error to end with when
+// awaitRetry waits until the next attempt is due. It returns the error to end with when
 // there is to be none.
-func (st *stream) again(cause error) error {
-	if err := st.ctx.Err(); err != nil {
-		return context.Cause(st.ctx)
+func (st *stream) awaitRetry(ctx context.Context, cause error) error {
+	if err := ctx.Err(); err != nil {
+		return context.Cause(ctx)
 	}
 	if !st.resume.retryable(cause) {
 		return fmt.Errorf("%s: %w", st.name(), cause)
@@ -176,7 +177,7 @@ func (st *stream) again(cause error) error {
 	st.resume.notify(Notice{fmt.Sprintf("%s broke off after %d of %d bytes, asking for the rest: %v", st.name(), st.pos,
 		st.blob.size, cause)})
 	st.resumed()
-	if err := st.resume.clock.Sleep(st.ctx, pause); err != nil {
+	if err := st.resume.clock.Sleep(ctx, pause); err != nil {
 		return err
 	}
 	return nil

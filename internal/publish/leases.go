@@ -19,11 +19,11 @@ type leases struct {
 
 	mu    sync.Mutex
 	taken bool
-	held  map[v1.Hash]*blobcache.Claim
+	held  map[v1.Hash]*blobcache.Lease
 }
 
 func (r *run) newLeases(im *sourceImage) *leases {
-	return &leases{r: r, image: im, held: map[v1.Hash]*blobcache.Claim{}}
+	return &leases{r: r, image: im, held: map[v1.Hash]*blobcache.Lease{}}
 }
 
 // take leases every blob of the image, if that is remote. Nothing is fetched before it is
@@ -62,7 +62,7 @@ func (r *run) stock(ctx context.Context, im *sourceImage) error {
 			r.note(Note{}, text)
 		}
 	}
-	im.stocked, im.leases = true, map[v1.Hash][]*blobcache.Claim{}
+	im.stocked, im.leases = true, map[v1.Hash][]*blobcache.Lease{}
 	blobs, err := image.Blobs(ctx, im.roots()...)
 	if err != nil {
 		return markSource(err)
@@ -76,19 +76,19 @@ func (r *run) stock(ctx context.Context, im *sourceImage) error {
 }
 
 // lease returns n rights to read a blob through the cache.
-func (r *run) lease(d v1.Descriptor, b source.Blob, n int) (all []*blobcache.Claim) {
+func (r *run) lease(d v1.Descriptor, b source.Blob, n int) (all []*blobcache.Lease) {
 	cached := r.cached[d.Digest]
 	if cached == nil || cached.Dropped() {
 		cached = r.cache.Blob(d, b, n)
 		r.cached[d.Digest] = cached
 	}
 	for range n {
-		all = append(all, cached.Claim())
+		all = append(all, cached.Lease())
 	}
 	return all
 }
 
-func (im *sourceImage) nextLease(digest v1.Hash) *blobcache.Claim {
+func (im *sourceImage) nextLease(digest v1.Hash) *blobcache.Lease {
 	left := im.leases[digest]
 	im.leases[digest] = left[1:]
 	return left[0]

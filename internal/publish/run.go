@@ -29,7 +29,7 @@ type Deps struct {
 	Open func(ctx context.Context, image Image,
 		repository func(imageref.Repository) source.RemoteRepository) (*source.Image, error)
 	// Cache makes the cache for the blobs of remote sources.
-	Cache func() (*blobcache.Spool, error)
+	Cache func() (*blobcache.Cache, error)
 	// Clean takes secrets and line breaks out of free text.
 	Clean func(text string) redact.Redacted
 	// Now tells the time; nil means time.Now.
@@ -68,7 +68,7 @@ type run struct {
 	hosts   map[string]Host
 
 	cacheMu sync.Mutex
-	cache   *blobcache.Spool
+	cache   *blobcache.Cache
 	cached  map[v1.Hash]*blobcache.Blob
 
 	mu       sync.Mutex // guards what follows

@@ -34,7 +34,7 @@ type sourceImage struct {
 	// Guarded by run.cacheMu.
 	stocked bool                           // its blobs are in the cache
 	ending  int                            // registries that have not done with it
-	leases  map[v1.Hash][]*blobcache.Claim // one for each of these, until it takes it
+	leases  map[v1.Hash][]*blobcache.Lease // one for each of these, until it takes it
 
 	mu      sync.Mutex
 	counted bool // a registry that had logged in asked for it

@@ -109,7 +109,7 @@ func TestDownloads(t *testing.T) {
 								}
 							}
 							c := client(t, s, l, relieve)
-							sp, err := blobcache.New(blobcache.Options{
+							cache, err := blobcache.New(blobcache.Options{
 								Dir: t.TempDir(), Clock: &quick{}, RetryBudget: time.Minute, Retryable: registry.Retryable,
 								Notify: func(blobcache.Notice) { relieve() },
 							})
@@ -129,13 +129,13 @@ func TestDownloads(t *testing.T) {
 								}, CutAnswer: max(1, place.at)})
 							}
 							source := &opener{r: r, d: d, at: place.at, do: arm}
-							b := sp.Blob(d, source, 2)
+							b := cache.Blob(d, source, 2)
 							var readers sync.WaitGroup
 							for range 2 {
-								claim := b.Claim()
+								lease := b.Lease()
 								readers.Go(func() {
-									defer claim.Release()
-									body, err := claim.Open(t.Context(), 0)
+									defer lease.Release()
+									body, err := lease.Open(t.Context(), 0)
 									if err != nil {
 										t.Error(err)
 										return
@@ -148,8 +148,8 @@ func TestDownloads(t *testing.T) {
 								})
 							}
 							readers.Wait()
-							stats := sp.Stats()
-							if err := sp.Close(); err != nil {
+							stats := cache.Stats()
+							if err := cache.Close(); err != nil {
 								t.Error(err)
 							}
 							l.clear()

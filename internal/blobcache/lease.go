@@ -7,14 +7,14 @@ import (
 	"slices"
 )
 
-// Claim is one destination's right to read a blob. It has to be released.
-type Claim struct {
+// Lease is one destination's right to read a blob. It has to be released.
+type Lease struct {
 	blob *Blob
 
-	// Guarded by the spool's mutex.
+	// Guarded by the cache's mutex.
 	pos      int64 // where the last reader stopped
 	readers  []*reader
-	detached bool // nothing is kept for it
+	evicted  bool // nothing is kept for it
 	released bool
 }
 
@@ -22,11 +22,11 @@ type Claim struct {
 // is not held any more is read from the source again. The first Open of a blob starts its fetch. The
 // context holds for this reader alone.
 //
-// The reader returns io.EOF only behind a blob whose digest is right; a problem with
-// the code problem.DigestMismatch before the end otherwise.
-func (c *Claim) Open(ctx context.Context, offset int64) (io.ReadCloser, error) {
+// The reader returns io.EOF only behind a blob whose digest is right; otherwise, before the
+// end, a *usererror.Problem with the code DigestMismatch.
+func (c *Lease) Open(ctx context.Context, offset int64) (io.ReadCloser, error) {
 	b := c.blob
-	s := b.spool
+	s := b.cache
 	if offset < 0 || offset > b.size {
 		return nil, fmt.Errorf("blob %s has %d bytes and cannot be read from byte %d on", b.digest, b.size, offset)
 	}
@@ -43,7 +43,7 @@ func (c *Claim) Open(ctx context.Context, offset int64) (io.ReadCloser, error) {
 	case b.err != nil:
 		return nil, b.err
 	}
-	r := &reader{claim: c, off: offset}
+	r := &reader{lease: c, off: offset}
 	r.ctx, r.cancel = context.WithCancel(ctx)
 	c.readers = append(c.readers, r)
 	if !b.started {
@@ -56,9 +56,9 @@ func (c *Claim) Open(ctx context.Context, offset int64) (io.ReadCloser, error) {
 // Release says that the destination is done with the blob, or does not need it.
 // Readers that are still open fail. The last release frees the blob's space and
 // ends its fetch. It may be called more than once.
-func (c *Claim) Release() {
+func (c *Lease) Release() {
 	b := c.blob
-	s := b.spool
+	s := b.cache
 	s.mu.Lock()
 	defer s.unlock()
 	if c.released {
@@ -68,9 +68,9 @@ func (c *Claim) Release() {
 	for _, r := range c.readers {
 		r.cancel()
 	}
-	b.claims = slices.DeleteFunc(b.claims, func(other *Claim) bool { return other == c })
+	b.leases = slices.DeleteFunc(b.leases, func(other *Lease) bool { return other == c })
 	s.space.broadcast()
-	if len(b.claims) > 0 {
+	if len(b.leases) > 0 {
 		return
 	}
 	if b.started {
@@ -79,8 +79,8 @@ func (c *Claim) Release() {
 	b.drop()
 }
 
-// floor returns the first byte that the claim may still need.
-func (c *Claim) floor() int64 {
+// floor returns the first byte that the lease may still need.
+func (c *Lease) floor() int64 {
 	if len(c.readers) == 0 {
 		return c.pos
 	}

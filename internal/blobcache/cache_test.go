@@ -159,7 +159,7 @@ func (c *instant) Sleep(ctx context.Context, d time.Duration) error {
 	return ctx.Err()
 }
 
-func newSpool(t testing.TB, o Options) *Spool {
+func newCache(t testing.TB, o Options) *Cache {
 	t.Helper()
 	if o.Dir == "" {
 		o.Dir = t.TempDir()
@@ -185,7 +185,7 @@ func newSpool(t testing.TB, o Options) *Spool {
 	return s
 }
 
-func open(t testing.TB, c *Claim, offset int64) io.ReadCloser {
+func open(t testing.TB, c *Lease, offset int64) io.ReadCloser {
 	t.Helper()
 	r, err := c.Open(t.Context(), offset)
 	if err != nil {
@@ -194,7 +194,7 @@ func open(t testing.TB, c *Claim, offset int64) io.ReadCloser {
 	return r
 }
 
-func readAll(c *Claim, offset int64) ([]byte, error) {
+func readAll(c *Lease, offset int64) ([]byte, error) {
 	r, err := c.Open(context.Background(), offset)
 	if err != nil {
 		return nil, err
@@ -208,17 +208,17 @@ func readAll(c *Claim, offset int64) ([]byte, error) {
 
 func TestOneReadForAll(t *testing.T) {
 	for _, size := range []int{0, 1, 1000, 1 << 20, 2<<20 + 7} {
-		for _, claims := range []int{1, 2, 16} {
-			t.Run(fmt.Sprintf("%d bytes for %d", size, claims), func(t *testing.T) {
-				s := newSpool(t, Options{})
+		for _, leases := range []int{1, 2, 16} {
+			t.Run(fmt.Sprintf("%d bytes for %d", size, leases), func(t *testing.T) {
+				s := newCache(t, Options{})
 				src := &origin{content: random(1, size)}
-				b := s.Blob(descriptor(src.content), src, claims)
+				b := s.Blob(descriptor(src.content), src, leases)
 				if n := len(src.offsets()); n != 0 {
 					t.Fatalf("%d requests before the first Open", n)
 				}
 				var wg sync.WaitGroup
-				for range claims {
-					c := b.Claim()
+				for range leases {
+					c := b.Lease()
 					wg.Go(func() {
 						defer c.Release()
 						got, err := readAll(c, 0)
@@ -250,24 +250,24 @@ func TestOneReadForAll(t *testing.T) {
 }
 
 func TestNobodyReads(t *testing.T) {
-	s := newSpool(t, Options{})
+	s := newCache(t, Options{})
 	src := &origin{content: random(1, 3<<20)}
 	b := s.Blob(descriptor(src.content), src, 2)
-	b.Claim().Release()
-	b.Claim().Release()
+	b.Lease().Release()
+	b.Lease().Release()
 	if n := len(src.offsets()); n != 0 {
 		t.Errorf("%d requests", n)
 	}
-	if _, err := b.Claim().Open(t.Context(), 0); !errors.Is(err, errReleased) {
-		t.Errorf("a claim too late: %v", err)
+	if _, err := b.Lease().Open(t.Context(), 0); !errors.Is(err, errReleased) {
+		t.Errorf("a lease too late: %v", err)
 	}
 }
 
 func TestReadWhileArriving(t *testing.T) {
-	s := newSpool(t, Options{})
+	s := newCache(t, Options{})
 	src := &origin{content: random(2, 2<<20), gate: make(chan int)}
 	b := s.Blob(descriptor(src.content), src, 2)
-	fast, slow := open(t, b.Claim(), 0), open(t, b.Claim(), 0)
+	fast, slow := open(t, b.Lease(), 0), open(t, b.Lease(), 0)
 	defer fast.Close()
 	defer slow.Close()
 	got := make([]byte, 0, 2<<20)
@@ -322,12 +322,12 @@ func TestWrongContent(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			s := newSpool(t, Options{})
+			s := newCache(t, Options{})
 			src := &origin{content: tt.serves}
 			b := s.Blob(tt.d, src, 3)
 			var wg sync.WaitGroup
 			for range 3 {
-				c := b.Claim()
+				c := b.Lease()
 				wg.Go(func() {
 					got, err := readAll(c, 0)
 					if !usererror.Is(err, usererror.DigestMismatch) {
@@ -350,22 +350,22 @@ func TestWrongContent(t *testing.T) {
 }
 
 func TestDigestKinds(t *testing.T) {
-	s := newSpool(t, Options{Limit: minLimit})
+	s := newCache(t, Options{Limit: minLimit})
 	src := &origin{content: random(3, 3<<20)}
 	sum := sha512.Sum512(src.content)
 	d := v1.Descriptor{Digest: v1.Hash{Algorithm: "sha512", Hex: hex.EncodeToString(sum[:])}, Size: int64(len(src.content))}
-	if got, err := readAll(s.Blob(d, src, 1).Claim(), 0); err != nil || !bytes.Equal(got, src.content) {
+	if got, err := readAll(s.Blob(d, src, 1).Lease(), 0); err != nil || !bytes.Equal(got, src.content) {
 		t.Errorf("sha512: %d bytes, %v", len(got), err)
 	}
 	d.Digest.Algorithm = "md5"
-	if _, err := readAll(s.Blob(d, src, 1).Claim(), 0); !usererror.Is(err, usererror.SourceUnsupported) {
+	if _, err := readAll(s.Blob(d, src, 1).Lease(), 0); !usererror.Is(err, usererror.SourceUnsupported) {
 		t.Errorf("md5: %v", err)
 	}
 }
 
 func TestSourceBreaksOff(t *testing.T) {
 	broken := errors.New("connection reset")
-	s := newSpool(t, Options{})
+	s := newCache(t, Options{})
 	src := &origin{content: random(4, 4<<20), piece: 64 * kib}
 	src.cut = func(n int, _ int64) (int64, error) {
 		switch n {
@@ -389,7 +389,7 @@ func TestSourceBreaksOff(t *testing.T) {
 	b := s.Blob(descriptor(src.content), src, 2)
 	var wg sync.WaitGroup
 	for range 2 {
-		c := b.Claim()
+		c := b.Lease()
 		wg.Go(func() {
 			if got, err := readAll(c, 0); err != nil || !bytes.Equal(got, src.content) {
 				t.Errorf("%d bytes, %v", len(got), err)
@@ -413,7 +413,7 @@ func TestSourceGivesUp(t *testing.T) {
 	broken := errors.New("connection reset")
 	t.Run("no progress", func(t *testing.T) {
 		clock := &instant{}
-		s := newSpool(t, Options{Clock: clock, RetryBudget: time.Minute})
+		s := newCache(t, Options{Clock: clock, RetryBudget: time.Minute})
 		src := &origin{content: random(4, 1<<20)}
 		var progress time.Time
 		src.cut = func(n int, _ int64) (int64, error) {
@@ -423,7 +423,7 @@ func TestSourceGivesUp(t *testing.T) {
 			}
 			return 0, broken
 		}
-		_, err := readAll(s.Blob(descriptor(src.content), src, 1).Claim(), 0)
+		_, err := readAll(s.Blob(descriptor(src.content), src, 1).Lease(), 0)
 		if !usererror.Is(err, usererror.RegistryGaveUp) || !errors.Is(err, broken) {
 			t.Errorf("got %v", err)
 		}
@@ -432,18 +432,18 @@ func TestSourceGivesUp(t *testing.T) {
 		}
 	})
 	t.Run("not worth another attempt", func(t *testing.T) {
-		s := newSpool(t, Options{})
+		s := newCache(t, Options{})
 		refused := usererror.New(usererror.NoPullPermission, "example.com", "no", "", nil)
 		src := &origin{content: random(4, 1<<20), refuse: func(int) error { return refused }}
-		_, err := readAll(s.Blob(descriptor(src.content), src, 1).Claim(), 0)
+		_, err := readAll(s.Blob(descriptor(src.content), src, 1).Lease(), 0)
 		if !usererror.Is(err, usererror.NoPullPermission) || len(src.offsets()) != 1 {
 			t.Errorf("got %v after %d requests", err, len(src.offsets()))
 		}
 	})
 	t.Run("the caller's rule", func(t *testing.T) {
-		s := newSpool(t, Options{Retryable: func(err error) bool { return false }})
+		s := newCache(t, Options{Retryable: func(err error) bool { return false }})
 		src := &origin{content: random(4, 1<<20), refuse: func(int) error { return broken }}
-		_, err := readAll(s.Blob(descriptor(src.content), src, 1).Claim(), 0)
+		_, err := readAll(s.Blob(descriptor(src.content), src, 1).Lease(), 0)
 		if !errors.Is(err, broken) || len(src.offsets()) != 1 {
 			t.Errorf("got %v after %d requests", err, len(src.offsets()))
 		}
@@ -474,15 +474,15 @@ func TestRetryable(t *testing.T) {
 }
 
 func TestCancelOneReader(t *testing.T) {
-	s := newSpool(t, Options{})
+	s := newCache(t, Options{})
 	src := &origin{content: random(5, 2<<20), gate: make(chan int)}
 	b := s.Blob(descriptor(src.content), src, 2)
 	ctx, cancel := context.WithCancel(t.Context())
-	r, err := b.Claim().Open(ctx, 0) // it starts the fetch
+	r, err := b.Lease().Open(ctx, 0) // it starts the fetch
 	if err != nil {
 		t.Fatal(err)
 	}
-	other := open(t, b.Claim(), 0)
+	other := open(t, b.Lease(), 0)
 	failed := make(chan error)
 	go func() {
 		_, err := io.ReadAll(r)
@@ -509,13 +509,13 @@ func TestCancelOneReader(t *testing.T) {
 }
 
 func TestCloseWhileReadWaits(t *testing.T) {
-	s := newSpool(t, Options{})
+	s := newCache(t, Options{})
 	src := &origin{content: random(5, 2<<20), gate: make(chan int), closed: make(chan struct{}, 1)}
 	b := s.Blob(descriptor(src.content), src, 3)
-	claims := []*Claim{b.Claim(), b.Claim(), b.Claim()}
+	leases := []*Lease{b.Lease(), b.Lease(), b.Lease()}
 	failed := make(chan error)
 	var readers []io.ReadCloser
-	for _, c := range claims {
+	for _, c := range leases {
 		r := open(t, c, 0)
 		readers = append(readers, r)
 		go func() {
@@ -527,23 +527,23 @@ func TestCloseWhileReadWaits(t *testing.T) {
 	if err := <-failed; err == nil {
 		t.Error("a closed reader read on")
 	}
-	claims[1].Release()
+	leases[1].Release()
 	if err := <-failed; err == nil {
-		t.Error("the reader of a released claim read on")
+		t.Error("the reader of a released lease read on")
 	}
-	claims[0].Release()
-	claims[2].Release() // the last: the fetch ends
+	leases[0].Release()
+	leases[2].Release() // the last: the fetch ends
 	if err := <-failed; err == nil {
-		t.Error("the reader of a released claim read on")
+		t.Error("the reader of a released lease read on")
 	}
 	<-src.closed
 }
 
 func TestCloseSpool(t *testing.T) {
-	s := newSpool(t, Options{})
+	s := newCache(t, Options{})
 	src := &origin{content: random(5, 2<<20), gate: make(chan int)}
 	b := s.Blob(descriptor(src.content), src, 2)
-	c := b.Claim()
+	c := b.Lease()
 	r := open(t, c, 0)
 	failed := make(chan error)
 	go func() {
@@ -561,13 +561,13 @@ func TestCloseSpool(t *testing.T) {
 		t.Errorf("open: %v", err)
 	}
 	c.Release()
-	b.Claim().Release()
+	b.Lease().Release()
 }
 
 func TestOpenArguments(t *testing.T) {
-	s := newSpool(t, Options{})
+	s := newCache(t, Options{})
 	src := &origin{content: random(5, 1000)}
-	c := s.Blob(descriptor(src.content), src, 1).Claim()
+	c := s.Blob(descriptor(src.content), src, 1).Lease()
 	for _, offset := range []int64{-1, 1001} {
 		if _, err := c.Open(t.Context(), offset); err == nil {
 			t.Errorf("opened from %d", offset)
@@ -587,7 +587,7 @@ func TestOpenArguments(t *testing.T) {
 		t.Error("the source was asked")
 	}
 	if _, err := New(Options{Dir: t.TempDir() + "/none"}); err == nil {
-		t.Error("made a spool in a folder that is not there")
+		t.Error("made a cache in a folder that is not there")
 	}
 }
 
@@ -612,7 +612,7 @@ func TestTemporaryFolderThatCannotBeUsed(t *testing.T) {
 	}
 	src := &origin{content: random(6, 2<<20)}
 	b := s.Blob(descriptor(src.content), src, 1)
-	if _, err := readAll(b.Claim(), 0); !usererror.Is(err, usererror.TemporaryFolder) {
+	if _, err := readAll(b.Lease(), 0); !usererror.Is(err, usererror.TemporaryFolder) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -621,7 +621,7 @@ func TestDiskFull(t *testing.T) {
 	if _, err := os.Stat("/dev/full"); err != nil {
 		t.Skip("needs /dev/full")
 	}
-	s := newSpool(t, Options{})
+	s := newCache(t, Options{})
 	s.create = func(dir string, start int64) (*segment, error) {
 		f, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
 		if err != nil {
@@ -632,19 +632,19 @@ func TestDiskFull(t *testing.T) {
 	src := &origin{content: random(6, 2<<20)}
 	b := s.Blob(descriptor(src.content), src, 2)
 	for range 2 {
-		if _, err := readAll(b.Claim(), 0); !usererror.Is(err, usererror.DiskFull) {
+		if _, err := readAll(b.Lease(), 0); !usererror.Is(err, usererror.DiskFull) {
 			t.Errorf("got %v", err)
 		}
 	}
 }
 
 func TestMemoryIsBounded(t *testing.T) {
-	s := newSpool(t, Options{MemoryBelow: 1000, MemoryLimit: 1500})
-	var claims []*Claim
+	s := newCache(t, Options{MemoryBelow: 1000, MemoryLimit: 1500})
+	var leases []*Lease
 	for i := range 3 {
 		src := &origin{content: random(uint64(i), 900)}
-		c := s.Blob(descriptor(src.content), src, 1).Claim()
-		claims = append(claims, c)
+		c := s.Blob(descriptor(src.content), src, 1).Lease()
+		leases = append(leases, c)
 		if got, err := readAll(c, 0); err != nil || !bytes.Equal(got, src.content) {
 			t.Fatalf("%d bytes, %v", len(got), err)
 		}
@@ -652,7 +652,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	if st := s.Stats(); st.Memory != 900 || st.Disk != 1800 {
 		t.Errorf("stats %+v", st)
 	}
-	for _, c := range claims {
+	for _, c := range leases {
 		c.Release()
 	}
 	if st := s.Stats(); st.Memory != 0 || st.Disk != 0 {

@@ -33,7 +33,7 @@ const (
 	smallFetches = 32
 )
 
-// Options are the settings of a spool. The zero value is usable.
+// Options are the settings of a cache. The zero value is usable.
 type Options struct {
 	Dir string // folder of the temporary files; empty means $TMPDIR, else /tmp
 	// bytes on disk at any time; 0 means 4 GiB, less where the folder is small or a tmpfs
@@ -45,7 +45,7 @@ type Options struct {
 	RetryBudget time.Duration        // how long a broken source is tried again without progress; 0 means 3 minutes
 	Retryable   func(err error) bool // whether an error of the source is worth another attempt; nil means Retryable
 	Clock       retry.Clock          // nil means the real one
-	Notify      func(Notice)         // nil means nobody wants to know; must not call the spool
+	Notify      func(Notice)         // nil means nobody wants to know; must not call the cache
 }
 
 // Notice is something that a person may want to know while it goes on.
@@ -53,19 +53,19 @@ type Notice struct {
 	Text string
 }
 
-// Stats are totals since the spool was made.
+// Stats are totals since the cache was made.
 type Stats struct {
 	Fetched   int64 // bytes received from the source for the first time
-	Refetched int64 // bytes received again, for readers that were detached or went back
+	Refetched int64 // bytes received again, for readers that were evicted or went back
 	Resumed   int64 // times that the source was asked again because it broke off or did not answer
-	Detached  int64 // readers that were detached because the disk's limit was reached
+	Evicted   int64 // readers that were evicted because the disk's limit was reached
 	Disk      int64 // bytes on disk now
 	PeakDisk  int64 // most bytes on disk at any time
 	Memory    int64 // bytes of blobs in memory now
 }
 
-// Spool holds the blobs of one run.
-type Spool struct {
+// Cache holds the blobs of one run.
+type Cache struct {
 	dir         string
 	note        string
 	limit       int64 // of disk: never exceeded
@@ -76,7 +76,7 @@ type Spool struct {
 	memoryBelow int64
 	memoryLimit int64
 	fetches     int
-	resume      resume
+	resume      resumption
 
 	fetching func() (context.Context, context.CancelFunc) // a context for a fetch, until Close
 	cancel   context.CancelFunc
@@ -84,7 +84,7 @@ type Spool struct {
 	buffers  sync.Pool
 	create   func(dir string, start int64) (*segment, error)
 
-	mu      sync.Mutex // guards what follows, and the guarded part of blobs, claims and readers
+	mu      sync.Mutex // guards what follows, and the guarded part of blobs, leases and readers
 	closed  bool
 	blobs   map[*Blob]struct{}     // that hold, or may come to hold, space
 	large   slots                  // fetches to disk
@@ -95,8 +95,8 @@ type Spool struct {
 	stats   Stats
 }
 
-// New makes a spool. It creates no file yet.
-func New(o Options) (*Spool, error) {
+// New makes a cache. It creates no file yet.
+func New(o Options) (*Cache, error) {
 	dir := cmp.Or(o.Dir, os.TempDir())
 	if info, err := os.Stat(dir); err != nil {
 		return nil, diskError(dir, err)
@@ -108,7 +108,7 @@ func New(o Options) (*Spool, error) {
 		limit, note = limitOf(dir)
 	}
 	limit = max(limit, minLimit)
-	s := &Spool{
+	s := &Cache{
 		dir:         dir,
 		note:        note,
 		limit:       limit,
@@ -119,8 +119,12 @@ func New(o Options) (*Spool, error) {
 		memoryBelow: cmp.Or(o.MemoryBelow, 1*mib),
 		memoryLimit: cmp.Or(o.MemoryLimit, 16*mib),
 		fetches:     cmp.Or(o.Fetches, 8),
-		resume: resume{
-			policy:    retry.Policy{Backoff: backoff, Budget: cmp.Or(o.RetryBudget, 3*time.Minute)},
+		resume: resumption{
+			policy: retry.Policy{
+				// Most sources that break off a body answer the next request: the first comes almost at once.
+				Backoff: retry.Backoff{First: 100 * time.Millisecond, Longest: 15 * time.Second},
+				Budget:  cmp.Or(o.RetryBudget, 3*time.Minute),
+			},
 			retryable: o.Retryable,
 			clock:     o.Clock,
 			notify:    o.Notify,
@@ -168,34 +172,34 @@ func limitFor(dir string, free int64, memory bool) (limit int64, note string) {
 	return defaultLimit, ""
 }
 
-// Note says what is unusual about the spool's folder, or "".
-func (s *Spool) Note() string { return s.note }
+// Note says what is unusual about the cache's folder, or "".
+func (s *Cache) Note() string { return s.note }
 
-// Limit returns the most bytes that the spool ever has on disk.
-func (s *Spool) Limit() int64 { return s.limit }
+// Limit returns the most bytes that the cache ever has on disk.
+func (s *Cache) Limit() int64 { return s.limit }
 
 // Stats returns the totals so far.
-func (s *Spool) Stats() Stats {
+func (s *Cache) Stats() Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.stats
 }
 
-// Blob adds a blob that as many destinations as claims may read. Nothing is
+// Blob adds a blob that as many destinations as leases may read. Nothing is
 // fetched before the first of them opens it. Its space is freed when as many
-// claims have been released.
-func (s *Spool) Blob(d v1.Descriptor, source Opener, claims int) *Blob {
-	b := &Blob{spool: s, source: source, digest: d.Digest, size: d.Size, claims: make([]*Claim, claims)}
-	for i := range b.claims {
-		b.claims[i] = &Claim{blob: b}
+// leases have been released.
+func (s *Cache) Blob(d v1.Descriptor, source Opener, leases int) *Blob {
+	b := &Blob{cache: s, source: source, digest: d.Digest, size: d.Size, leases: make([]*Lease, leases)}
+	for i := range b.leases {
+		b.leases[i] = &Lease{blob: b}
 	}
-	b.unmade = slices.Clone(b.claims)
+	b.unmade = slices.Clone(b.leases)
 	return b
 }
 
 // Close cancels what still runs, waits for it, and frees all files. Readers that
 // are still open return an error.
-func (s *Spool) Close() error {
+func (s *Cache) Close() error {
 	s.cancel()
 	s.mu.Lock()
 	s.closed = true
