@@ -50,6 +50,7 @@ func (r *Repository) diagnose(err error, write bool) (code usererror.Code, remed
 	var invalid x509.CertificateInvalidError
 	var verify *tls.CertificateVerificationError
 	var account *auth.AccountError
+	var service *auth.ServiceError
 	var op *net.OpError
 	switch {
 	case errors.As(err, &unsafe):
@@ -58,6 +59,11 @@ func (r *Repository) diagnose(err error, write bool) (code usererror.Code, remed
 		return usererror.NotARegistry, ""
 	case errors.As(err, &account):
 		return usererror.WrongCredentials, ""
+	case errors.As(err, &service):
+		if errors.As(err, &answer) && missing(answer) {
+			return usererror.RepositoryMissing, ""
+		}
+		return usererror.RegistryRefused, ""
 	case errors.As(err, &answer):
 		return r.diagnoseAnswer(answer, write)
 	case errors.As(err, &dns):

@@ -339,7 +339,7 @@ func blobOf(n int) ([]byte, v1.Descriptor) {
 type tokenServer struct {
 	*httptest.Server
 	user, password string
-	expiresIn      int
+	expiresIn      any // seconds
 
 	mu     sync.Mutex
 	issued []string   // in order

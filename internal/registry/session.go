@@ -35,7 +35,7 @@ func (r *Repository) StartUpload(ctx context.Context) (*Upload, error) {
 		return &Upload{r: r, session: s}, nil
 	}
 	var answer *Error
-	if errors.As(err, &answer) && !missing(answer) && !noMatterOfRights(answer) {
+	if errors.As(err, &answer) && !answer.TokenService && !missing(answer) && !noMatterOfRights(answer) {
 		switch answer.Status {
 		case http.StatusMethodNotAllowed, http.StatusNotFound:
 			// A mirror, or a registry that hides what we may not see.

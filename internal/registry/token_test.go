@@ -3,7 +3,9 @@ package registry
 import (
 	"bytes"
 	"encoding/base64"
+	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -148,9 +150,16 @@ func TestTokenExpires(t *testing.T) {
 	}
 }
 
+// Some token services write the seconds as text, or as a fraction.
 func TestTokenRenewedBeforeItExpires(t *testing.T) {
+	for _, seconds := range []any{300, "300", 300.25, "300.25"} {
+		t.Run(fmt.Sprintf("%T %v", seconds, seconds), func(t *testing.T) { renewedInTime(t, seconds) })
+	}
+}
+
+func renewedInTime(t *testing.T, seconds any) {
 	tokens := newTokenServer(t, "acme", "p")
-	tokens.expiresIn = 300
+	tokens.expiresIn = seconds
 	f := newFake(t)
 	f.hook = tokens.guard
 	c, clock := f.client(func(o *Options) { o.Auth = account("acme", "p") })
@@ -242,6 +251,64 @@ func TestTokenServerSaysNothingUseful(t *testing.T) {
 			err := c.Repository("me/app").Login(t.Context())
 			if err == nil || strings.Contains(err.Error(), "canary") || len(err.Error()) > 1000 {
 				t.Errorf("Login: %v", err)
+			}
+		})
+	}
+}
+
+// A token service that is none, or that does not know this registry, is said as what it
+// is: nobody's password is wrong for that, and nothing is missing.
+func TestTokenServiceThatIsNone(t *testing.T) {
+	for name, test := range map[string]struct {
+		status int
+		body   string
+		want   string
+	}{
+		"not there":         {404, "404 page not found", "answered 404 Not Found: 404 page not found"},
+		"method":            {405, "", "answered 405 Method Not Allowed"},
+		"gone":              {410, `{"errors":[{"code":"GONE","message":"moved"}]}`, "answered 410 Gone: GONE: moved"},
+		"not made":          {501, "", "answered 501 Not Implemented"},
+		"a page":            {200, " <!DOCTYPE html><title>Sign in</title>", "answered with a page of HTML, not a token"},
+		"a page for a 404":  {404, "<html>canary</html>", "answered 404 Not Found"},
+		"neither":           {200, "canary", "answered with something that is no JSON"},
+		"nothing":           {204, "", "answered with something that is no JSON"},
+		"without a token":   {200, `{"access":"canary"}`, "answered without a token"},
+		"what is no secret": {200, `{"token":"a b"}`, "answered something that is no token"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFake(t)
+			f.hook = func(w http.ResponseWriter, r *http.Request) bool {
+				if r.URL.Path == "/token" {
+					w.WriteHeader(test.status)
+					_, _ = io.WriteString(w, test.body)
+					return true
+				}
+				w.Header().Set("WWW-Authenticate", fmt.Sprintf(`Bearer realm="http://%s/token",service="x"`, f.host()))
+				refuse(w, http.StatusUnauthorized, "UNAUTHORIZED", "authentication required")
+				return true
+			}
+			for _, config := range []authn.AuthConfig{{}, {Username: "acme", Password: "p"}, {IdentityToken: "identity"}} {
+				c, clock := f.client(func(o *Options) {
+					o.Auth = func(string) authn.Authenticator { return authn.FromConfig(config) }
+				})
+				r := c.Repository("me/app")
+				_, stat := r.Stat(t.Context(), "latest")
+				_, blob := r.StatBlob(t.Context(), "sha256:"+strings.Repeat("0", 64))
+				_, put := r.PutManifest(t.Context(), "latest", []byte("{}"), "application/json", Condition{})
+				all := []error{r.Login(t.Context()), r.CheckPull(t.Context()), r.CheckPush(t.Context()), stat, blob, put}
+				for i, err := range all {
+					want := "the token service at " + f.host() + " " + test.want
+					if !usererror.Is(err, usererror.RegistryRefused) || !strings.Contains(fmt.Sprint(err), want) ||
+						strings.Contains(fmt.Sprint(err), "canary") {
+						t.Errorf("%d: %v", i, err)
+					}
+					if errors.Is(err, ErrNotFound) || errors.Is(err, ErrUnclear) {
+						t.Errorf("%d: %v says something of what is there", i, err)
+					}
+				}
+				if clock.slept() != 0 {
+					t.Error("it was tried again")
+				}
 			}
 		})
 	}

@@ -133,7 +133,7 @@ func (w *manifestWrite) isThereAlready(ctx context.Context, err error) bool {
 // explain gives a refusal its code.
 func (w *manifestWrite) explain(ctx context.Context, err error) error {
 	var answer *Error
-	if !errors.As(err, &answer) || transport.TransientStatus(answer.Status) {
+	if !errors.As(err, &answer) || answer.TokenService || transport.TransientStatus(answer.Status) {
 		return w.r.explain(ctx, w.doing, true, err)
 	}
 	what := w.r.String() + ": " + w.doing

@@ -118,7 +118,10 @@ func (h *Host) ask(ctx context.Context, method string, u *url.URL, form, header 
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
 		answer := h.t.Answer(resp)
 		answer.TokenService = true
-		return issuedToken{}, answer
+		if judges(answer.Status) {
+			return issuedToken{}, answer
+		}
+		return issuedToken{}, &ServiceError{Host: h.t.Redact(u.Host), Err: answer}
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxTokenAnswer+1))
@@ -126,14 +129,47 @@ func (h *Host) ask(ctx context.Context, method string, u *url.URL, form, header 
 	case err != nil:
 		return issuedToken{}, h.bare(ctx, err)
 	case len(body) > maxTokenAnswer:
-		return issuedToken{}, fmt.Errorf("the token service at %s answered with more than 64 KiB", h.t.Redact(u.Host))
+		return issuedToken{}, &ServiceError{Host: h.t.Redact(u.Host), Err: errors.New("with more than 64 KiB")}
 	}
 	token, err := h.readToken(body)
 	if err != nil {
-		return issuedToken{}, fmt.Errorf("the token service at %s answered %w", h.t.Redact(u.Host), err)
+		return issuedToken{}, &ServiceError{Host: h.t.Redact(u.Host), Err: err}
 	}
 	return token, nil
 }
+
+// judges reports whether a status of a token service is a judgement on the credentials, or
+// may be one the next time: 401 and 403 (distribution spec, "Token Authentication"), 400
+// (RFC 6749, 5.2), and what passes. Any other says that no token is to be had there.
+func judges(status int) bool {
+	switch status {
+	case http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden:
+		return true
+	}
+	return transport.TransientStatus(status)
+}
+
+// ServiceError says that what answers at a realm is no token service that serves this
+// registry. That is no judgement on the credentials.
+type ServiceError struct {
+	Host string // of the realm, redacted
+	Err  error  // a *transport.Error, or what is wrong with an answer of 2xx
+}
+
+// Error returns what was answered, and by whom.
+func (e *ServiceError) Error() string {
+	var answer *transport.Error
+	if errors.As(e.Err, &answer) {
+		return fmt.Sprintf("the token service at %s answered %s", e.Host, answer.Said())
+	}
+	return fmt.Sprintf("the token service at %s answered %v", e.Host, e.Err)
+}
+
+// Unwrap returns the answer.
+func (e *ServiceError) Unwrap() error { return e.Err }
+
+// Transient returns false.
+func (e *ServiceError) Transient() bool { return false }
 
 // readToken reads a token service's answer. Nothing of it is repeated: that may be a
 // secret under a name that nobody expects.

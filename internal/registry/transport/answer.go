@@ -52,9 +52,12 @@ type Error struct {
 }
 
 // Error returns method, path, status, code and message.
-func (e *Error) Error() string {
+func (e *Error) Error() string { return e.Method + " " + e.Path + ": " + e.Said() }
+
+// Said returns status, code and message.
+func (e *Error) Said() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s %s: %d", e.Method, e.Path, e.Status)
+	fmt.Fprint(&b, e.Status)
 	if text := http.StatusText(e.Status); text != "" {
 		b.WriteString(" " + text)
 	}
@@ -67,9 +70,10 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
-// Is makes 404 match ErrNotFound.
+// Is makes a registry's 404 match ErrNotFound: its token service's says nothing of what
+// is in a repository.
 func (e *Error) Is(target error) bool {
-	return target == ErrNotFound && e.Status == http.StatusNotFound
+	return target == ErrNotFound && e.Status == http.StatusNotFound && !e.TokenService
 }
 
 // Transient reports whether the status is one that may be another the next time.
