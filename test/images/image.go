@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -31,6 +32,8 @@ type Options struct {
 	LayerBytes     int      // of each layer, about; 0 means 32 KiB
 	LayerSizes     []int    // of each of Layers, in place of LayerBytes
 	NoAttestations bool
+	Subjects       bool   // attestations have their manifest as subject, as BuildKit writes OCI artifacts
+	Reversed       bool   // the index lists attestations first, and the last platform before the first
 	Seed           uint64 // another seed, other content
 	SharedSeed     uint64 // seed of the shared layers, for images that have them in common
 }
@@ -102,12 +105,15 @@ func Build(o Options) *Image {
 			return b.image
 		}
 		if !o.NoAttestations {
-			attestations = append(attestations, b.attestation(manifest, name))
+			attestations = append(attestations, b.attestation(manifest, name, o.Subjects))
 		}
 		manifest.Platform = platform
 		platforms = append(platforms, manifest)
 	}
 	index := v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex, Manifests: append(platforms, attestations...)}
+	if o.Reversed {
+		slices.Reverse(index.Manifests)
+	}
 	b.image.Root = b.manifest(types.OCIImageIndex, index)
 	return b.image
 }
@@ -143,8 +149,11 @@ func (b *builder) platform(o Options, p int, platform v1.Platform) v1.Descriptor
 }
 
 // attestation is a manifest as BuildKit writes for provenance and SBOM.
-func (b *builder) attestation(subject v1.Descriptor, platform string) v1.Descriptor {
+func (b *builder) attestation(subject v1.Descriptor, platform string, refers bool) v1.Descriptor {
 	m := v1.Manifest{SchemaVersion: 2, MediaType: types.OCIManifestSchema1}
+	if refers {
+		m.Subject = &v1.Descriptor{MediaType: subject.MediaType, Digest: subject.Digest, Size: subject.Size}
+	}
 	config := v1.ConfigFile{Architecture: "unknown", OS: "unknown", RootFS: v1.RootFS{Type: "layers"}}
 	for _, predicate := range []string{"https://spdx.dev/Document", "https://slsa.dev/provenance/v1"} {
 		statement := mustJSON(map[string]any{

@@ -31,6 +31,7 @@ const trip = 100 * time.Millisecond
 // connection has to be opened, and has no TLS and no tokens.
 type far struct {
 	hosts map[string]*light.Registry
+	admit func(r *http.Request, body []byte) int // a status in place of an answer, unless 0; nil admits all
 
 	mu       sync.Mutex
 	requests map[string][]string // by host: when and what
@@ -49,19 +50,27 @@ func (f *far) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err := wait(r.Context(), trip/2); err != nil {
 		return nil, err
 	}
-	body := io.NopCloser(http.NoBody)
+	var body []byte
 	if r.Body != nil {
 		read, err := io.ReadAll(r.Body)
 		_ = r.Body.Close()
 		if err != nil {
 			return nil, err
 		}
-		body = io.NopCloser(bytes.NewReader(read))
+		body = read
 	}
 	served := r.Clone(r.Context())
-	served.Body = body
+	served.Body = io.NopCloser(bytes.NewReader(body))
 	w := httptest.NewRecorder()
-	host.ServeHTTP(w, served)
+	refused := 0
+	if f.admit != nil {
+		refused = f.admit(r, body)
+	}
+	if refused != 0 {
+		w.WriteHeader(refused)
+	} else {
+		host.ServeHTTP(w, served)
+	}
 	if err := wait(r.Context(), trip/2); err != nil {
 		return nil, err
 	}
