@@ -97,7 +97,8 @@ func readInputs(ctx context.Context, from Sources) *inputs {
 // variable returns the value of an input's variable. The runner makes its name of the
 // input's: upper case, spaces to underscores, hyphens stay. A shell cannot set names with
 // hyphens, so that underscores do, too. In a workflow they do only where the runner set no
-// variable with hyphens: beside that one, they are a typo.
+// variable with hyphens, or the same (act does, for the steps of a composite action): beside
+// one that says something else, they are a typo.
 func (from *Sources) variable(input string) string {
 	upper := strings.ToUpper(input)
 	if value, ok := from.Variables[upper]; ok && (value != "" || from.Workflow) {
@@ -109,8 +110,9 @@ func (from *Sources) variable(input string) string {
 // underscored reports whether a variable is that of an input, with underscores for hyphens.
 func (from *Sources) underscored(variable string) bool {
 	upper := strings.ReplaceAll(variable, "_", "-")
-	_, hyphens := from.Variables[upper]
-	return !hyphens && upper == strings.ToUpper(upper) && from.Definition.input(strings.ToLower(upper)) != nil
+	value, hyphens := from.Variables[upper]
+	typo := hyphens && value != from.Variables[variable]
+	return !typo && upper == strings.ToUpper(upper) && from.Definition.input(strings.ToLower(upper)) != nil
 }
 
 // Nothing reports whether nothing was given at all: no argument, and no variable of an input

@@ -212,13 +212,15 @@ func TestWrongInputs(t *testing.T) {
 }
 
 // TestUnderscores: a step without Docker has no variables with hyphens. Where the runner set
-// one with hyphens, another with underscores is a typo.
+// one with hyphens, another with underscores is a typo, unless it says the same: act sets both
+// in a step without Docker.
 func TestUnderscores(t *testing.T) {
 	for name, c := range map[string]struct {
 		environ        []string
 		dry, fail, bad bool
 	}{
 		"in a step without Docker": {[]string{"GITHUB_ACTIONS=true", "INPUT_DRY_RUN=true", "INPUT_MISSING_CREDENTIALS=fail"}, true, true, false},
+		"there, by act":            {[]string{"GITHUB_ACTIONS=true", "INPUT_DRY_RUN=true", "INPUT_DRY-RUN=true"}, true, false, false},
 		"empty":                    {[]string{"GITHUB_ACTIONS=true", "INPUT_DRY_RUN=", "INPUT_ATOMIC="}, false, false, false},
 		"beside its default":       {[]string{"GITHUB_ACTIONS=true", "INPUT_DRY_RUN=true", "INPUT_DRY-RUN=false"}, false, false, true},
 		"lower case":               {[]string{"GITHUB_ACTIONS=true", "INPUT_dry_run=true"}, false, false, true},

@@ -17,7 +17,7 @@ func TestAct(t *testing.T) {
 	actionImage(t) // skips where there is no engine; the build is in its cache then
 	first, second, c := job(t)
 	repository := sources(t)
-	write(t, filepath.Join(repository, "secrets"), "FIRST_PASSWORD="+c["secrets.FIRST_PASSWORD"]+"\nSECOND_PASSWORD="+c["secrets.SECOND_PASSWORD"]+"\n")
+	write(t, filepath.Join(repository, "secrets"), secretsFile(c))
 
 	cmd := exec.Command(act, "push", "--workflows", "test/container/testdata/workflows/act.yml",
 		"--platform", "ubuntu-latest="+base, "--pull=false", "--network", "host", "--no-cache-server", "--rm",
