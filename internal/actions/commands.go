@@ -55,9 +55,9 @@ func (r *Runner) AddMask(value string) error {
 	return guarded(func() { r.action.AddMask(value) })
 }
 
-// text makes outside text the text of a command. The runner takes ##[ for a command
+// text makes a line of the log the text of a command. The runner takes ##[ for a command
 // anywhere in a line.
-func (r *Runner) text(s string) string { return defuseBrackets(r.o.Clean(s)) }
+func (r *Runner) text(s string) string { return defuseBrackets(r.o.Line(s)) }
 
 // Defuse returns a line that the runner does not take for a command: those are :: at the
 // start, spaces before it allowed, and ##[ anywhere (actions/runner, ActionCommand).

@@ -32,7 +32,7 @@ func TestCommands(t *testing.T) {
 // The library passes formats on, and ##[ within a command's text is a command of its own.
 func TestTextsAreNoCommands(t *testing.T) {
 	r, out := testRunner()
-	r.o.Clean = func(text string) string { return strings.ReplaceAll(text, "hunter22", "***") }
+	r.o.Line = func(text string) string { return strings.ReplaceAll(text, "hunter22", "***") }
 	_ = r.Annotate(Error, "##[error]t hunter22", "%!s ##[group]x\n::stop-commands::y hunter22")
 	_ = r.Group("##[##[error]hunter22")
 	for line := range strings.Lines(out.String()) {

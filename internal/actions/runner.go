@@ -22,6 +22,9 @@ type Options struct {
 	Writer io.Writer
 	// Clean makes outside text fit for the log: without secrets and control characters.
 	Clean func(text string) string
+	// Line does the same for a line of the log, whose outside text is clean already; nil
+	// means Clean.
+	Line func(line string) string
 	// Learn is given the job's OIDC token before it is returned.
 	Learn func(user string, s redact.Text)
 	// MapPath turns a path of the runner's host into the one that is seen here; nil means
@@ -44,6 +47,9 @@ func New(o Options) *Runner {
 	}
 	if o.Clean == nil {
 		o.Clean = func(text string) string { return text }
+	}
+	if o.Line == nil {
+		o.Line = o.Clean
 	}
 	if o.Learn == nil {
 		o.Learn = func(string, redact.Text) {}

@@ -42,7 +42,7 @@ func newConsole(out, errors io.Writer, environ []string, mapPath func(string) st
 	c := &console{out: out, errors: errors}
 	c.redactor = redact.NewRedactor(func(form string) { _ = c.runner.AddMask(form) })
 	c.runner = actions.New(actions.Options{Environ: environ, Writer: commandWriter{c}, Clean: c.clean,
-		Learn: c.redactor.Learn, MapPath: mapPath})
+		Line: c.line, Learn: c.redactor.Learn, MapPath: mapPath})
 	c.workflow, c.debug = c.runner.Workflow(), c.runner.Debug()
 	return c
 }
@@ -103,17 +103,17 @@ func (c *console) print(l report.Line) {
 	}
 	switch l.Kind {
 	case report.GroupStart:
-		c.styled(standard, report.Strong, "== "+l.Text)
+		c.lines(standard, report.Strong, "== "+l.Text)
 	case report.GroupEnd, report.NoticeLine:
 		// What a notice says stands in the log already; a runner shows it elsewhere, too.
 	case report.ErrorLine:
-		c.text(failures, "error: "+titled(l))
+		c.lines(failures, report.Plain, "error: "+titled(l))
 	case report.WarningLine:
-		c.text(failures, "warning: "+titled(l))
+		c.lines(failures, report.Plain, "warning: "+titled(l))
 	case report.DebugLine:
-		c.text(failures, "debug: "+l.Text)
+		c.lines(failures, report.Plain, "debug: "+l.Text)
 	default:
-		c.styled(standard, l.Style, l.Text)
+		c.lines(standard, l.Style, l.Text)
 	}
 }
 
@@ -141,24 +141,30 @@ func (c *console) printCommand(l report.Line) {
 	case report.DebugLine:
 		_ = c.runner.Annotate(actions.Debug, "", l.Text)
 	default:
-		c.text(standard, l.Text)
+		c.lines(standard, report.Plain, l.Text)
 	}
 }
 
-// text writes text, which may hold line breaks, as lines that are not commands.
-func (c *console) text(to stream, text string) { c.styled(to, report.Plain, text) }
+// text writes free text, which may hold line breaks, as lines that are not commands.
+func (c *console) text(to stream, text string) { c.write(to, c.styled(report.Plain, c.clean(text))) }
 
-// styled is text in a style, where colours are understood. The text is made safe before.
-func (c *console) styled(to stream, style report.Style, text string) {
+// lines writes what a report made: its free text has been redacted.
+func (c *console) lines(to stream, style report.Style, text string) {
+	c.write(to, c.styled(style, c.line(text)))
+}
+
+// styled returns text that is safe as lines that are not commands, in a style where colours
+// are understood.
+func (c *console) styled(style report.Style, text string) string {
 	var b strings.Builder
-	for line := range strings.SplitSeq(strings.TrimSuffix(c.clean(text), "\n"), "\n") {
+	for line := range strings.SplitSeq(strings.TrimSuffix(text, "\n"), "\n") {
 		if line = actions.Defuse(line); c.colours {
 			line = style.Paint(line)
 		}
 		b.WriteString(line)
 		b.WriteByte('\n')
 	}
-	c.write(to, b.String())
+	return b.String()
 }
 
 func (c *console) write(to stream, s string) {
@@ -174,8 +180,13 @@ func (c *console) write(to stream, s string) {
 // clean takes secrets and everything but printable characters and line feeds out of a
 // text. Secrets are looked for again in what was spelled out, and the text is cut only then:
 // half a secret matches none of its forms.
-func (c *console) clean(text string) string {
-	text = c.redactor.Redact(printable(c.redactor.Redact(text)))
+func (c *console) clean(text string) string { return safe(text, c.redactor.Redact) }
+
+// line is clean for a line of a report: what is public in it stays.
+func (c *console) line(text string) string { return safe(text, c.redactor.RedactLine) }
+
+func safe(text string, redact func(string) string) string {
+	text = redact(printable(redact(text)))
 	if len(text) > longestText {
 		text = strings.ToValidUTF8(text[:longestText], "") + "…"
 	}

@@ -245,14 +245,14 @@ func (s *step) finish(def *config.Definition, result publish.Result) int {
 	if err := s.out.runner.SetOutputs(outputs(def, result)); err != nil &&
 		(s.out.workflow || !errors.Is(err, actions.ErrNoFile)) {
 		s.out.print(report.Line{Kind: report.ErrorLine, Title: "Outputs are missing",
-			Text: fmt.Sprintf("writing the step's outputs: %v", err)})
+			Text: string(s.clean("writing the step's outputs: " + err.Error()))})
 		status = cmp.Or(status, exitFailed)
 	}
 	if s.set.Summary {
 		if err := s.out.runner.AddSummary(report.Markdown(result, report.MaxSummary)); err != nil &&
 			!errors.Is(err, actions.ErrNoFile) {
 			s.out.print(report.Line{Kind: report.WarningLine, Title: "The job summary is missing",
-				Text: fmt.Sprintf("writing the job summary: %v", err)})
+				Text: string(s.clean("writing the job summary: " + err.Error()))})
 		}
 	}
 	if s.json {

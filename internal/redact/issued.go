@@ -44,10 +44,21 @@ func (r *Redactor) Public(values ...string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, v := range values {
-		if len(v) >= leastIssued && !slices.Contains(r.public, v) {
-			r.public = append(r.public, v)
+		if v != "" && !r.public[v] {
+			r.public[v] = true
+			r.lines.Store(nil)
 		}
 	}
+}
+
+// isPublic reports whether a public value holds s. The caller holds mu.
+func (r *Redactor) isPublic(s string) bool {
+	for p := range r.public {
+		if strings.Contains(p, s) {
+			return true
+		}
+	}
+	return false
 }
 
 // LearnIssued takes what a registry or its token service sent as a secret; host is the
@@ -83,7 +94,7 @@ func (r *Redactor) LearnIssued(host string, s Text) {
 		known.bytes -= len(known.tokens[0].value)
 		known.tokens = slices.Delete(known.tokens, 0, 1)
 	}
-	r.current.Store(nil)
+	r.forget()
 	r.maskIssued(known, forms("", value), value)
 }
 
@@ -113,7 +124,7 @@ func (r *Redactor) maskIssued(known *issued, all []string, value string) {
 	size := 0
 	for _, form := range all {
 		size += len(form)
-		if slices.ContainsFunc(r.public, func(p string) bool { return strings.Contains(p, form) }) {
+		if r.isPublic(form) {
 			return
 		}
 	}

@@ -123,3 +123,20 @@ func TestIssuedTokensAreNotGiven(t *testing.T) {
 		}
 	}
 }
+
+// TestRedactLine: the last net leaves alone what is public, whoever chose it as a secret.
+func TestRedactLine(t *testing.T) {
+	r := NewRedactor(nil)
+	r.Public("ghcr.io/acme-2026/app:1")
+	r.LearnIssued("quay.io", New("registry.example.com"))
+	for _, secret := range []string{"failed", "acme-2026", "hunter22"} {
+		r.Learn("alice", New(secret))
+	}
+	const line = "ghcr.io/acme-2026/app:1  failed: hunter22, registry.example.com"
+	if got, want := r.RedactLine(line), "ghcr.io/acme-2026/app:1  failed: ***, registry.example.com"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if got := r.Redact(line); strings.Contains(got, "failed") || strings.Contains(got, "acme-2026") || strings.Contains(got, "registry.example") {
+		t.Errorf("free text: %q", got)
+	}
+}

@@ -21,9 +21,10 @@ type Redactor struct {
 	masked map[string]bool // forms that were handed out
 	issued map[string]*issued
 	short  map[string]bool // issued, and too short to hide anything
-	public []string
+	public map[string]bool
 
 	current atomic.Pointer[matcher] // nil: what is known has changed
+	lines   atomic.Pointer[matcher] // the same, of RedactLine
 	buffers sync.Pool               // of *buffer
 }
 
@@ -37,7 +38,10 @@ type given struct {
 // spelling that the runner is to mask, once, before the method that learns the secret
 // returns: in a workflow it prints ::add-mask::. It must not call the redactor.
 func NewRedactor(onMask func(form string)) *Redactor {
-	return &Redactor{onMask: onMask, masked: map[string]bool{}, issued: map[string]*issued{}, short: map[string]bool{}}
+	return &Redactor{
+		onMask: onMask, masked: map[string]bool{}, issued: map[string]*issued{}, short: map[string]bool{},
+		public: map[string]bool{},
+	}
 }
 
 // Learn takes a secret that the user gave or that a provider of credentials exchanged for
@@ -59,7 +63,7 @@ func (r *Redactor) Learn(user string, s Text) {
 		return
 	}
 	r.given = append(r.given, given{user, value, found})
-	r.current.Store(nil)
+	r.forget()
 	for _, form := range forms(user, value) {
 		if !r.masked[form] {
 			r.masked[form] = true
@@ -81,8 +85,9 @@ func (r *Redactor) Clean(text string) Redacted { return Redacted(r.Redact(text))
 // Redact returns text with every secret in it replaced by ***, escaped ones and parts of
 // long ones included. Secrets that overlap are replaced as one, so that no end of one of
 // them stays.
-func (r *Redactor) Redact(text string) string {
-	m := r.matcher()
+func (r *Redactor) Redact(text string) string { return r.redact(text, r.matcher()) }
+
+func (r *Redactor) redact(text string, m *matcher) string {
 	if m.shortest == 0 || len(text) < shortest {
 		return text
 	}
@@ -92,6 +97,12 @@ func (r *Redactor) Redact(text string) string {
 	}
 	defer r.buffers.Put(b)
 	return replace(text, m.spans(text, b))
+}
+
+// forget has the next search look for what is known by then. The caller holds mu.
+func (r *Redactor) forget() {
+	r.current.Store(nil)
+	r.lines.Store(nil)
 }
 
 // matcher returns what finds all that is known now.

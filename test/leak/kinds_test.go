@@ -22,6 +22,9 @@ func TestTokensChooseNothing(t *testing.T) {
 			host: tokenAuth("https://auth.example/token", evil, plainRegistry()), "auth.example": answer(200, `{"token":`+strconv.Quote(token)+`}`),
 		}}
 		o := run(t, n, true, append(publish(good+"/me/app:1\n"+host+"/me/app:1", item(good, password)+item(host, password)), "INPUT_SOURCE="+localImage(t)))
+		if !strings.Contains(o.stdout, good+"  ") || !strings.Contains(o.stdout, good+"/me/app:1") {
+			t.Errorf("token %q hides %s in the log:\n%s", token, good, o.stdout)
+		}
 		if !strings.Contains(o.output, good+"/me/app:1") || !strings.Contains(o.summary, good) || strings.Contains(o.output, `"registry":"***`) {
 			t.Errorf("token %q: exit status %d\n%s\n%s", token, o.status, o.output, o.stdout)
 		}
@@ -47,6 +50,28 @@ func TestPasswordsThatAreWords(t *testing.T) {
 	o := run(t, n, true, append(publish(host+"/admin/app:1", item(host, word)), "INPUT_SOURCE="+localImage(t)))
 	if o.status != 0 || !strings.Contains(o.output, "\n"+host+"/admin/app:1\n") || !strings.Contains(o.output, `"images":["`+host+`/admin/app:1"]`) {
 		t.Errorf("exit status %d:\n%s\n%s", o.status, o.output, o.stdout)
+	}
+}
+
+// A password that is a word of ours, or that the workflow wrote into a reference, hides
+// neither in the log; what the registry says of it is redacted all the same.
+func TestPasswordsThatAreOurWords(t *testing.T) {
+	for _, word := range []string{"registry", "failed", "pushed", "layers", "unchanged", "acme-2026"} {
+		secret := canary{"a word", "alice", word}
+		says := answer(403, `{"errors":[{"code":"DENIED","message":"the quota of <`+word+`> is used up"}]}`)
+		n := &network{hosts: map[string]http.Handler{
+			host: locked(secret, plainRegistry()), "full.example": locked(secret, says),
+		}}
+		o := run(t, n, true, append(publish(host+"/acme-2026/app:1\nfull.example/acme-2026/app:1",
+			item(host, secret)+item("full.example", secret)), "INPUT_SOURCE="+localImage(t)))
+		for _, want := range []string{"REGISTRY", host + "/acme-2026/app:1", "pushed", "full.example", "failed: "} {
+			if !strings.Contains(o.stdout, want) {
+				t.Errorf("password %q: the log lacks %q:\n%s", word, want, o.stdout)
+			}
+		}
+		if all := o.stdout + o.summary + o.output; strings.Contains(all, "quota of <"+word) || !strings.Contains(all, "quota of") {
+			t.Errorf("password %q: what the registry says is not redacted:\n%s", word, o.stdout)
+		}
 	}
 }
 
