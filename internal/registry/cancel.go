@@ -106,7 +106,7 @@ func (r *Repository) cancelNow(ctx context.Context, s *session) {
 				return
 			}
 		}
-		resp, err := r.authorized(ctx, call{
+		resp, err := r.reach(ctx, call{
 			doing: "cancelling an upload", method: http.MethodDelete, url: s.url, away: s.away,
 			need: auth.Access{Write: true, Remove: true},
 		}, s.url)

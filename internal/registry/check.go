@@ -29,6 +29,9 @@ func (r *Repository) login(ctx context.Context, need auth.Access) error {
 	if err := r.c.host.Probe(ctx); err != nil {
 		return r.explain(ctx, doing, need.Write, err)
 	}
+	if err := r.c.host.Facade(); err != nil {
+		return r.explain(ctx, doing, need.Write, err)
+	}
 	switch r.tokens.Scheme() {
 	case "":
 		return nil

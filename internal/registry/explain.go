@@ -39,19 +39,21 @@ func (r *Repository) explain(ctx context.Context, doing string, write bool, err 
 // diagnose finds the code for an error, and the remedy where that of the code is not
 // the best.
 func (r *Repository) diagnose(err error, write bool) (code usererror.Code, remedy string) {
-	c := r.c
-	var unsafe *transport.UnsafeError
-	var other *transport.NotRegistryError
-	var gaveUp *transport.GaveUpError
-	var answer *Error
-	var dns *net.DNSError
-	var authority x509.UnknownAuthorityError
-	var host x509.HostnameError
-	var invalid x509.CertificateInvalidError
-	var verify *tls.CertificateVerificationError
-	var account *auth.AccountError
-	var service *auth.ServiceError
-	var op *net.OpError
+	var (
+		unsafe    *transport.UnsafeError
+		other     *transport.NotRegistryError
+		gaveUp    *transport.GaveUpError
+		away      *transport.ElsewhereError
+		answer    *Error
+		dns       *net.DNSError
+		authority x509.UnknownAuthorityError
+		host      x509.HostnameError
+		invalid   x509.CertificateInvalidError
+		verify    *tls.CertificateVerificationError
+		account   *auth.AccountError
+		service   *auth.ServiceError
+		op        *net.OpError
+	)
 	switch {
 	case errors.As(err, &unsafe):
 		return usererror.UnsafeRedirect, ""
@@ -66,6 +68,8 @@ func (r *Repository) diagnose(err error, write bool) (code usererror.Code, remed
 		return usererror.RegistryRefused, ""
 	case errors.As(err, &answer):
 		return r.diagnoseAnswer(answer, write)
+	case errors.As(err, &gaveUp) && errors.As(err, &away):
+		return usererror.RegistryGaveUp, ""
 	case errors.As(err, &dns):
 		if dns.IsNotFound {
 			return usererror.UnknownHost, ""
@@ -81,19 +85,24 @@ func (r *Repository) diagnose(err error, write bool) (code usererror.Code, remed
 		return usererror.Unreachable, "The proxy that HTTPS_PROXY or HTTP_PROXY names does not let us through: " +
 			"check its address, or add the registry to NO_PROXY."
 	case errors.Is(err, syscall.ECONNREFUSED):
-		if c.host.Loopback() && c.o.InContainer {
-			return usererror.Unreachable, "Inside a container action " + c.host.Hostname() +
-				" is the container itself: " +
-				"reach a service of the job by its label, such as `registry:5000`, with `insecure: true`."
-		}
-		return usererror.Unreachable, ""
+		return usererror.Unreachable, r.inContainer()
 	case errors.As(err, &gaveUp):
-		if !c.host.Answered() {
+		if !r.c.host.Answered() {
 			return usererror.Unreachable, ""
 		}
 		return usererror.RegistryGaveUp, ""
 	}
 	return usererror.RegistryRefused, ""
+}
+
+// inContainer returns the remedy for a service of the job that is looked for in the
+// action's own container, "" elsewhere.
+func (r *Repository) inContainer() string {
+	if !r.c.host.Loopback() || !r.c.o.InContainer {
+		return ""
+	}
+	return "Inside a container action " + r.c.host.Hostname() + " is the container itself: " +
+		"reach a service of the job by its label, such as `registry:5000`, with `insecure: true`."
 }
 
 // allowed reports whether a refusal of a write is no matter of rights: they were proved,

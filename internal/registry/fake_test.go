@@ -355,7 +355,7 @@ func newTokenServer(t *testing.T, user, password string) *tokenServer {
 	return s
 }
 
-// realm is at localhost: go-containerregistry takes no other loopback realm.
+// realm is at localhost: another name than the registry's.
 func (s *tokenServer) realm() string {
 	return strings.Replace(s.URL, "127.0.0.1", "localhost", 1) + "/token"
 }
@@ -383,6 +383,11 @@ func (s *tokenServer) bought() int {
 
 // guard is a hook that wants a token of the server's that is not revoked.
 func (s *tokenServer) guard(w http.ResponseWriter, r *http.Request) bool {
+	return s.guardAt(w, r, s.realm())
+}
+
+// guardAt is guard with another realm.
+func (s *tokenServer) guardAt(w http.ResponseWriter, r *http.Request, realm string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
@@ -391,7 +396,7 @@ func (s *tokenServer) guard(w http.ResponseWriter, r *http.Request) bool {
 			return false
 		}
 	}
-	w.Header().Set("WWW-Authenticate", fmt.Sprintf("Bearer realm=%q,service=%q", s.realm(), "fake"))
+	w.Header().Set("WWW-Authenticate", fmt.Sprintf("Bearer realm=%q,service=%q", realm, "fake"))
 	refuse(w, http.StatusUnauthorized, "UNAUTHORIZED", "authentication required")
 	return true
 }

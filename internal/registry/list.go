@@ -159,7 +159,8 @@ func (r *Repository) pages(
 		if u, err = r.c.host.Target(u, next); err != nil {
 			return err
 		}
-		if !r.c.host.Owns(u) {
+		all := r.c.host.Addresses(u)
+		if u = all[len(all)-1]; !r.c.host.Owns(u) {
 			return &transport.UnsafeError{What: fmt.Sprintf("the list's next page is on %s", u.Host)}
 		}
 	}

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -62,9 +63,17 @@ func (r *Repository) once(ctx context.Context, k call) (*http.Response, error) {
 		}
 		defer release()
 	}
+	facade := r.c.host.Facade()
+	if facade != nil && k.need.Write {
+		return nil, facade
+	}
 	resp, err := r.follow(ctx, k)
 	if err != nil {
 		return nil, err
+	}
+	if facade != nil && transport.IsPage(resp) {
+		transport.Drain(resp)
+		return nil, facade
 	}
 	if slices.Contains(k.want, resp.StatusCode) || len(k.want) == 0 && resp.StatusCode >= 200 && resp.StatusCode < 300 {
 		return resp, nil
@@ -81,7 +90,7 @@ const maxRedirects = 10
 func (r *Repository) follow(ctx context.Context, k call) (*http.Response, error) {
 	u := k.url
 	for range maxRedirects + 1 {
-		resp, err := r.authorized(ctx, k, u)
+		resp, err := r.reach(ctx, k, u)
 		if err != nil {
 			return nil, err
 		}
@@ -116,6 +125,41 @@ func (r *Repository) redirect(k call, from *url.URL, resp *http.Response) (*url.
 		return nil, nil
 	}
 	return r.c.host.Target(from, resp.Header.Get("Location"))
+}
+
+// reach sends a request to u. Where u is another port of the registry's own host, it is
+// tried as it is named, and as the registry was reached if it is refused there, or nobody
+// answers.
+func (r *Repository) reach(ctx context.Context, k call, u *url.URL) (*http.Response, error) {
+	all := r.c.host.Addresses(u)
+	for i, at := range all {
+		to := ctx
+		if at != u {
+			to = transport.Named(ctx, u.Host)
+		}
+		resp, err := r.authorized(to, k, at)
+		if i == len(all)-1 || ctx.Err() != nil || !refusedThere(resp, err) {
+			if err != nil && at != u {
+				err = &transport.NamedError{Host: r.c.host.Redact(u.Host), Err: err}
+			}
+			return resp, err
+		}
+		if err == nil {
+			transport.Drain(resp)
+		}
+		r.c.host.NotServed(at)
+	}
+	return nil, nil // there is always an address
+}
+
+// refusedThere reports whether a request without credentials to another port of the
+// registry came to nothing for being sent there.
+func refusedThere(resp *http.Response, err error) bool {
+	if err != nil {
+		var content *contentError
+		return !errors.As(err, &content)
+	}
+	return resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden
 }
 
 // authorized sends a request to u, with credentials if u is the registry's. A 401

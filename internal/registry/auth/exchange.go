@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/authn"
 
+	"github.com/multi-registry-push/multi-registry-push/internal/imageref"
 	"github.com/multi-registry-push/multi-registry-push/internal/redact"
 	"github.com/multi-registry-push/multi-registry-push/internal/registry/transport"
 )
@@ -34,36 +35,54 @@ type issuedToken struct {
 func (h *Host) exchange(ctx context.Context, ch challenge, cfg *authn.AuthConfig,
 	scopes []string) (issuedToken, error) {
 	var err error
-	for _, realm := range h.realms(ch.realm) {
+	for i, realm := range h.realms(ch.realm) {
 		var token issuedToken
 		token, err = h.exchangeAt(ctx, realm, ch, cfg, scopes)
 		if err == nil {
 			return token, nil
 		}
+		if i > 0 {
+			err = &transport.NamedError{Host: h.t.Redact(hostOf(ch.realm)), Err: err}
+		}
 		var answer *transport.Error
-		if errors.As(err, &answer) || !transport.Transient(err) || ctx.Err() != nil {
+		var service *ServiceError
+		if errors.As(err, &answer) || errors.As(err, &service) || ctx.Err() != nil {
 			return token, err
 		}
 	}
 	return issuedToken{}, err
 }
 
-// realms returns where to ask for tokens, in order. A registry behind a proxy that ends
-// TLS often calls itself http://, or leaves out the port: what was reached by TLS is
-// called by TLS, on the port that it names and then on that of the registry.
+// realms returns where to ask for tokens, in order. A registry behind a proxy often calls
+// itself http://, or by a port that it listens on itself: what was reached by TLS is called
+// by TLS, on the port that it names and then on that of the registry.
 func (h *Host) realms(realm string) []string {
 	u, err := url.Parse(realm)
 	base := h.t.Base()
-	if err != nil || u.Hostname() != base.Hostname() || base.Scheme != "https" {
+	own := err == nil && strings.EqualFold(u.Hostname(), base.Hostname())
+	if err != nil || !own && !(h.t.Loopback() && imageref.Loopback(u.Host)) {
 		return []string{realm}
 	}
-	u.Scheme = "https"
+	if base.Scheme == "https" && u.Scheme == "http" {
+		if u.Scheme = "https"; u.Port() == "80" {
+			u.Host = u.Hostname()
+		}
+	}
 	realms := []string{u.String()}
-	if transport.HostPort(u) != transport.HostPort(&base) {
-		u.Host = base.Host
+	if own && !h.t.Owns(u) {
+		u.Scheme, u.Host = base.Scheme, base.Host
 		realms = append(realms, u.String())
 	}
 	return realms
+}
+
+// hostOf returns the host of a URL, "" if it is none.
+func hostOf(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return ""
+	}
+	return u.Host
 }
 
 func (h *Host) exchangeAt(

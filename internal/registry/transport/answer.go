@@ -47,6 +47,9 @@ type Error struct {
 	TokenService bool
 	// Elsewhere says that it is another host's answer, such as a storage's.
 	Elsewhere bool
+	// Named is the host that the registry had named in place of the one that answered, "" for
+	// none.
+	Named string
 	// Server is the answer's Server header.
 	Server string
 }
@@ -66,6 +69,9 @@ func (e *Error) Said() string {
 	}
 	if e.Message != "" {
 		b.WriteString(": " + e.Message)
+	}
+	if e.Named != "" {
+		b.WriteString(remark(e.Named))
 	}
 	return b.String()
 }
@@ -88,6 +94,7 @@ func (h *Host) Answer(resp *http.Response) *Error {
 	}
 	if req := resp.Request; req != nil {
 		e.Method = req.Method
+		e.Named = h.Redact(named(req.Context()))
 		e.Path = h.Redact(req.URL.Path)
 		if req.URL.Host != h.name {
 			e.Path = h.Redact(req.URL.Host + req.URL.Path)

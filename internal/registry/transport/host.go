@@ -31,9 +31,12 @@ type Host struct {
 
 	probing    SharedCall
 	mu         sync.Mutex
-	scheme     string   // "" until probed
-	challenges []string // WWW-Authenticate of a 401 to the probe
-	answered   bool     // the host has answered something
+	scheme     string            // "" until probed
+	challenges []string          // WWW-Authenticate of a 401 to the probe
+	answered   bool              // the host has answered something
+	facade     *NotRegistryError // see Facade
+
+	elsewhere *elsewhere
 }
 
 // New returns the transport of o.Host. Nothing is sent.
@@ -46,6 +49,8 @@ func New(o Options) *Host {
 		name:     name,
 		loopback: imageref.Loopback(name),
 		pace:     newPace(o.Clock, newLimiter(o.Clock, o.Concurrency, o.Bodies)),
+
+		elsewhere: newElsewhere(),
 	}
 	ip := literal(hostname(name))
 	h.private.Store(h.loopback || ip != nil && private(ip))
@@ -102,11 +107,14 @@ func (h *Host) probe(ctx context.Context) error {
 		}
 		defer Drain(resp)
 		var challenges []string
+		var facade *NotRegistryError
 		switch {
 		case resp.StatusCode == http.StatusUnauthorized:
 			challenges = append([]string{}, resp.Header.Values("WWW-Authenticate")...)
-		case isPage(resp), resp.StatusCode >= 300 && resp.StatusCode < 400:
-			return notRegistry(resp, h)
+		case isPage(resp):
+			return &NotRegistryError{"/v2/ is a web page"}
+		case resp.StatusCode >= 300 && resp.StatusCode < 400:
+			facade = redirected(resp, h)
 		case resp.StatusCode >= 200 && resp.StatusCode < 300,
 			resp.StatusCode == http.StatusNotFound, resp.StatusCode == http.StatusForbidden:
 			// Some registries do not serve /v2/ itself; what is asked of a
@@ -116,7 +124,7 @@ func (h *Host) probe(ctx context.Context) error {
 		}
 		h.mu.Lock()
 		defer h.mu.Unlock()
-		h.scheme, h.challenges = scheme, challenges
+		h.scheme, h.challenges, h.facade = scheme, challenges, facade
 		return nil
 	})
 }
@@ -139,12 +147,12 @@ func isPage(resp *http.Response) bool {
 		bytes.HasPrefix(bytes.TrimSpace(Peek(resp)), []byte("<"))
 }
 
-// notRegistry returns the error for an answer to the probe that no registry gives.
-func notRegistry(resp *http.Response, h *Host) error {
+// redirected returns the error for an API's root that is somewhere else.
+func redirected(resp *http.Response, h *Host) *NotRegistryError {
 	if u, err := resp.Location(); err == nil {
 		return &NotRegistryError{"/v2/ redirects to " + h.Redact(u.Host+u.Path)}
 	}
-	return &NotRegistryError{"/v2/ is a web page"}
+	return &NotRegistryError{"/v2/ redirects to nowhere"}
 }
 
 func (h *Host) probed() bool {
@@ -209,8 +217,11 @@ func (h *Host) Target(from *url.URL, location string) (*url.URL, error) {
 	u.Fragment, u.User = "", nil
 	base := h.Base()
 	// A registry behind a proxy that ends TLS often calls itself http://.
-	if base.Scheme == "https" && u.Scheme == "http" && u.Hostname() == base.Hostname() {
-		u.Scheme, u.Host = base.Scheme, base.Host
+	if base.Scheme == "https" && u.Scheme == "http" && strings.EqualFold(u.Hostname(), base.Hostname()) {
+		u.Scheme = base.Scheme
+		if port := u.Port(); port == "" || port == "80" {
+			u.Host = base.Host
+		}
 	}
 	if h.Owns(u) {
 		return u, nil

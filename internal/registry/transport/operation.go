@@ -82,6 +82,9 @@ func (o *Operation) Retry(ctx context.Context, doing string, started time.Time, 
 			}
 		}
 	}
+	if first, never := h.elsewhere.failed(err, now); never {
+		policy.Budget, policy.Least, o.tries.Since = h.o.FirstContact, 1, first
+	}
 	since := o.tries.Since
 	pause, again := o.tries.Next(policy, now, asked)
 	o.tries.Since = own.Since

@@ -74,6 +74,10 @@ func (h *Host) send(req *http.Request, s Sending, trace *tracing) (*http.Respons
 				return nil, broken
 			}
 		}
+		if s.Foreign && parent.Err() == nil {
+			key := HostPort(req.URL)
+			err = &ElsewhereError{Host: h.Redact(key), Err: err, key: key}
+		}
 		return nil, err
 	}
 	if s.Bulk && (req.Method != http.MethodGet || resp.StatusCode < 200 || resp.StatusCode > 299) {
@@ -119,6 +123,8 @@ func (h *Host) receive(resp *http.Response, s Sending, stall *StallTimer, parent
 			h.pace.limiter.overHTTP1()
 		}
 		h.learnLimit(resp.Header)
+	} else {
+		h.elsewhere.heard(HostPort(resp.Request.URL))
 	}
 	body := &incoming{ReadCloser: resp.Body, stall: stall,
 		reason: func(err error) error { return stall.reason(parent, err) }}
