@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/actions"
 	"github.com/multi-registry-push/multi-registry-push/internal/blobcache"
@@ -149,12 +150,14 @@ func (s *step) deps(plan publish.Plan) publish.Deps {
 			}
 			return publish.HostOf(registry.New(o))
 		},
-		Open: func(ctx context.Context, one publish.Image,
-			repository func(imageref.Repository) source.RemoteRepository) (*source.Image, error) {
+		Open: func(ctx context.Context, one publish.Image, repository func(imageref.Repository) source.RemoteRepository,
+			found func([]v1.Descriptor)) (*source.Image, error) {
+			o := s.sourceOptions(one, repository)
+			o.Found = found
 			if one.Merge {
-				return source.OpenMerged(ctx, one.Parts, s.sourceOptions(one, repository))
+				return source.OpenMerged(ctx, one.Parts, o)
 			}
-			return source.Open(ctx, one.Parts[0], s.sourceOptions(one, repository))
+			return source.Open(ctx, one.Parts[0], o)
 		},
 		Cache: func() (*blobcache.Cache, error) {
 			return blobcache.New(blobcache.Options{

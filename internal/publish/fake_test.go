@@ -375,7 +375,7 @@ func newSetup(t testing.TB, root *source.Manifest, references ...string) *setup 
 		return credentials.Credential{Origin: "test", Key: r.Host}
 	}
 	s.deps.Connect = func(host string, _ bool, _ func(string) credentials.Credential) Host { return s.hosts[host] }
-	s.deps.Open = func(context.Context, Image, func(imageref.Repository) source.RemoteRepository) (*source.Image, error) {
+	s.deps.Open = func(context.Context, Image, func(imageref.Repository) source.RemoteRepository, func([]v1.Descriptor)) (*source.Image, error) {
 		return source.NewImage("test", nil, root, nil), nil
 	}
 	s.deps.VerifyPauses = []time.Duration{}
@@ -391,7 +391,7 @@ func parse(ref string) imageref.Reference {
 // referrers makes the source have what refers to its root.
 func (s *setup) referrers(root *source.Manifest, all ...source.Referrer) {
 	s.settings.Referrers = true
-	s.deps.Open = func(context.Context, Image, func(imageref.Repository) source.RemoteRepository) (*source.Image, error) {
+	s.deps.Open = func(context.Context, Image, func(imageref.Repository) source.RemoteRepository, func([]v1.Descriptor)) (*source.Image, error) {
 		return source.NewImage("test", nil, root, func(_ context.Context, m *source.Manifest) ([]source.Referrer, error) {
 			if m != root {
 				return nil, nil

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/config"
@@ -140,7 +141,7 @@ func (s *setup) several(roots map[string]*source.Manifest, references map[string
 		}
 		s.settings.Images = append(s.settings.Images, one)
 	}
-	s.deps.Open = func(_ context.Context, one Image, _ func(imageref.Repository) source.RemoteRepository) (*source.Image, error) {
+	s.deps.Open = func(_ context.Context, one Image, _ func(imageref.Repository) source.RemoteRepository, _ func([]v1.Descriptor)) (*source.Image, error) {
 		if roots[one.Name] == nil {
 			return nil, usererror.New(usererror.SourceNotFound, "", one.Name+" is not there", "", nil)
 		}

@@ -27,7 +27,11 @@ func (r *run) takeInventory(ctx context.Context, s *registryRun, im *sourceImage
 	for _, t := range s.alive(im) {
 		asked := t.askedUpdates(r.PushByDigest)
 		t.updates = asked
-		g.run(func() { r.lookUpAll(ctx, t, asked) })
+		g.run(func() {
+			r.lookUpAll(ctx, t, asked)
+			r.dismissProof(ctx, t, asked)
+		})
+		g.run(func() { r.askAhead(ctx, t) })
 	}
 	g.run(func() { r.readSource(ctx, s, im, l) })
 	g.wait()
@@ -58,7 +62,7 @@ func (r *run) readSource(ctx context.Context, s *registryRun, im *sourceImage, l
 	atOnce(s.alive(im), func(t *target) {
 		var g group
 		missing := map[v1.Hash]bool{}
-		g.run(func() { missing = r.missingManifests(ctx, t) })
+		g.run(func() { missing = r.missingManifests(ctx, t, r.askOnce) })
 		var extra []*tagUpdate
 		g.run(func() { extra = r.referrerUpdates(ctx, t) })
 		g.wait()
@@ -80,20 +84,20 @@ func (r *run) sourceUnread(ctx context.Context, s *registryRun, im *sourceImage,
 	})
 }
 
-// missingManifests asks t for every manifest of the image, once each, and returns those that
-// it lacks. A root that is there says nothing of what is below: clean-up jobs remove
-// children of an index that stays.
-func (r *run) missingManifests(ctx context.Context, t *target) map[v1.Hash]bool {
+// missingManifests asks t, by ask, for every manifest of the image, once each, and returns
+// those that it lacks. A root that is there says nothing of what is below: clean-up jobs
+// remove children of an index that stays.
+func (r *run) missingManifests(
+	ctx context.Context, t *target, ask func(context.Context, *target, v1.Hash) error,
+) map[v1.Hash]bool {
 	all := t.image.manifests()
 	lacks := make([]bool, len(all))
 	index := make([]int, len(all))
 	for i := range all {
 		index[i] = i
 	}
-	within, cancel := t.within(ctx)
-	defer cancel()
 	limited(requestsAtOnce, index, func(i int) {
-		_, err := t.client.Stat(within, all[i].Descriptor.Digest.String())
+		err := ask(ctx, t, all[i].Descriptor.Digest)
 		switch {
 		case err == nil:
 		case isMissing(err):

@@ -155,7 +155,7 @@ func (r *run) repairTarget(ctx context.Context, t *target, l *leases) error {
 
 // repairChildren writes children again that a registry lost.
 func (r *run) repairChildren(ctx context.Context, t *target) error {
-	lost := r.missingManifests(ctx, t)
+	lost := r.missingManifests(ctx, t, askForManifest)
 	for _, m := range writeOrder(lost, t.roots...) {
 		if m == t.image.root {
 			continue

@@ -51,10 +51,11 @@ type target struct {
 	failure   error
 	left      bool // skipped or held back: nothing more is done
 	cancels   map[int]context.CancelFunc
-	keys      int   // of cancels, so far
-	refused   error // of a manifest
-	tagFailed error // of one tag or several, while others may be well
-	arrived   bool  // at the gate
+	keys      int                 // of cancels, so far
+	refused   error               // of a manifest
+	tagFailed error               // of one tag or several, while others may be well
+	answers   map[v1.Hash]*future // about manifests that the inventory asked for
+	arrived   bool                // at the gate
 
 	repairing sync.Once
 	repaired  error
@@ -75,6 +76,7 @@ func (r *run) newRegistry(plan RegistryPlan, client Host) *registryRun {
 			s.targets = append(s.targets, &target{
 				repository: repo, registry: s, image: r.images[t.Image], tags: t.Tags,
 				optional: p.Required == RequiredNever, cancels: map[int]context.CancelFunc{},
+				answers: map[v1.Hash]*future{},
 			})
 		}
 	}
@@ -187,6 +189,18 @@ func (t *target) failTag(err error) {
 func (p *repository) takeProof() *registry.Upload {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	u := p.proof
+	p.proof = nil
+	return u
+}
+
+// spare returns the upload that proved the permission, unless other images may use it.
+func (p *repository) spare() *registry.Upload {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.pending > 1 {
+		return nil
+	}
 	u := p.proof
 	p.proof = nil
 	return u

@@ -25,9 +25,10 @@ type Deps struct {
 	// included. account returns the credential of a repository of that host.
 	Connect func(host string, insecure bool, account func(path string) credentials.Credential) Host
 	// Open opens the source of an image. It is called only when some registry is enabled;
-	// remote sources are read through the repositories that it is given.
-	Open func(ctx context.Context, image Image,
-		repository func(imageref.Repository) source.RemoteRepository) (*source.Image, error)
+	// remote sources are read through the repositories that it is given. found may be told
+	// of the image's manifests before they are read, as source.Options has it.
+	Open func(ctx context.Context, image Image, repository func(imageref.Repository) source.RemoteRepository,
+		found func([]v1.Descriptor)) (*source.Image, error)
 	// Cache makes the cache for the blobs of remote sources.
 	Cache func() (*blobcache.Cache, error)
 	// Clean takes secrets and line breaks out of free text.

@@ -22,8 +22,9 @@ type sourceImage struct {
 	index int
 	plan  Image
 
-	opened *future // source is set
-	known  *future // root, referrers and result are set
+	found  foundManifests // of a remote source
+	opened *future        // source is set
+	known  *future        // root, referrers and result are set
 
 	source     *source.Image
 	root       *source.Manifest
@@ -43,6 +44,7 @@ type sourceImage struct {
 
 func newImage(index int, plan Image) *sourceImage {
 	im := &sourceImage{index: index, plan: plan, opened: newFuture(), known: newFuture()}
+	im.found.more = make(chan struct{})
 	im.result.Name = plan.Name
 	return im
 }
@@ -79,7 +81,7 @@ func (r *run) openImage(ctx context.Context, im *sourceImage) {
 func (r *run) readImage(ctx context.Context, im *sourceImage) (err error) {
 	im.source, err = r.deps.Open(ctx, im.plan, func(at imageref.Repository) source.RemoteRepository {
 		return counted{r.host(at.Host).Repository(at.Path), &r.used}
-	})
+	}, im.found.add)
 	if err != nil {
 		return err
 	}

@@ -135,7 +135,8 @@ type graph struct {
 	manifests map[v1.Hash]*Manifest
 	documents map[v1.Hash]document
 	blobs     map[v1.Hash]Blob
-	configs   map[v1.Hash][]byte // those that were read for their platform
+	configs   map[v1.Hash][]byte    // those that were read for their platform
+	found     func([]v1.Descriptor) // is told what is about to be read; nil for nobody
 	budget    *Budget
 }
 
@@ -205,6 +206,9 @@ func (g *graph) fetch(ctx context.Context, ds []v1.Descriptor) error {
 	}
 	if len(g.manifests)+len(want) > maxManifests {
 		return broken(nil, "the image has more than %d manifests", maxManifests)
+	}
+	if g.found != nil {
+		g.found(ds)
 	}
 	raws := make([][]byte, len(want))
 	group, groupCtx := errgroup.WithContext(ctx)

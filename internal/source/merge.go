@@ -124,7 +124,7 @@ func (m *merge) open(ctx context.Context) error {
 	errs := make([]error, len(m.parts))
 	for n, p := range m.parts {
 		o := m.options
-		o.Platforms = nil
+		o.Platforms, o.Found = nil, nil // the parts' own indexes are not published
 		if at := p.spec.Repository(); at != nil && o.Repository != nil {
 			repository := o.Repository(*at)
 			o.Repository = func(imageref.Repository) RemoteRepository { return repository }

@@ -52,6 +52,9 @@ type Options struct {
 	Annotations map[string]string
 	// Workers is how many cores compression uses; 0 is all.
 	Workers int
+	// Found is told of manifests that a remote image consists of before they are read, each
+	// level of the graph on its own, its root first. It may be told of one twice. Nil is nobody.
+	Found func([]v1.Descriptor)
 }
 
 // Open opens what spec names. It reads manifests, but no layer. The image must be
@@ -113,7 +116,11 @@ func (i *Image) settle(ctx context.Context, g *graph, d v1.Descriptor, o Options
 	if d, err = s.of(ctx, d); err != nil {
 		return err
 	}
+	if g.found = o.Found; i.Origin == nil {
+		g.found = nil
+	}
 	root, err := g.load(ctx, d)
+	g.found = nil
 	if err != nil {
 		return err
 	}

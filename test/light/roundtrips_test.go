@@ -27,15 +27,62 @@ import (
 // trip is how far away every registry is.
 const trip = 100 * time.Millisecond
 
-// far is a network of registries that are one round trip away. It speaks HTTP/2, so that no
-// connection has to be opened, and has no TLS and no tokens.
+// far is a network of registries that are one round trip away and speak HTTP/2.
 type far struct {
-	hosts map[string]*light.Registry
+	hosts map[string]http.Handler
 	admit func(r *http.Request, body []byte) int // a status in place of an answer, unless 0; nil admits all
+	// secured makes a connection take two round trips, for TCP and TLS, and registries want tokens
+	// of a service on another host. Else connections take no time, and nobody has to log in.
+	secured bool
 
-	mu       sync.Mutex
-	requests map[string][]string // by host: when and what
-	start    time.Time
+	mu        sync.Mutex
+	requests  map[string][]string // by host: when and what
+	connected map[string]bool     // hosts to which there is a connection
+	start     time.Time
+}
+
+// tokenService issues tokens to whoever asks for them over a connection of its own, as clients
+// of several registries do.
+const tokenService = "tokens.test"
+
+// connect waits for a connection to a host. One is enough: whoever asks a registry for anything
+// has waited for the answer to the first question.
+func (f *far) connect(ctx context.Context, name string) error {
+	f.mu.Lock()
+	first := !f.connected[name] || name == tokenService
+	f.connected[name] = true
+	f.mu.Unlock()
+	if !f.secured || !first {
+		return nil
+	}
+	return wait(ctx, 2*trip)
+}
+
+// guarded answers requests without a token for what they want with 401.
+func guarded(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		need := "pull"
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			need = "push"
+		}
+		scope, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer repository.app.")
+		if r.URL.Path == "/v2/" || !ok || !strings.Contains(scope, need) {
+			w.Header().Set("WWW-Authenticate", `Bearer realm="https://`+tokenService+`/token",service="light"`)
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// issue is the token service: a token is its scope, in characters that tokens have.
+func issue(w http.ResponseWriter, r *http.Request) {
+	if user, password, ok := r.BasicAuth(); !ok || user != "me" || password != "the-password" {
+		w.WriteHeader(http.StatusUnauthorized)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	fmt.Fprintf(w, `{"token":%q,"expires_in":300}`, strings.NewReplacer(":", ".", ",", ".").Replace(r.URL.Query().Get("scope")))
 }
 
 func (f *far) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -43,6 +90,9 @@ func (f *far) RoundTrip(r *http.Request) (*http.Response, error) {
 	host := f.hosts[name]
 	if host == nil {
 		return nil, fmt.Errorf("there is no %s here", r.URL.Host)
+	}
+	if err := f.connect(r.Context(), name); err != nil {
+		return nil, err
 	}
 	f.mu.Lock()
 	f.requests[name] = append(f.requests[name], fmt.Sprintf("%4.1f %s %s", float64(time.Since(f.start))/float64(trip), r.Method, r.URL.Path))
@@ -92,11 +142,18 @@ func wait(ctx context.Context, d time.Duration) error {
 // publish runs the whole program and returns how many round trips it took.
 func (f *far) publish(t *testing.T, definition []byte, from string, inputs ...string) float64 {
 	t.Helper()
-	f.requests, f.start = map[string][]string{}, time.Now()
+	f.requests, f.connected, f.start = map[string][]string{}, map[string]bool{}, time.Now()
 	var auth strings.Builder
 	var tags []string
+	login := "anonymous: true"
+	if f.secured {
+		login = "username: me\n  password: the-password"
+	}
 	for _, name := range slices.Sorted(maps.Keys(f.hosts)) {
-		fmt.Fprintf(&auth, "- registry: %s\n  anonymous: true\n", name)
+		if name == tokenService {
+			continue
+		}
+		fmt.Fprintf(&auth, "- registry: %s\n  %s\n", name, login)
 		if name != "source.test" {
 			tags = append(tags, name+"/app:1")
 		}
@@ -132,34 +189,69 @@ func TestRoundTrips(t *testing.T) {
 	whole := small.Archive(t)
 	old := images.Build(images.Options{Layers: 12, LayerBytes: 20 << 10, NoAttestations: true, SharedSeed: 1}).Archive(t)
 	changed := images.Build(images.Options{Layers: 12, LayerBytes: 20 << 10, NoAttestations: true, SharedSeed: 2}).Archive(t)
+	const remote = "docker://source.test/app:1"
 	for name, c := range map[string]struct {
-		before, from string // before is published first
-		want         float64
+		before, from  string // before is published first
+		want, secured float64
+		requests      int // at most, with tokens
 	}{
-		"archive":                    {"", whole, 8},
-		"archive again":              {whole, whole, 3},
-		"archive, one layer changed": {old, changed, 8},
-		"registry":                   {"", "docker://source.test/app:1", 10},
-		"registry again":             {"docker://source.test/app:1", "docker://source.test/app:1", 5},
+		"archive":                    {"", whole, 8, 13, 264},
+		"archive again":              {whole, whole, 3, 8, 24},
+		"archive, one layer changed": {old, changed, 8, 13, 123},
+		"registry":                   {"", remote, 9, 14, 295},
+		"registry again":             {remote, remote, 3, 8, 29},
 	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				f := &far{hosts: map[string]*light.Registry{}}
-				for _, host := range []string{"one.test", "two.test", "three.test"} {
-					f.hosts[host] = light.New()
-				}
-				if strings.HasPrefix(c.from, "docker://") {
-					source := &place{Registry: light.New()}
-					source.image(t, 24, 2, 20<<10)
-					f.hosts["source.test"] = source.Registry
-				}
-				if c.before != "" {
-					f.publish(t, definition, c.before)
-				}
-				if n := f.publish(t, definition, c.from); n != c.want {
-					t.Errorf("%v round trips, want %v", n, c.want)
-				}
+		for _, secured := range []bool{false, true} {
+			name, want := name, c.want
+			if secured {
+				name, want = name+", with TLS and tokens", c.secured
+			}
+			t.Run(name, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					f := newFar(t, secured, c.from == remote)
+					if c.before != "" {
+						f.publish(t, definition, c.before)
+					}
+					if n := f.publish(t, definition, c.from); n != want {
+						t.Errorf("%v round trips, want %v", n, want)
+					}
+					if n := f.total(); n > c.requests {
+						t.Errorf("%d requests, want at most %d", n, c.requests)
+					}
+				})
 			})
-		})
+		}
 	}
+}
+
+// newFar returns three registries, and one with an image in it if that is wanted.
+func newFar(t *testing.T, secured, source bool) *far {
+	t.Helper()
+	f := &far{hosts: map[string]http.Handler{}, secured: secured}
+	add := func(name string, r *light.Registry) {
+		f.hosts[name] = r
+		if secured {
+			f.hosts[name] = guarded(r)
+		}
+	}
+	for _, name := range []string{"one.test", "two.test", "three.test"} {
+		add(name, light.New())
+	}
+	if source {
+		p := &place{Registry: light.New()}
+		p.image(t, 24, 2, 20<<10)
+		add("source.test", p.Registry)
+	}
+	if secured {
+		f.hosts[tokenService] = http.HandlerFunc(issue)
+	}
+	return f
+}
+
+// total counts the requests of the last run.
+func (f *far) total() (n int) {
+	for _, all := range f.requests {
+		n += len(all)
+	}
+	return n
 }

@@ -68,7 +68,7 @@ func TestSubjectsFirst(t *testing.T) {
 				t.Run(fmt.Sprintf("reversed %v, concurrency %s, atomic %s", reversed, concurrency, atomic), func(t *testing.T) {
 					synctest.Test(t, func(t *testing.T) {
 						p := &picky{there: map[string]bool{}}
-						f := &far{hosts: map[string]*light.Registry{"one.test": light.New()}, admit: p.admit}
+						f := &far{hosts: map[string]http.Handler{"one.test": light.New()}, admit: p.admit}
 						f.publish(t, definition, archive, "--concurrency", concurrency, "--atomic", atomic)
 						if p.refused > 0 || p.tags != 1 || len(p.there) != 7 {
 							t.Errorf("%d refused, %d tags, %d manifests of 7", p.refused, p.tags, len(p.there))
