@@ -16,7 +16,7 @@ GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 TEST_PROGRAM = go test -timeout 20m $(RACE) ./... || status=1; \
 	$(if $(RACE),go test -count=1 ./internal/source || status=1;)
 # With the race detector these take a sample of all requests.
-SWEEPS := '^Test(EveryRequestFails|EverySourceRequestFails|OneOfTwoDies)$$'
+SWEEPS := '^Test(EveryRequest(OfARelease)?Fails|EverySourceRequestFails|OneOfTwoDies)$$'
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12

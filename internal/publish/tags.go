@@ -405,7 +405,7 @@ func (r *run) tagFailed(ctx context.Context, u *tagUpdate, err error) {
 	}
 	r.failTag(u.t, err)
 	u.settle(Failed, now, u.failure)
-	if usererror.Is(err, usererror.RegistryGaveUp) || usererror.Is(err, usererror.Unreachable) {
-		u.t.fail(err) // its other tags would wait as long for the same answer
+	if !u.asked || usererror.Is(err, usererror.RegistryGaveUp) || usererror.Is(err, usererror.Unreachable) {
+		u.t.fail(err) // no tag before its signatures; and others would wait as long for the same answer
 	}
 }

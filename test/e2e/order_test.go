@@ -25,9 +25,7 @@ func (j job) ordered(t testing.TB, o outcome, began int64) {
 			continue
 		}
 		for _, ref := range registry.References {
-			repository := strings.TrimPrefix(ref.Reference, registry.Registry+"/")
-			repository = repository[:strings.LastIndexAny(repository, ":@")]
-			repository, _, _ = strings.Cut(repository, "@")
+			repository := strings.TrimPrefix(repositoryOf(ref.Reference), registry.Registry+"/")
 			required = append(required, servers.Target{Server: s, Repository: repository, Digest: ref.Digest})
 		}
 	}
@@ -39,6 +37,10 @@ func (j job) ordered(t testing.TB, o outcome, began int64) {
 		return
 	}
 	for _, target := range required {
+		if target.Digest == "" {
+			t.Errorf("a tag was written, and an image is not known\n%s", o.text())
+			continue
+		}
 		if _, err := images.Fetch(target.Server.Host+"/"+target.Repository+"@"+target.Digest, target.Server.Inspect()...); err != nil {
 			t.Errorf("a tag was written while %s was not whole: %v\n%s", target.Server.Host, err, o.text())
 		}

@@ -153,6 +153,44 @@ const (
 	UploadPath   = `^/v2/.+/blobs/uploads/`
 )
 
+var kinds = []struct {
+	path *regexp.Regexp
+	name string
+}{
+	{regexp.MustCompile(`/auth/`), "token"},
+	{regexp.MustCompile(UploadPath), "upload"},
+	{regexp.MustCompile(BlobPath), "blob"},
+	{regexp.MustCompile(`/manifests/[a-z0-9]+:[0-9a-f]+$`), "manifest"},
+	{regexp.MustCompile(`/manifests/sha256-`), "tag of referrers"},
+	{regexp.MustCompile(`/manifests/`), "tag"},
+	{regexp.MustCompile(`/referrers/`), "referrers"},
+	{regexp.MustCompile(`^/v2/$`), "ping"},
+}
+
+// Kind names what a request is, by method and kind of path: "PUT manifest", "HEAD tag", "POST
+// mount". With how manieth of its kind it is, that names a request of a run whose requests
+// overlap.
+func Kind(r *http.Request) string {
+	if r.Method == http.MethodPost && r.URL.Query().Has("mount") {
+		return "POST mount"
+	}
+	for _, k := range kinds {
+		if k.path.MatchString(r.URL.Path) {
+			return r.Method + " " + k.name
+		}
+	}
+	return r.Method + " other"
+}
+
+// Kinds counts the requests so far by Kind.
+func (l *Log) Kinds() map[string]int {
+	counts := map[string]int{}
+	for _, r := range l.Settled() {
+		counts[Kind(&http.Request{Method: r.Method, URL: &url.URL{Path: r.Path, RawQuery: r.Query.Encode()}})]++
+	}
+	return counts
+}
+
 // BlobGets returns how often each blob was asked for with GET and answered with 200 or 206.
 func (l *Log) BlobGets() map[string]int {
 	gets := map[string]int{}
