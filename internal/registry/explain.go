@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/registry/auth"
 	"github.com/multi-registry-push/multi-registry-push/internal/registry/transport"
@@ -77,6 +78,9 @@ func (r *Repository) diagnose(err error, write bool) (code usererror.Code, remed
 		return usererror.Unreachable, "The name server did not answer; run the job again."
 	case errors.As(err, &authority):
 		return usererror.UnknownAuthority, ""
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		// crypto/tls has looked at the machine's clock, whatever ours says.
+		return usererror.CertificateInvalid, outOfDate(invalid.Cert, time.Now())
 	case errors.As(err, &host), errors.As(err, &invalid), errors.As(err, &verify):
 		return usererror.CertificateInvalid, ""
 	case transport.AnsweredInPlain(err):
