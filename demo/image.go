@@ -37,7 +37,8 @@ func writeArchive(path, binary, system, architecture string) (digest string, err
 	if err != nil {
 		return "", err
 	}
-	if err := at.AppendIndex(index, layout.WithAnnotations(map[string]string{"org.opencontainers.image.ref.name": "latest"})); err != nil {
+	named := layout.WithAnnotations(map[string]string{"org.opencontainers.image.ref.name": "latest"})
+	if err := at.AppendIndex(index, named); err != nil {
 		return "", err
 	}
 	if err := writeTar(path, folder); err != nil {
@@ -60,7 +61,8 @@ func imageOf(binary, system, architecture string) (v1.Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	image, err := mutate.AppendLayers(mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.OCIConfigJSON), docs, program)
+	base := mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.OCIConfigJSON)
+	image, err := mutate.AppendLayers(base, docs, program)
 	if err != nil {
 		return nil, err
 	}
@@ -84,7 +86,8 @@ func layerOf(names ...string) (v1.Layer, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := w.WriteHeader(&tar.Header{Name: filepath.Base(name), Mode: 0o755, Size: int64(len(content))}); err != nil {
+		header := &tar.Header{Name: filepath.Base(name), Mode: 0o755, Size: int64(len(content))}
+		if err := w.WriteHeader(header); err != nil {
 			return nil, err
 		}
 		if _, err := w.Write(content); err != nil {
@@ -117,7 +120,8 @@ func writeTar(path, folder string) error {
 		if err != nil {
 			return err
 		}
-		if err := w.WriteHeader(&tar.Header{Name: filepath.ToSlash(inside), Mode: 0o644, Size: int64(len(data))}); err != nil {
+		header := &tar.Header{Name: filepath.ToSlash(inside), Mode: 0o644, Size: int64(len(data))}
+		if err := w.WriteHeader(header); err != nil {
 			return err
 		}
 		_, err = w.Write(data)

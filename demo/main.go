@@ -73,7 +73,9 @@ func run(ctx context.Context, out io.Writer, program string) (err error) {
 
 	say("3. Publish: this is the step")
 	const unset = "docker.io"
-	inputs := map[string]string{"source": "./image.tar", "tags": tags(registries, unset), "registry-auth": items(registries, unset)}
+	inputs := map[string]string{
+		"source": "./image.tar", "tags": tags(registries, unset), "registry-auth": items(registries, unset),
+	}
 	showStep(out, registries, unset)
 	say("   and this is its log")
 	summary, err := publish(ctx, out, dir, program, inputs)
@@ -92,7 +94,8 @@ func run(ctx context.Context, out io.Writer, program string) (err error) {
 			if got != digest {
 				return fmt.Errorf("%s serves %s, the archive holds %s", s.image(tag), got, digest)
 			}
-			_, _ = fmt.Fprintf(out, "%s  %s  the same; %d blobs, %.1f MB\n", s.image(tag), got, blobs, float64(bytes)/1e6)
+			_, _ = fmt.Fprintf(out, "%s  %s  the same; %d blobs, %.1f MB\n",
+				s.image(tag), got, blobs, float64(bytes)/1e6)
 		}
 	}
 	say("Done: one image, three registries, one digest; %s was skipped.", unset)
@@ -118,7 +121,8 @@ func forLinux(ctx context.Context, dir, program string) (string, error) {
 // publish runs the built program as a process of its own, as a workflow would: inputs and
 // files come in the environment. Workflow commands are off, since no runner reads along. It
 // returns the path of the summary.
-func publish(ctx context.Context, out io.Writer, dir, binary string, inputs map[string]string) (summary string, err error) {
+func publish(ctx context.Context, out io.Writer, dir, binary string,
+	inputs map[string]string) (summary string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
 	if summary, err = filepath.Abs(filepath.Join("out", "demo-summary.md")); err != nil {

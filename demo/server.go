@@ -31,9 +31,12 @@ func startRegistry(name string) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &server{name: name, host: listener.Addr().String(), user: "robot-" + name, password: rand.Text(), served: make(chan struct{})}
+	s := &server{
+		name: name, host: listener.Addr().String(),
+		user: "robot-" + name, password: rand.Text(), served: make(chan struct{}),
+	}
 	handler := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
-	s.http = &http.Server{ReadHeaderTimeout: 10 * time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	locked := func(w http.ResponseWriter, r *http.Request) {
 		user, password, _ := r.BasicAuth()
 		if subtle.ConstantTimeCompare([]byte(user+":"+password), []byte(s.user+":"+s.password)) != 1 {
 			w.Header().Set("WWW-Authenticate", `Basic realm="demo"`)
@@ -41,7 +44,8 @@ func startRegistry(name string) (*server, error) {
 			return
 		}
 		handler.ServeHTTP(w, r)
-	})}
+	}
+	s.http = &http.Server{ReadHeaderTimeout: 10 * time.Second, Handler: http.HandlerFunc(locked)}
 	go func() {
 		defer close(s.served)
 		_ = s.http.Serve(slowListener{listener})
@@ -64,7 +68,8 @@ func (s *server) pull(ctx context.Context, tag string) (digest string, blobs int
 	if err != nil {
 		return "", 0, 0, err
 	}
-	index, err := remote.Index(ref, remote.WithContext(ctx), remote.WithAuth(&authn.Basic{Username: s.user, Password: s.password}))
+	auth := &authn.Basic{Username: s.user, Password: s.password}
+	index, err := remote.Index(ref, remote.WithContext(ctx), remote.WithAuth(auth))
 	if err != nil {
 		return "", 0, 0, fmt.Errorf("pulling %s: %w", ref, err)
 	}

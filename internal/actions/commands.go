@@ -2,7 +2,7 @@ package actions
 
 import "strings"
 
-// Annotations by their level.
+// Level is how much an annotation matters.
 type Level int
 
 // The levels; Debug is shown only where the job asks for it.

@@ -62,7 +62,7 @@ func newStep(env Env, vars map[string]string, job actions.Job, paths source.Path
 	s.loadRoots()
 	s.checkProxies()
 
-	var transport http.RoundTripper = env.Transport
+	transport := env.Transport
 	if transport == nil && s.roots != nil {
 		t := http.DefaultTransport.(*http.Transport).Clone()
 		t.TLSClientConfig = &tls.Config{RootCAs: s.roots, MinVersion: tls.VersionTLS12}

@@ -55,7 +55,7 @@ func (r *Resolver) exchangeGoogle(registry, provider, account string) issueFunc 
 		x := &googleExchange{r: r, registry: registry, provider: provider, account: account, carrier: r.exchange()}
 		x.carrier.onAnswer = x.answered
 		what := "exchanging the job's OIDC token for one of Google for " + registry
-		config := externalaccount.Config{
+		config := externalaccount.Config{ // #nosec G101 -- the name of a type
 			Audience:             googleProvider(provider),
 			SubjectTokenType:     "urn:ietf:params:oauth:token-type:jwt",
 			Scopes:               []string{googleScope},

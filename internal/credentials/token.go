@@ -16,8 +16,8 @@ import (
 
 // Token exchange (RFC 8693), 2.1 and 3.
 const (
-	tokenExchangeGrant = "urn:ietf:params:oauth:grant-type:token-exchange"
-	idTokenType        = "urn:ietf:params:oauth:token-type:id_token" // #nosec G101 -- the name of a type
+	tokenExchangeGrant = "urn:ietf:params:oauth:grant-type:token-exchange" // #nosec G101 -- the name of a grant
+	idTokenType        = "urn:ietf:params:oauth:token-type:id_token"       // #nosec G101 -- the name of a type
 )
 
 // token is what a token endpoint gives out.

@@ -171,11 +171,11 @@ func HoldsCredentials(text string) bool {
 	case strings.Contains(behind, "/"):
 		return true
 	}
-	_, name, schemed := strings.Cut(before, "://")
+	_, user, schemed := strings.Cut(before, "://")
 	if !schemed {
-		name = before
+		user = before
 	}
-	return !strings.Contains(name, "/") && namesHost(behind) && hostName.MatchString(behind)
+	return !strings.Contains(user, "/") && namesHost(behind) && hostName.MatchString(behind)
 }
 
 type badName struct{ what, remedy string }

@@ -131,10 +131,10 @@ func FuzzUnmarshal(f *testing.F) {
 		if err != nil && plainErr == nil && !errors.Is(err, ErrTooMany) && !errors.Is(err, ErrAmbiguous) {
 			t.Errorf("%q: %v", raw, err)
 		}
-		var any any
-		if json.Unmarshal(raw, &any) == nil {
+		var parsed any
+		if json.Unmarshal(raw, &parsed) == nil {
 			n, err := Elements(raw)
-			if want := elements(any); err == nil && n < want { // names that come twice hide elements
+			if want := elements(parsed); err == nil && n < want { // names that come twice hide elements
 				t.Errorf("%q has %d elements, not %d", raw, want, n)
 			}
 		}

@@ -366,8 +366,8 @@ func newSetup(t testing.TB, root *source.Manifest, references ...string) *setup 
 	for i, ref := range references {
 		at := parse(ref)
 		to = append(to, config.Destination{Reference: at, Line: i + 1})
-		if s.hosts[at.Repository.Host] == nil {
-			s.hosts[at.Repository.Host] = newHost(at.Repository.Host)
+		if s.hosts[at.Host] == nil {
+			s.hosts[at.Host] = newHost(at.Host)
 		}
 	}
 	s.settings.Images = []config.Image{{Source: "test", Destinations: to}}

@@ -134,7 +134,7 @@ func (s *setup) several(roots map[string]*source.Manifest, references map[string
 		one := config.Image{Name: name, Source: name}
 		for _, ref := range references[name] {
 			one.Destinations = append(one.Destinations, config.Destination{Reference: parse(ref)})
-			host := parse(ref).Repository.Host
+			host := parse(ref).Host
 			if s.hosts[host] == nil {
 				s.hosts[host] = newHost(host)
 			}

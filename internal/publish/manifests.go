@@ -67,7 +67,7 @@ func (t *target) refuse(err error) {
 // without it.
 func (r *run) late(t *target) map[v1.Hash]bool {
 	late := map[v1.Hash]bool{}
-	if !r.underTag(t) && !(r.Atomic && r.PushByDigest) {
+	if !r.underTag(t) && (!r.Atomic || !r.PushByDigest) {
 		return late
 	}
 	late[t.image.root.Descriptor.Digest] = true

@@ -154,7 +154,7 @@ func (p *Plan) registry(host string) *RegistryPlan {
 }
 
 func (p *Plan) add(index int, ref imageref.Reference, c credentials.Credential) {
-	r := p.registry(ref.Repository.Host)
+	r := p.registry(ref.Host)
 	item := c.Item
 	left := Left{Image: index, Required: required(c)}
 	switch {

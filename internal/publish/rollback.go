@@ -94,7 +94,7 @@ func (r *run) putOneBack(ctx context.Context, u *tagUpdate) (now string, err err
 		return unknown, err
 	}
 	seen := now == u.digest.String()
-	if !seen && !(u.written && now == u.before) {
+	if !seen && (!u.written || now != u.before) {
 		return now, nil
 	}
 	switch {

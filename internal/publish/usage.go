@@ -14,8 +14,6 @@ import (
 // would not do: a host that is read from and written to has one client.
 type usage struct{ bytes, requests atomic.Int64 }
 
-func (c *usage) totals() (bytes, requests int64) { return c.bytes.Load(), c.requests.Load() }
-
 // counted is a repository whose answers are counted.
 type counted struct {
 	source.RemoteRepository

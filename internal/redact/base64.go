@@ -45,7 +45,7 @@ func decodeDigits(to, text []byte) []byte {
 	for len(text) >= 4 {
 		bits := uint32(digits[text[0]])<<18 | uint32(digits[text[1]])<<12 |
 			uint32(digits[text[2]])<<6 | uint32(digits[text[3]])
-		to = append(to, byte(bits>>16), byte(bits>>8), byte(bits))
+		to = append(to, byte(bits>>16), byte(bits>>8), byte(bits)) // #nosec G115 -- eight bits each
 		text = text[4:]
 	}
 	if len(text) >= 2 {

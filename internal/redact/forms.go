@@ -125,10 +125,10 @@ func backwards(s string) string {
 	return string(runes)
 }
 
-func jsonEscape(s string, html bool) string {
+func jsonEscape(s string, escapeHTML bool) string {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(html)
+	e.SetEscapeHTML(escapeHTML)
 	if err := e.Encode(s); err != nil { // a string always encodes
 		return s
 	}

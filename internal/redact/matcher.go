@@ -75,6 +75,7 @@ func newMatcher(patterns []pattern) *matcher {
 
 func (m *matcher) bit(key uint32) (word int, bit uint64) {
 	hash := uint64(key) * 0x9E3779B97F4A7C15
+	// #nosec G115 -- below the length of a slice
 	return int(hash >> 40 % uint64(len(m.filter))), 1 << (hash >> 32 & 63)
 }
 

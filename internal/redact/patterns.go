@@ -69,7 +69,7 @@ func latin1(s string) string {
 		if r > 0xFF {
 			return ""
 		}
-		b = append(b, byte(r))
+		b = append(b, byte(r)) // #nosec G115 -- at most 0xFF
 	}
 	return string(b)
 }

@@ -3,6 +3,7 @@ package registry
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -145,10 +146,10 @@ func (p *pass) Read(buf []byte) (int, error) {
 	n, err := p.content.Read(buf)
 	p.stall.Resume()
 	p.advance(int64(n))
-	if err == io.EOF && p.left > 0 {
+	if errors.Is(err, io.EOF) && p.left > 0 {
 		err = fmt.Errorf("the source ended %d bytes early", p.left)
 	}
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		if !p.stall.Ended() { // else it is the request that has ended, and the source with it
 			p.o.mu.Lock()
 			p.o.err = err

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"mime"
@@ -190,7 +191,7 @@ func (r *Repository) OpenBlob(ctx context.Context, d v1.Descriptor, offset int64
 type blobBody struct {
 	io.ReadCloser
 	r     *Repository
-	ctx   context.Context
+	ctx   context.Context //nolint:containedctx // io.Reader has no place for it
 	doing string
 	left  int64
 }
@@ -210,13 +211,13 @@ func (b *blobBody) Read(p []byte) (int, error) {
 	}
 	n, err := b.ReadCloser.Read(p)
 	b.left -= int64(n)
-	if err == io.EOF && b.left > 0 {
+	if errors.Is(err, io.EOF) && b.left > 0 {
 		err = io.ErrUnexpectedEOF
 	}
-	if err == io.EOF && n > 0 {
+	if errors.Is(err, io.EOF) && n > 0 {
 		err = nil
 	}
-	if err != nil && err != io.EOF && b.ctx.Err() != nil {
+	if err != nil && !errors.Is(err, io.EOF) && b.ctx.Err() != nil {
 		err = context.Cause(b.ctx)
 	}
 	return n, err

@@ -54,7 +54,7 @@ func wrongs(r publish.Result) []string {
 	}
 	var failed []publish.RegistryResult
 	for _, g := range failedFirst(r) {
-		if g.Status() == Failed && !(len(runFailures(r)) > 0 && follows(g)) {
+		if g.Status() == Failed && (len(runFailures(r)) == 0 || !follows(g)) {
 			failed = append(failed, g)
 		}
 	}

@@ -215,7 +215,7 @@ func (refusing) blob(v1.Descriptor) (Blob, error) { return nil, errors.New("noth
 // All that registries hold besides images of one platform is published as it is.
 func TestEveryKindOfContent(t *testing.T) {
 	empty := []byte("{}")
-	for name, make := range map[string]func(b *builder) v1.Descriptor{
+	for name, build := range map[string]func(b *builder) v1.Descriptor{
 		"Helm chart": func(b *builder) v1.Descriptor {
 			return b.json(types.OCIManifestSchema1, map[string]any{"schemaVersion": 2, "config": b.add("application/vnd.cncf.helm.config.v1+json", []byte(`{"name":"x"}`)),
 				"layers": []v1.Descriptor{b.add("application/vnd.cncf.helm.chart.content.v1.tar+gzip", []byte("chart"))}})
@@ -265,7 +265,7 @@ func TestEveryKindOfContent(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBuilder(t)
-			d := make(b)
+			d := build(b)
 			i, err := layoutOf(t, b.files(d), Options{})
 			must(t, err)
 			root, err := i.Root(t.Context())

@@ -260,12 +260,12 @@ func askedFor(p image.Platform, list []string) error {
 }
 
 // image returns the image that m makes.
-func (s *saved) image(m *making, close func() error) *Image {
+func (s *saved) image(m *making, closeFiles func() error) *Image {
 	return &Image{
 		root:      m.wait,
 		ahead:     m.ahead(),
 		platforms: func(context.Context) ([]string, error) { return []string{s.on.String()}, nil },
-		close:     func() error { return errors.Join(m.close(), close()) },
+		close:     func() error { return errors.Join(m.close(), closeFiles()) },
 		lazy:      true,
 		imagePlatform: func(context.Context, *Manifest) (v1.Platform, bool, error) {
 			return s.is, s.is.OS != "" && s.is.Architecture != "", nil

@@ -235,10 +235,10 @@ func isPath(s string) bool {
 	return isArchive(s) || s == "." || s == ".."
 }
 
-// isArchive reports whether a file's name ends as that of an archive.
-func isArchive(name string) bool {
+// isArchive reports whether the name of file ends as that of an archive.
+func isArchive(file string) bool {
 	for _, e := range []string{".tar", ".tar.gz", ".tgz", ".tar.zst"} {
-		if strings.HasSuffix(name, e) {
+		if strings.HasSuffix(file, e) {
 			return true
 		}
 	}

@@ -34,8 +34,8 @@ type content interface {
 // folder is a tree on disk. Links that lead out of it are refused.
 type folder struct{ root *os.Root }
 
-func openFolder(path string) (folder, error) {
-	root, err := os.OpenRoot(path)
+func openFolder(dir string) (folder, error) {
+	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return folder{}, err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	_ "crypto/sha512" // descriptors may use it (image-spec, descriptor.md)
 	"encoding/hex"
+	"errors"
 	"hash"
 	"io"
 	"sync"
@@ -170,7 +171,7 @@ func (b *localBlob) hashMore(ctx context.Context) hashWriter {
 
 // verifiedReader reads a localBlob from some offset on.
 type verifiedReader struct {
-	ctx     context.Context
+	ctx     context.Context //nolint:containedctx // io.Reader has no place for it
 	blob    *localBlob
 	content content
 	state   fileState // of the file when it was opened
@@ -192,7 +193,7 @@ func (r *verifiedReader) Read(p []byte) (int, error) {
 	p = p[:min(int64(len(p)), left)]
 	n, err := r.content.ReadAt(p, r.offset)
 	if n < len(p) {
-		if err == nil || err == io.EOF {
+		if err == nil || errors.Is(err, io.EOF) {
 			err = io.ErrUnexpectedEOF
 		}
 		return 0, broken(err, "blob %s cannot be read at byte %d", r.blob.descriptor.Digest, r.offset+int64(n))
@@ -202,7 +203,7 @@ func (r *verifiedReader) Read(p []byte) (int, error) {
 	} else if again, err := r.blob.finish(r.ctx, r.content, p, r.offset); err != nil {
 		return 0, err
 	} else if again {
-		if _, err := r.content.ReadAt(p, r.offset); err != nil && err != io.EOF {
+		if _, err := r.content.ReadAt(p, r.offset); err != nil && !errors.Is(err, io.EOF) {
 			return 0, broken(err, "blob %s cannot be read at byte %d", r.blob.descriptor.Digest, r.offset)
 		}
 	}

@@ -63,10 +63,10 @@ func (b *bench) copiers(st *stage) []contender {
 	all := []contender{{who: us, do: func(ctx context.Context) (cost, error) {
 		return n.run(ctx, t.ours(spec(), st.hosts(), os.DevNull))
 	}}}
-	add := func(who string, make func() []process) {
+	add := func(who string, processes func() []process) {
 		all = append(all,
-			contender{who: who + " ×4", do: func(ctx context.Context) (cost, error) { return n.serial(ctx, make()) }},
-			contender{who: who + ", 4 at once", do: func(ctx context.Context) (cost, error) { return n.parallel(ctx, make()) }})
+			contender{who: who + " ×4", do: func(ctx context.Context) (cost, error) { return n.serial(ctx, processes()) }},
+			contender{who: who + ", 4 at once", do: func(ctx context.Context) (cost, error) { return n.parallel(ctx, processes()) }})
 	}
 	add("crane copy", func() []process { return t.craneCopy(sourceAddr, st.hosts()) })
 	add("regctl image copy", func() []process { return t.regctlCopy(sourceAddr, st.hosts()) })
@@ -159,9 +159,9 @@ func (b *bench) fromArchive(ctx context.Context) error {
 		return n.run(ctx, b.tools.ours("oci-archive:"+path, st.hosts(), os.DevNull))
 	}}}
 	if b.tools.skopeo != "" {
-		make := func() []process { return b.tools.skopeoCopy("oci-archive:"+path, st.hosts(), "--all") }
-		all = append(all, contender{who: "skopeo copy --all ×4", do: func(ctx context.Context) (cost, error) { return n.serial(ctx, make()) }},
-			contender{who: "skopeo copy --all, 4 at once", do: func(ctx context.Context) (cost, error) { return n.parallel(ctx, make()) }})
+		processes := func() []process { return b.tools.skopeoCopy("oci-archive:"+path, st.hosts(), "--all") }
+		all = append(all, contender{who: "skopeo copy --all ×4", do: func(ctx context.Context) (cost, error) { return n.serial(ctx, processes()) }},
+			contender{who: "skopeo copy --all, 4 at once", do: func(ctx context.Context) (cost, error) { return n.parallel(ctx, processes()) }})
 	}
 	limit := b.limit()
 	lines, err := b.contest(ctx, "OCI archive → 4, 200 Mbit/s each", st, limit, b.image.BlobBytes(), all)

@@ -39,10 +39,10 @@ func newNative(t *testing.T, serve http.HandlerFunc) *native {
 	if strings.Count(script, releases) != 1 || strings.Count(script, "--proto '=https' --tlsv1.2") != 1 || strings.Count(script, "--retry 3") != 1 {
 		t.Fatalf("the script has not one address, reached by HTTPS alone:\n%s", script)
 	}
-	for old, new := range map[string]string{
+	for old, changed := range map[string]string{
 		releases: server.URL, "--proto '=https' --tlsv1.2": "--proto '=http'", "--retry 3": "--retry 0",
 	} {
-		script = strings.Replace(script, old, new, 1)
+		script = strings.Replace(script, old, changed, 1)
 	}
 	n.write(t, "run", script)
 	return n

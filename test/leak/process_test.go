@@ -71,7 +71,7 @@ func start(t *testing.T, environ ...string) *process {
 	p.Dir = p.dir
 	p.Env = append([]string{"GITHUB_ACTIONS=true", "GITHUB_SERVER_URL=https://github.com", "GITHUB_ACTOR=octocat", "RUNNER_DEBUG=1", "HOME=" + p.dir, "TMPDIR=" + p.dir,
 		"GITHUB_OUTPUT=" + filepath.Join(p.dir, "output"), "GITHUB_STEP_SUMMARY=" + filepath.Join(p.dir, "summary")}, environ...)
-	p.Cmd.Stdout, p.Cmd.Stderr = &p.stdout, &p.stderr
+	p.Stdout, p.Stderr = &p.stdout, &p.stderr
 	if err := p.Start(); err != nil {
 		t.Fatal(err)
 	}

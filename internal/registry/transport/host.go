@@ -135,7 +135,7 @@ func (h *Host) onlyPlain(err error) bool {
 	named := url.URL{Host: h.name}
 	var op *net.OpError
 	return h.o.Insecure && named.Port() == "" && errors.Is(err, syscall.ECONNREFUSED) &&
-		!(errors.As(err, &op) && op.Op == "proxyconnect")
+		(!errors.As(err, &op) || op.Op != "proxyconnect")
 }
 
 // isPage reports whether the API's root is a page for people. (Quay calls its answer HTML,

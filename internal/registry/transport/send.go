@@ -2,6 +2,7 @@ package transport
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"sync"
@@ -85,7 +86,7 @@ func (h *Host) send(req *http.Request, s Sending, trace *tracing) (*http.Respons
 	}
 	stall.Pause() // until somebody reads
 	trace.answered(resp.StatusCode)
-	answer := h.receive(resp, s, stall, parent)
+	answer := h.receive(parent, resp, s, stall)
 	answer.trace = trace
 	resp.Body = answer
 	resp.Request = req
@@ -115,7 +116,7 @@ func (h *Host) open(req *http.Request, s Sending, stall *StallTimer, trace *trac
 }
 
 // receive notes what an answer's headers say and returns its body, watched.
-func (h *Host) receive(resp *http.Response, s Sending, stall *StallTimer, parent context.Context) *incoming {
+func (h *Host) receive(ctx context.Context, resp *http.Response, s Sending, stall *StallTimer) *incoming {
 	if !s.Foreign {
 		h.noteAnswer()
 		if !s.Bulk && resp.ProtoMajor == 1 {
@@ -127,7 +128,7 @@ func (h *Host) receive(resp *http.Response, s Sending, stall *StallTimer, parent
 		h.elsewhere.heard(HostPort(resp.Request.URL))
 	}
 	body := &incoming{ReadCloser: resp.Body, stall: stall,
-		reason: func(err error) error { return stall.reason(parent, err) }}
+		reason: func(err error) error { return stall.reason(ctx, err) }}
 	if !s.Foreign && !TransientStatus(resp.StatusCode) {
 		h.pace.alive()
 		body.alive = h.pace.alive
@@ -177,7 +178,7 @@ func (b *incoming) Read(p []byte) (int, error) {
 			b.counter.Add(int64(n))
 		}
 	}
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		err = b.reason(err)
 		b.err.Store(&err)
 	}

@@ -78,11 +78,12 @@ func (t *StallTimer) Pause() {
 	t.timer.Stop()
 }
 
+// Resume starts the time anew after a Pause; nothing starts one that has run out.
 func (t *StallTimer) Resume() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.Ended() {
-		return // it has ended
+		return
 	}
 	t.paused = false
 	t.timer.Reset(t.allowed)
