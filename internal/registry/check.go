@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"sync"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/registry/auth"
 	"github.com/multi-registry-push/multi-registry-push/internal/registry/transport"
@@ -47,24 +48,67 @@ func (r *Repository) login(ctx context.Context, need auth.Access) error {
 		}
 		return r.explain(ctx, doing, need.Write, err)
 	}
+	header, err := r.tokens.Header(ctx, need)
+	if err == nil {
+		err = r.c.logins.once(ctx, header, func(ctx context.Context) error { return r.ping(ctx, doing, need) })
+	}
+	var answer *Error
+	if errors.As(err, &answer) {
+		switch answer.Status {
+		case http.StatusUnauthorized, http.StatusForbidden:
+			return r.wrong(err)
+		case http.StatusNotFound: // /v2/ itself is not served
+			return nil
+		}
+	}
+	return r.explain(ctx, doing, need.Write, err)
+}
+
+// ping asks for the API's root.
+func (r *Repository) ping(ctx context.Context, doing string, need auth.Access) error {
 	resp, err := r.do(ctx, func() call {
 		u := r.c.host.Base()
 		return call{doing: doing, method: http.MethodGet, url: &u, need: need}
 	})
-	if err != nil {
-		var answer *Error
-		if errors.As(err, &answer) {
-			switch answer.Status {
-			case http.StatusUnauthorized, http.StatusForbidden:
-				return r.wrong(err)
-			case http.StatusNotFound: // /v2/ itself is not served
-				return nil
-			}
-		}
-		return r.explain(ctx, doing, need.Write, err)
+	if err == nil {
+		transport.Drain(resp)
 	}
-	transport.Drain(resp)
-	return nil
+	return err
+}
+
+// logins remembers what a host says of each user and password, by the header that carries
+// them: one question is enough, however many repositories are logged in to.
+type logins struct {
+	mu    sync.Mutex
+	asked map[string]*loggedIn
+}
+
+// loggedIn is the question for one header.
+type loggedIn struct {
+	asking  transport.SharedCall
+	settled bool  // the host has answered
+	err     error // its answer
+}
+
+// once returns what ask says of header, which is asked for again only while the host has
+// not judged it.
+func (l *logins) once(ctx context.Context, header string, ask func(context.Context) error) error {
+	l.mu.Lock()
+	one := l.asked[header]
+	if one == nil {
+		one = &loggedIn{}
+		l.asked[header] = one
+	}
+	l.mu.Unlock()
+	return one.asking.Do(ctx, func(ctx context.Context) error {
+		if one.settled {
+			return one.err
+		}
+		err := ask(ctx)
+		var answer *Error
+		one.settled, one.err = err == nil || errors.As(err, &answer) && !answer.Transient(), err
+		return err
+	})
 }
 
 func (r *Repository) wrong(err error) error {

@@ -15,6 +15,7 @@ type Client struct {
 
 	cancellations cancellations
 	ways          ways
+	logins        logins
 
 	mu       sync.Mutex
 	headLies bool // HEAD says that manifests are not there which GET returns
@@ -25,7 +26,8 @@ type Client struct {
 func New(o Options) *Client {
 	host := transport.New(o.transport())
 	o.Host = host.Options().Host
-	return &Client{o: o, host: host, auth: auth.New(host, o.Auth), repos: map[string]*Repository{}}
+	return &Client{o: o, host: host, auth: auth.New(host, o.Auth), repos: map[string]*Repository{},
+		logins: logins{asked: map[string]*loggedIn{}}}
 }
 
 // Host returns the host as people write it.

@@ -20,6 +20,8 @@ import (
 	"testing"
 	"time"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
 	"github.com/multi-registry-push/multi-registry-push/internal/registry/transport"
 	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
@@ -308,6 +310,62 @@ func TestConnections(t *testing.T) {
 	}
 	if protocols["PUT"] != 2 {
 		t.Errorf("a small blob went by %v", protocols)
+	}
+}
+
+// Token services and storages are asked over HTTP/2, too, where they speak it, large blobs
+// aside.
+func TestConnectionsElsewhere(t *testing.T) {
+	var protocols sync.Map // by path
+	large, largeBlob := blobOf(transport.LargeBody)
+	small, smallBlob := blobOf(10)
+	serve := func(w http.ResponseWriter, r *http.Request) {
+		protocols.Store(r.URL.Path, r.ProtoMajor)
+		switch r.URL.Path {
+		case "/token":
+			_, _ = io.WriteString(w, `{"token":"token-for-everybody"}`)
+		case "/" + largeBlob.Digest.Hex:
+			_, _ = w.Write(large)
+		default:
+			_, _ = w.Write(small)
+		}
+	}
+	other := httptest.NewUnstartedServer(http.HandlerFunc(serve))
+	other.EnableHTTP2 = true
+	other.StartTLS()
+	t.Cleanup(other.Close)
+	f := newTLSFake(t)
+	f.hook = func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Header.Get("Authorization") == "" {
+			w.Header().Set("WWW-Authenticate", `Bearer realm="`+other.URL+`/token",service="x"`)
+			w.WriteHeader(http.StatusUnauthorized)
+			return true
+		}
+		_, hex, blob := strings.Cut(r.URL.Path, "/blobs/sha256:")
+		if blob {
+			http.Redirect(w, r, other.URL+"/"+hex, http.StatusTemporaryRedirect)
+		}
+		return blob
+	}
+	c, _ := f.client(func(o *Options) {
+		o.Roots = f.roots()
+		o.Roots.AddCert(other.Certificate())
+	})
+	for _, d := range []v1.Descriptor{smallBlob, largeBlob} {
+		body, err := c.Repository("me/app").OpenBlob(t.Context(), d, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = io.Copy(io.Discard, body)
+		if err := errors.Join(err, body.Close()); err != nil {
+			t.Error(err)
+		}
+	}
+	want := map[string]int{"/token": 2, "/" + smallBlob.Digest.Hex: 2, "/" + largeBlob.Digest.Hex: 1}
+	for path, protocol := range want {
+		if got, _ := protocols.Load(path); got != protocol {
+			t.Errorf("%s went by HTTP/%v, not %d", path, got, protocol)
+		}
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -196,6 +197,55 @@ func TestTokenBoughtOnce(t *testing.T) {
 	all.Wait()
 	if tokens.bought() != 1 || f.requests("GET /v2/") != 1 {
 		t.Errorf("%d tokens, %d probes, want one of each", tokens.bought(), f.requests("GET /v2/"))
+	}
+}
+
+// One question tells whether user and password are right, for all repositories of a host;
+// another account of that host is asked for by itself.
+func TestBasicLoginAskedOnce(t *testing.T) {
+	for name, atOnce := range map[string]bool{"at once": true, "one after the other": false} {
+		t.Run(name, func(t *testing.T) {
+			f := newFake(t)
+			var asked sync.Map // headers, with how often
+			f.hook = func(w http.ResponseWriter, r *http.Request) bool {
+				user, _, ok := r.BasicAuth()
+				if ok && r.URL.Path == "/v2/" {
+					count, _ := asked.LoadOrStore(user, new(atomic.Int64))
+					count.(*atomic.Int64).Add(1)
+				}
+				if user == "one" || user == "two" {
+					return false
+				}
+				w.Header().Set("WWW-Authenticate", `Basic realm="x"`)
+				refuse(w, http.StatusUnauthorized, "UNAUTHORIZED", "authentication required")
+				return true
+			}
+			c, _ := f.client(func(o *Options) {
+				o.Auth = func(repository string) authn.Authenticator {
+					user, _, _ := strings.Cut(repository, "/")
+					return authn.FromConfig(authn.AuthConfig{Username: user, Password: "p"})
+				}
+			})
+			var all sync.WaitGroup
+			for _, repository := range []string{"one/a", "one/b", "one/c", "two/a", "two/b", "three/a", "three/b"} {
+				all.Go(func() {
+					err := c.Repository(repository).Login(t.Context())
+					wrong := usererror.Is(err, usererror.WrongCredentials) && strings.Contains(err.Error(), repository)
+					if (err != nil) != strings.HasPrefix(repository, "three") || err != nil && !wrong {
+						t.Errorf("%s: %v", repository, err)
+					}
+				})
+				if !atOnce {
+					all.Wait()
+				}
+			}
+			all.Wait()
+			for _, user := range []string{"one", "two", "three"} {
+				if count, ok := asked.Load(user); !ok || count.(*atomic.Int64).Load() != 1 {
+					t.Errorf("%s was asked for %v times", user, count)
+				}
+			}
+		})
 	}
 }
 

@@ -27,18 +27,20 @@ type pools struct {
 	// api carries small requests, over HTTP/2 where offered. bulk carries blobs,
 	// over HTTP/1.1, a connection each: the streams of one HTTP/2 connection share
 	// one TCP window and the peer's flow control (often 64 KiB a stream for
-	// uploads), which is slower than connections side by side. foreign is for every
-	// other host; it refuses addresses that the registry must not send us to.
-	api, bulk, foreign http.RoundTripper
-	close              []*http.Transport
-	plain              *atomic.Bool // the registry speaks HTTP/1.1 on api: one pool will do
-	proxies            *sync.Map    // addresses of proxies: not subject to the address rules
+	// uploads), which is slower than connections side by side. foreign and foreignBulk are
+	// the same for every other host, such as token services and storages; they refuse
+	// addresses that the registry must not send us to.
+	api, bulk, foreign, foreignBulk http.RoundTripper
+
+	close   []*http.Transport
+	plain   *atomic.Bool // the registry speaks HTTP/1.1 on api: one pool will do
+	proxies *sync.Map    // addresses of proxies: not subject to the address rules
 }
 
 func (h *Host) newPools() pools {
 	p := pools{plain: &atomic.Bool{}, proxies: &sync.Map{}}
 	if h.o.Base != nil {
-		p.api, p.bulk, p.foreign = h.o.Base, h.o.Base, h.o.Base
+		p.api, p.bulk, p.foreign, p.foreignBulk = h.o.Base, h.o.Base, h.o.Base, h.o.Base
 		return p
 	}
 	d := dialers{
@@ -50,9 +52,10 @@ func (h *Host) newPools() pools {
 	away := &net.Dialer{Timeout: dialTimeout, KeepAlive: keepAlive, Control: h.checkAway}
 	api := h.newTransport(d.to(home), p.proxies, true)
 	bulk := h.newTransport(d.to(home), p.proxies, false)
-	foreign := h.newTransport(d.to(away), p.proxies, false)
-	p.api, p.bulk, p.foreign = api, bulk, foreign
-	p.close = []*http.Transport{api, bulk, foreign}
+	foreign := h.newTransport(d.to(away), p.proxies, true)
+	foreignBulk := h.newTransport(d.to(away), p.proxies, false)
+	p.api, p.bulk, p.foreign, p.foreignBulk = api, bulk, foreign, foreignBulk
+	p.close = []*http.Transport{api, bulk, foreign, foreignBulk}
 	return p
 }
 
@@ -65,6 +68,8 @@ func (p *pools) closeIdle() {
 // pick returns the pool for a request.
 func (p *pools) pick(s Sending) http.RoundTripper {
 	switch {
+	case s.Foreign && s.Bulk:
+		return p.foreignBulk
 	case s.Foreign:
 		return p.foreign
 	case s.Bulk && !p.plain.Load():
