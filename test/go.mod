@@ -6,6 +6,7 @@ go 1.26.1
 replace github.com/multi-registry-push/multi-registry-push => ../
 
 require (
+	cuelabs.dev/go/oci/ociregistry v0.0.0-20251212221603-3adeb8663819
 	github.com/Shopify/toxiproxy/v2 v2.12.0
 	github.com/distribution/distribution/v3 v3.1.2
 	github.com/go-jose/go-jose/v4 v4.1.4

@@ -242,7 +242,8 @@ func TestMountsFromTheSource(t *testing.T) {
 // kinds starts one server of each kind that is there.
 func kinds(t *testing.T, o servers.Options) map[string]*servers.Server {
 	t.Helper()
-	all := map[string]*servers.Server{"distribution 3": distribution.Start(t, o), "olareg": servers.Olareg(t, o)}
+	all := map[string]*servers.Server{"distribution 3": distribution.Start(t, o), "olareg": servers.Olareg(t, o),
+		"ociregistry": servers.OCIRegistry(t, o), "go-containerregistry": servers.GoContainerRegistry(t, o)}
 	t.Run("docker-registry", func(t2 *testing.T) { servers.Require(t2, "docker-registry") })
 	if _, err := exec.LookPath("docker-registry"); err == nil {
 		all["docker-registry 2.8"] = servers.Distribution2(t, o)

@@ -22,8 +22,10 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func TestOlareg(t *testing.T)        { selftest.Run(t, servers.Olareg) }
-func TestDistribution2(t *testing.T) { selftest.Run(t, servers.Distribution2) }
+func TestOlareg(t *testing.T)              { selftest.Run(t, servers.Olareg) }
+func TestDistribution2(t *testing.T)       { selftest.Run(t, servers.Distribution2) }
+func TestOCIRegistry(t *testing.T)         { selftest.Run(t, servers.OCIRegistry) }
+func TestGoContainerRegistry(t *testing.T) { selftest.Run(t, servers.GoContainerRegistry) }
 
 func TestTLS(t *testing.T) {
 	image := images.Build(images.Options{Single: true})

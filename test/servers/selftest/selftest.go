@@ -160,11 +160,12 @@ func disorder(t *testing.T, s *servers.Server) {
 	image.Push(t, s.Host+"/acme/whole@"+image.Digest(), s.Inspect()...)
 	put("acme/whole", "1", index)
 	seen()
-	for _, m := range image.Manifests[:len(image.Manifests)-1] {
+	half := images.Build(images.Options{LayerBytes: 100, Seed: 1, SharedSeed: 1}) // some share blobs between repositories
+	for _, m := range half.Manifests[:len(half.Manifests)-1] {
 		put("acme/half", m.Descriptor.Digest.String(), m)
 	}
 	s.Disorder()
-	put("acme/half", "1", index)
+	put("acme/half", "1", half.Manifests[len(half.Manifests)-1])
 	seen("tag 1 of acme/half is written before ")
 }
 
