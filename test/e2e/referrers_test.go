@@ -1,12 +1,9 @@
 package e2e
 
 import (
-	"encoding/json"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -221,22 +218,7 @@ func oras(t *testing.T, s *servers.Server, to string) v1.Descriptor {
 	if err := os.WriteFile(sbom, []byte(`{"spdxVersion":"SPDX-2.3","name":"app"}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), "go", "tool", "oras", "attach", "--plain-http", "--username", s.Users[0].Name, "--password-stdin",
+	said := runORAS(t, s, "attach", "--plain-http", "--username", s.Users[0].Name, "--password-stdin",
 		"--disable-path-validation", "--artifact-type", spdx, "--format", "json", to, sbom+":"+spdx)
-	cmd.Stdin = strings.NewReader(s.Users[0].Password)
-	var stderr strings.Builder
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("oras: %v\n%s%s", err, out, stderr.String())
-	}
-	var said struct {
-		MediaType string
-		Digest    v1.Hash
-		Size      int64
-	}
-	if err := json.Unmarshal(out, &said); err != nil || said.Digest.Hex == "" {
-		t.Fatalf("oras: %v in\n%s", err, out)
-	}
 	return v1.Descriptor{MediaType: "application/vnd.oci.image.manifest.v1+json", Digest: said.Digest, Size: said.Size}
 }

@@ -54,6 +54,11 @@ type Content struct {
 // Digest returns the digest of the root.
 func (i *Image) Digest() string { return i.Root.Digest.String() }
 
+// Holds reports whether content is one of the blobs.
+func (i *Image) Holds(content []byte) bool {
+	return slices.ContainsFunc(i.Blobs, func(c Content) bool { return bytes.Equal(c.Bytes, content) })
+}
+
 // Size returns the bytes of all manifests and blobs.
 func (i *Image) Size() int64 {
 	var n int64
