@@ -45,6 +45,24 @@ func Folders(environ []string, exists func(path string) bool) (container bool, f
 	return true, folders
 }
 
+// Seen returns the folders of the host that this process sees, if it is a container of a
+// workflow: GitHub's runner mounts two where Folders says; act and the runners of Gitea and
+// Forgejo, which are made from it, mount the workspace alone, where the host has it. exists
+// reports whether a path is there.
+func Seen(environ []string, exists func(path string) bool) []string {
+	vars := Variables(environ)
+	workspace := clean(vars["GITHUB_WORKSPACE"])
+	switch {
+	case vars["GITHUB_ACTIONS"] != "true":
+		return nil
+	case exists(containerWorkspace):
+		return []string{containerWorkspace, containerTemp}
+	case workspace != "" && exists(workspace) && (exists("/.dockerenv") || exists("/run/.containerenv")):
+		return []string{workspace}
+	}
+	return nil
+}
+
 func clean(path string) string {
 	if !filepath.IsAbs(path) {
 		return ""

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -115,6 +116,29 @@ func TestSecretsAndPublicValues(t *testing.T) {
 	}
 	if got := r.Public(); len(got) != 1 || got[0] != "acme/app" {
 		t.Errorf("public %q", got)
+	}
+}
+
+// TestSeen: each runner's containers see other folders of the host.
+func TestSeen(t *testing.T) {
+	job := []string{"GITHUB_ACTIONS=true", "GITHUB_WORKSPACE=/home/me/app", "RUNNER_TEMP=/tmp"}
+	for name, c := range map[string]struct {
+		environ []string
+		there   []string
+		want    []string
+	}{
+		"GitHub's runner":   {job, []string{containerWorkspace, "/.dockerenv"}, []string{containerWorkspace, containerTemp}},
+		"act with Docker":   {job, []string{"/home/me/app", "/.dockerenv", "/tmp"}, []string{"/home/me/app"}},
+		"act with Podman":   {job, []string{"/home/me/app", "/run/.containerenv", "/tmp"}, []string{"/home/me/app"}},
+		"not mounted":       {job, []string{"/.dockerenv"}, nil},
+		"a machine":         {job, []string{"/home/me/app", "/tmp"}, nil},
+		"without a runner":  {job[1:], []string{"/home/me/app", "/.dockerenv"}, nil},
+		"without workspace": {job[:1], []string{"/.dockerenv"}, nil},
+	} {
+		got := Seen(c.environ, func(path string) bool { return slices.Contains(c.there, path) })
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
 	}
 }
 

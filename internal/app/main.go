@@ -34,6 +34,7 @@ func Main(ctx context.Context, env Env) (status int) {
 	vars := actions.Variables(env.Environ)
 	var paths source.Paths
 	paths.Container, paths.Folders = actions.Folders(env.Environ, exists)
+	paths.Seen = actions.Seen(env.Environ, exists)
 	out := newConsole(env.Stdout, env.Stderr, env.Environ, paths.Map)
 	// no-color.org: any value but the empty one.
 	out.colours = env.Terminal && !out.workflow && vars["NO_COLOR"] == "" && vars["TERM"] != "dumb"

@@ -223,10 +223,13 @@ func notFound(path string, paths Paths) error {
 	if near := fileLike(path); near != "" {
 		remedy = fmt.Sprintf("There is %s: is that meant? ", short(near)) + remedy
 	}
-	if paths.Container {
+	if len(paths.Seen) > 1 {
 		remedy += fmt.Sprintf("A container action sees only the workspace (%s) and the runner's temporary folder "+
 			"(%s): write the image into one of them, such as ${{ runner.temp }}.",
-			containerWorkspace, containerTemp)
+			paths.Seen[0], paths.Seen[1])
+	} else if len(paths.Seen) == 1 {
+		remedy += fmt.Sprintf("This container sees only the workspace (%s): write the image into it, "+
+			"such as ${{ github.workspace }}/image.tar.", short(paths.Seen[0]))
 	} else if remedy += "A container sees only what is mounted into it."; !filepath.IsAbs(path) {
 		if dir, err := os.Getwd(); err == nil {
 			remedy += fmt.Sprintf(" Relative paths start at %s.", dir)

@@ -150,8 +150,10 @@ func TestPaths(t *testing.T) {
 
 func TestMissingPathNamesTheFoldersAnActionSees(t *testing.T) {
 	for _, value := range []string{"/elsewhere/image.tar", "oci:/elsewhere/out:1", "docker-archive:x.tar"} {
-		_, err := open(t, value, Options{Paths: Paths{Container: true}})
-		wantProblem(t, err, usererror.SourceNotFound, "/github/workspace", "/github/runner_temp", "is not there")
+		for _, seen := range [][]string{{"/github/workspace", "/github/runner_temp"}, {"/home/me/app"}} {
+			_, err := open(t, value, Options{Paths: Paths{Seen: seen}})
+			wantProblem(t, err, usererror.SourceNotFound, append(seen, "is not there")...)
+		}
 	}
 }
 

@@ -6,12 +6,6 @@ import (
 	"strings"
 )
 
-// The folders of the host that a container action sees, as it sees them.
-const (
-	containerWorkspace = "/github/workspace"
-	containerTemp      = "/github/runner_temp"
-)
-
 // Paths maps paths as the rest of a workflow writes them to where this process
 // sees them. In a container action those differ: the runner mounts the workspace
 // and its temporary folder elsewhere, and rewrites only environment values that
@@ -19,6 +13,9 @@ const (
 type Paths struct {
 	// Container says that this process is a container action.
 	Container bool
+	// Seen are the folders of the host that this process sees, if it is a container of a
+	// workflow: the workspace and, if that is one of them, the runner's temporary folder.
+	Seen []string
 	// Folders maps folders of the host, without a trailing slash, to ours.
 	Folders map[string]string
 	// Exists reports whether a path is there. nil asks the file system.

@@ -37,6 +37,9 @@ func TestAct(t *testing.T) {
 			t.Errorf("the later step does not print %s:\n%s", line, out)
 		}
 	}
+	if says := "This container sees only the workspace (" + repository + ")"; !strings.Contains(out, says) {
+		t.Errorf("the error for a file elsewhere does not say %q:\n%s", says, out)
+	}
 	for _, s := range []*servers.Server{first, second} {
 		if strings.Contains(out, s.Users[0].Password) {
 			t.Error("a password is in act's log")
