@@ -1,6 +1,7 @@
 package container
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -10,9 +11,21 @@ import (
 	"github.com/goccy/go-yaml"
 )
 
+// jenkinsScript is what the stage of the Jenkinsfile gives to the shell.
+func jenkinsScript(t *testing.T) string {
+	t.Helper()
+	_, rest, ok := strings.Cut(read(t, "../../docs/recipes/Jenkinsfile"), "sh '''\n")
+	script, _, closed := strings.Cut(rest, "'''")
+	if !ok || !closed {
+		t.Fatal("the Jenkinsfile has no script")
+	}
+	return script
+}
+
 // TestRecipesWithDocker follows the recipes for a machine with Docker alone, to the
 // letter but for the names of their registries and images: with credentials both registries
-// serve the image, and without the second's the first does.
+// serve the image, without the second's the first does, and without any nothing is published,
+// which is a failure.
 func TestRecipesWithDocker(t *testing.T) {
 	image := actionImage(t)
 	shell := read(t, "../../docs/recipes/shell.sh")
@@ -24,23 +37,28 @@ func TestRecipesWithDocker(t *testing.T) {
 	}
 	script := gitlab.Publish.Script
 	for name, recipe := range map[string]string{
-		"shell":  shell,
-		"gitlab": script[len(script)-1], // what comes before needs buildx, and another engine
+		"shell":   shell,
+		"gitlab":  script[len(script)-1], // what comes before needs buildx, and another engine
+		"jenkins": jenkinsScript(t),
 	} {
-		for _, both := range []bool{true, false} {
-			t.Run(name+map[bool]string{true: "", false: ", one without a password"}[both], func(t *testing.T) {
+		for passwords := range 3 {
+			t.Run(fmt.Sprintf("%s, %d of 2 passwords", name, passwords), func(t *testing.T) {
 				first, second, _ := job(t)
 				folder := t.TempDir()
 				copyFile(t, fixture(t, "buildkit-attested.tar"), filepath.Join(folder, "image.tar"))
 				write(t, filepath.Join(folder, "Dockerfile"), "FROM "+image+"\nLABEL of="+t.Name()+"\n")
-				password := second.Users[0].Password
-				if !both {
+				firstPassword, password := first.Users[0].Password, second.Users[0].Password
+				if passwords < 2 {
 					password = ""
+				}
+				if passwords < 1 {
+					firstPassword = ""
 				}
 				text := strings.NewReplacer(
 					"docker run ", "docker run --network host ",
 					"docker build -t app", "docker build -t app:recipe",
 					"image.tar\" app", "image.tar\" app:recipe",
+					"image.tar app", "image.tar app:recipe",
 					"ghcr.io/multi-registry-push/multi-registry-push:1", image,
 					// Docker Hub is where the second registry is, and needs no line of its own.
 					"docker.io/acme/app", second.Host+"/acme/app",
@@ -51,16 +69,16 @@ func TestRecipesWithDocker(t *testing.T) {
 				cmd.Dir = folder
 				cmd.Env = append(os.Environ(), "DOCKER_BUILDKIT=0",
 					"DOCKERHUB_USERNAME="+second.Users[0].Name, "DOCKERHUB_TOKEN="+password,
-					"QUAY_USERNAME="+first.Users[0].Name, "QUAY_TOKEN="+first.Users[0].Password,
+					"QUAY_USERNAME="+first.Users[0].Name, "QUAY_TOKEN="+firstPassword, "WORKSPACE="+folder, "BUILD_NUMBER=latest",
 					"IMAGE="+image, "CI_PROJECT_DIR="+folder, "CI_REGISTRY="+first.Host, "CI_REGISTRY_IMAGE="+first.Host+"/acme/app",
-					"CI_REGISTRY_USER="+first.Users[0].Name, "CI_REGISTRY_PASSWORD="+first.Users[0].Password, "CI_COMMIT_SHORT_SHA=latest")
+					"CI_REGISTRY_USER="+first.Users[0].Name, "CI_REGISTRY_PASSWORD="+firstPassword, "CI_COMMIT_SHORT_SHA=latest")
 				out, err := cmd.CombinedOutput()
 				t.Cleanup(func() { _, _ = docker("rmi", "app:recipe") })
-				if err != nil {
-					t.Fatalf("%v\n%s", err, out)
+				if exit := cmd.ProcessState.ExitCode(); exit != map[bool]int{true: 0, false: 1}[passwords > 0] {
+					t.Fatalf("exit status %d: %v\n%s", exit, err, out)
 				}
 				verified := func(host string) bool { return strings.Contains(string(out), host+"  serves sha256:") }
-				if !verified(first.Host) || verified(second.Host) != both {
+				if verified(first.Host) != (passwords > 0) || verified(second.Host) != (passwords > 1) {
 					t.Errorf("not published where it should be:\n%s", out)
 				}
 				if left, err := filepath.Glob(filepath.Join(folder, "*")); err != nil || len(left) != 2 {
