@@ -96,7 +96,7 @@ func newRun(plan Plan, deps Deps, observer Observer) *run {
 		r.results = append(r.results, newRegistryResults(r, p))
 	}
 	for i := range plan.Images {
-		r.images = append(r.images, newImage(i, plan.Images[i]))
+		r.images = append(r.images, newImage(i, plan.Images[i], r.images))
 	}
 	return r
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 
@@ -21,10 +22,11 @@ import (
 type sourceImage struct {
 	index int
 	plan  Image
+	same  *sourceImage // an earlier image of the same source, which opens and closes it; nil for none
 
-	found  foundManifests // of a remote source
-	opened *future        // source is set
-	known  *future        // root, referrers and result are set
+	found  *foundManifests // of a remote source
+	opened *future         // source is set
+	known  *future         // root, referrers and result are set
 
 	source     *source.Image
 	root       *source.Manifest
@@ -42,11 +44,39 @@ type sourceImage struct {
 	told    bool // the observer was told of it, or of its failure
 }
 
-func newImage(index int, plan Image) *sourceImage {
+func newImage(index int, plan Image, earlier []*sourceImage) *sourceImage {
 	im := &sourceImage{index: index, plan: plan, opened: newFuture(), known: newFuture()}
-	im.found.more = make(chan struct{})
+	im.found = &foundManifests{more: make(chan struct{})}
 	im.result.Name = plan.Name
+	for _, other := range earlier {
+		if im.same == nil && sameSource(other.plan, plan) {
+			im.same, im.found = other, other.found
+		}
+	}
 	return im
+}
+
+// sameSource reports whether two images of the plan are read in the same way.
+func sameSource(a, b Image) bool {
+	return a.Merge == b.Merge && slices.Equal(a.Platforms, b.Platforms) &&
+		slices.EqualFunc(a.Parts, b.Parts, func(x, y source.Spec) bool { return x.Key() == y.Key() })
+}
+
+// open opens the image's source. One that is named twice is opened once.
+func (r *run) open(ctx context.Context, im *sourceImage) (err error) {
+	if im.same == nil {
+		im.source, err = r.deps.Open(ctx, im.plan, func(at imageref.Repository) source.RemoteRepository {
+			return counted{r.host(at.Host).Repository(at.Path), &r.used}
+		}, im.found.add)
+		return err
+	}
+	select {
+	case <-im.same.opened.done:
+		im.source = im.same.source
+		return im.same.opened.err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 // manifests returns all of the image, referrers included, each digest once and every
@@ -79,10 +109,7 @@ func (r *run) openImage(ctx context.Context, im *sourceImage) {
 }
 
 func (r *run) readImage(ctx context.Context, im *sourceImage) (err error) {
-	im.source, err = r.deps.Open(ctx, im.plan, func(at imageref.Repository) source.RemoteRepository {
-		return counted{r.host(at.Host).Repository(at.Path), &r.used}
-	}, im.found.add)
-	if err != nil {
+	if err = r.open(ctx, im); err != nil {
 		return err
 	}
 	im.opened.resolve(nil)
@@ -179,7 +206,7 @@ func (r *run) closeImages() {
 		_ = r.cache.Close()
 	}
 	for _, im := range r.images {
-		if im.source != nil {
+		if im.source != nil && im.same == nil {
 			_ = im.source.Close()
 		}
 	}
