@@ -56,9 +56,10 @@ func newImage(index int, plan Image, earlier []*sourceImage) *sourceImage {
 	return im
 }
 
-// sameSource reports whether two images of the plan are read in the same way.
+// sameSource reports whether two images of the plan are read in the same way. One without parts
+// has a source that nobody can read.
 func sameSource(a, b Image) bool {
-	return a.Merge == b.Merge && slices.Equal(a.Platforms, b.Platforms) &&
+	return len(a.Parts) > 0 && a.Merge == b.Merge && slices.Equal(a.Platforms, b.Platforms) &&
 		slices.EqualFunc(a.Parts, b.Parts, func(x, y source.Spec) bool { return x.Key() == y.Key() })
 }
 

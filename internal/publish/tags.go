@@ -405,7 +405,8 @@ func (r *run) tagFailed(ctx context.Context, u *tagUpdate, err error) {
 	}
 	r.failTag(u.t, err)
 	u.settle(Failed, now, u.failure)
-	if !u.asked || usererror.Is(err, usererror.RegistryGaveUp) || usererror.Is(err, usererror.Unreachable) {
+	stuck := usererror.Is(err, usererror.ImmutableTag)
+	if !u.asked && !stuck || usererror.Is(err, usererror.RegistryGaveUp) || usererror.Is(err, usererror.Unreachable) {
 		u.t.fail(err) // no tag before its signatures; and others would wait as long for the same answer
 	}
 }

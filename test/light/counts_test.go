@@ -51,6 +51,12 @@ func several(t testing.TB, n int) (all []*place) {
 // for each manifest. It returns the bytes of all blobs.
 func (p *place) image(t testing.TB, layers, manifests int, size int64) (total int64) {
 	t.Helper()
+	return p.imageAs(t, "1", layers, manifests, size)
+}
+
+// imageAs is image, under another tag.
+func (p *place) imageAs(t testing.TB, as string, layers, manifests int, size int64) (total int64) {
+	t.Helper()
 	blob := func(seed byte, size int64, mediaType types.MediaType) v1.Descriptor {
 		hash, err := v1.NewHash(p.Make(light.Made{Seed: seed, Size: size}))
 		if err != nil {
@@ -81,7 +87,7 @@ func (p *place) image(t testing.TB, layers, manifests int, size int64) (total in
 		d.Platform = &v1.Platform{OS: "linux", Architecture: fmt.Sprint("test", i)}
 		index.Manifests = append(index.Manifests, d)
 	}
-	put("1", types.OCIImageIndex, index)
+	put(as, types.OCIImageIndex, index)
 	return total
 }
 
