@@ -22,6 +22,7 @@ const (
 	OIDCMissing        Code = "oidc-missing"
 	OIDCRefused        Code = "oidc-refused"
 	Unreachable        Code = "registry-unreachable"
+	TooManyFiles       Code = "too-many-open-files"
 	UnknownHost        Code = "unknown-host"
 	TLSMismatch        Code = "tls-mismatch"
 	UnknownAuthority   Code = "unknown-authority"
@@ -99,6 +100,8 @@ func Catalogue() []Entry {
 		{OIDCRefused, "The provider refused the job's OIDC token.",
 			"Check audience, subject and role in the provider's trust policy."},
 		{Unreachable, "The registry does not answer.", "Check the host and port, and whether the registry is up."},
+		{TooManyFiles, "This process, or this machine, may open no more files and connections.",
+			"Raise the limit: `ulimit -n 1024` before the command, `--ulimit nofile=1024:1024` for a container."},
 		{UnknownHost, "The registry's host name does not resolve.", "Check the spelling of the host."},
 		{TLSMismatch, "The registry speaks plain HTTP where TLS is needed.",
 			"Give the registry a certificate, or set `insecure: true` in its item."},

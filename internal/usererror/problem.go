@@ -3,6 +3,7 @@ package usererror
 import (
 	"errors"
 	"strings"
+	"syscall"
 )
 
 // Code names a kind of problem. It is printed in brackets behind the message
@@ -20,6 +21,9 @@ type Problem struct {
 
 // New returns a problem.
 func New(code Code, registry, what, remedy string, err error) *Problem {
+	if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
+		code, remedy = TooManyFiles, "" // whatever it was for: neither the registry's nor the folder's fault
+	}
 	return &Problem{Code: code, Registry: registry, What: what, Remedy: remedy, Err: err}
 }
 

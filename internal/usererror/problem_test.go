@@ -3,6 +3,9 @@ package usererror
 import (
 	"errors"
 	"fmt"
+	"os"
+	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -17,6 +20,16 @@ func TestOneCode(t *testing.T) {
 		}
 		if outer.Error() != want || !Is(outer, RegistryRefused) {
 			t.Errorf("%q", outer.Error())
+		}
+	}
+}
+
+// What fails for want of open files is named so, whatever it was for.
+func TestTooManyFiles(t *testing.T) {
+	for _, cause := range []error{syscall.EMFILE, &os.PathError{Op: "open", Path: "/tmp/x", Err: syscall.ENFILE}} {
+		p := New(TemporaryFolder, "", "the temporary folder cannot be used", "Make room.", fmt.Errorf("writing: %w", cause))
+		if p.Code != TooManyFiles || !strings.Contains(p.Advice(), "ulimit -n") {
+			t.Errorf("%v: %s", p, p.Advice())
 		}
 	}
 }
