@@ -74,20 +74,32 @@ func (u *tagUpdate) refresh(ctx context.Context, keep, changed bool) error {
 	return u.keepOld(ctx)
 }
 
-// listed makes sure that the list names ours still: somebody who read it before we wrote may
-// have written it since, without them.
+// listLooks is how many looks in a row a list has to stand that was written. Without
+// conditions, somebody who read it before we wrote may write it later, without ours; the
+// pauses between the looks are longer than that takes.
+const listLooks = 3
+
+// listed makes sure that the list goes on naming ours, and writes it again where it does not.
 func (r *run) listed(ctx context.Context, u *tagUpdate) error {
-	for try := 0; ; try++ {
+	for try, good := 0, 0; ; try++ {
 		now, err := u.renew(ctx)
-		if err != nil || now == nil {
+		switch {
+		case err != nil:
 			return err
-		}
-		if try > 0 { // the first time, the list may only be shown late
+		case now == nil:
+			if good++; good == listLooks {
+				return nil
+			}
+		case try > 0: // the first time, the list may only be shown late
+			good = 0
 			if _, err := u.t.client.PutManifest(ctx, u.tag, now.raw, now.mediaType, registry.Condition{}); err != nil {
 				return err
 			}
 		}
 		if try == len(r.deps.VerifyPauses) || !pause(ctx, r.deps.VerifyPauses[try]) {
+			if now == nil {
+				return nil
+			}
 			return errors.New("it does not name what was added to it")
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 
@@ -175,7 +176,8 @@ func (r *run) keepSignatures(ctx context.Context, u *tagUpdate) {
 }
 
 // holdsOthers reports whether what the tag serves holds a layer, which is what cosign writes
-// for a signature, that is not in ours.
+// for a signature, that is not in ours. Two keys sign the same payload: their layers have one
+// digest, and the signature stands in the annotations (cosign, specs/SIGNATURE_SPEC.md).
 func (u *tagUpdate) holdsOthers(ctx context.Context) (bool, error) {
 	raw, _, err := u.t.client.Manifest(ctx, u.before)
 	if isMissing(err) {
@@ -194,7 +196,9 @@ func (u *tagUpdate) holdsOthers(ctx context.Context) (bool, error) {
 		return true, nil // not what cosign writes: nobody can tell what it is good for
 	}
 	return slices.ContainsFunc(theirs.Layers, func(d v1.Descriptor) bool {
-		return !slices.ContainsFunc(ours.Layers, func(o v1.Descriptor) bool { return o.Digest == d.Digest })
+		return !slices.ContainsFunc(ours.Layers, func(o v1.Descriptor) bool {
+			return o.Digest == d.Digest && maps.Equal(o.Annotations, d.Annotations)
+		})
 	}), nil
 }
 

@@ -129,6 +129,26 @@ func (k keys) verify(t *testing.T, artifact *images.Image, of v1.Descriptor) {
 	}
 }
 
+// signed reports whether one of the simple signatures in an artifact is of this key and of the
+// manifest.
+func (k keys) signed(t *testing.T, artifact *images.Image, of v1.Descriptor) bool {
+	t.Helper()
+	var m v1.Manifest
+	if err := json.Unmarshal(artifact.Manifests[len(artifact.Manifests)-1].Bytes, &m); err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range m.Layers {
+		for _, b := range artifact.Blobs {
+			sig, err := base64.StdEncoding.DecodeString(l.Annotations[signedBy])
+			if err == nil && b.Descriptor.Digest == l.Digest && names(b.Bytes, of.Digest) &&
+				k.verifier.VerifySignature(bytes.NewReader(sig), bytes.NewReader(b.Bytes)) == nil {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // names reports whether what was signed names the digest; of an envelope, its payload.
 func names(content []byte, digest v1.Hash) bool {
 	var envelope struct{ Payload []byte }
