@@ -67,7 +67,8 @@ type Repository struct {
 	cannotCancel bool            // the registry refused to cancel an upload
 	written      map[string]bool // manifests, by tag or digest, that HEAD has not been asked for since
 
-	proof proof
+	proof    proof
+	visitors visitors
 }
 
 // String returns host/path.

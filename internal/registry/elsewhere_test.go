@@ -79,9 +79,9 @@ func guarded(next http.HandlerFunc) http.HandlerFunc {
 // credentials; it is no registry to log in or push to.
 func TestFacade(t *testing.T) {
 	content, d := blobOf(10)
-	real := newFakeHandler(t)
-	real.blobs["me/app@"+d.Digest.String()] = content
-	real.manifests["me/app:1"], real.types["me/app:1"] = []byte(`{"schemaVersion":2}`), "application/vnd.oci.image.manifest.v1+json"
+	behind := newFakeHandler(t)
+	behind.blobs["me/app@"+d.Digest.String()] = content
+	behind.manifests["me/app:1"], behind.types["me/app:1"] = []byte(`{"schemaVersion":2}`), "application/vnd.oci.image.manifest.v1+json"
 	page := func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html")
 		_, _ = io.WriteString(w, "<!DOCTYPE html><title>Sign in</title>")
@@ -89,7 +89,7 @@ func TestFacade(t *testing.T) {
 	for name, test := range map[string]struct {
 		behind http.HandlerFunc
 		reads  bool
-	}{"a registry": {real.ServeHTTP, true}, "a login page": {page, false}} {
+	}{"a registry": {behind.ServeHTTP, true}, "a login page": {page, false}} {
 		t.Run(name, func(t *testing.T) {
 			n := &network{hosts: map[string]http.HandlerFunc{"real.example": test.behind, "facade.example": func(w http.ResponseWriter, r *http.Request) {
 				http.Redirect(w, r, "https://real.example"+r.URL.Path, http.StatusTemporaryRedirect)
@@ -118,6 +118,69 @@ func TestFacade(t *testing.T) {
 			}
 			if n.count("+") > 0 || n.count("PUT") > 0 || n.count("POST") > 0 || n.count("DELETE") > 0 || clock.slept() > 0 {
 				t.Errorf("after %v of pauses: %q", clock.slept(), n.seen)
+			}
+		})
+	}
+}
+
+// Behind a facade the token that anybody gets is good enough: it is asked for without a
+// login, once, and goes to the host that asked for it and to nobody else.
+func TestFacadeOfARegistryWithTokens(t *testing.T) {
+	content, d := blobOf(10)
+	behind := newFakeHandler(t)
+	behind.manifests["me/app:1"], behind.types["me/app:1"] = []byte(`{"schemaVersion":2}`), "application/vnd.oci.image.manifest.v1+json"
+	n := &network{}
+	n.hosts = map[string]http.HandlerFunc{
+		"facade.example": func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "https://real.example"+r.URL.Path, http.StatusTemporaryRedirect)
+		},
+		"real.example": func(w http.ResponseWriter, r *http.Request) {
+			switch {
+			case r.Header.Get("Authorization") != "Bearer visitor-0123456789":
+				w.Header().Set("WWW-Authenticate", `Bearer realm="https://auth.example/token",service="real",scope="repository:me/app:pull"`)
+				w.WriteHeader(http.StatusUnauthorized)
+			case strings.Contains(r.URL.Path, "/blobs/"):
+				http.Redirect(w, r, "https://storage.example/blob", http.StatusTemporaryRedirect)
+			default:
+				behind.ServeHTTP(w, r)
+			}
+		},
+		"auth.example": func(w http.ResponseWriter, r *http.Request) {
+			if r.FormValue("scope") != "repository:me/app:pull" || r.FormValue("service") != "real" {
+				t.Errorf("asked for %s", r.URL.RawQuery)
+			}
+			_, _ = io.WriteString(w, `{"token":"visitor-0123456789"}`)
+		},
+		"storage.example": func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(content) },
+	}
+	c := New(Options{Host: "facade.example", Base: n, Clock: newClock(), Auth: account("acme", "hunter22")})
+	r := c.Repository("me/app")
+	if _, _, err := r.Manifest(t.Context(), "1"); err != nil {
+		t.Fatal(err)
+	}
+	blob, err := r.OpenBlob(t.Context(), d, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = blob.Close()
+	if n.count("auth.example") != 1 || n.count("+") != 2 || n.count("+GET https://real.example/") != 2 {
+		t.Errorf("%q", n.seen)
+	}
+	closed := []string{`Bearer realm="https://closed.example/token",service="real"`}
+	n.hosts["closed.example"] = func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) }
+	for name, values := range map[string][]string{"Basic": {`Basic realm="x"`}, "nothing": nil, "no token": closed} {
+		t.Run(name, func(t *testing.T) {
+			n.seen = nil
+			n.hosts["real.example"] = func(w http.ResponseWriter, _ *http.Request) {
+				w.Header()["Www-Authenticate"] = values
+				w.WriteHeader(http.StatusUnauthorized)
+			}
+			c := New(Options{Host: "facade.example", Base: n, Clock: newClock(), Auth: account("acme", "hunter22")})
+			if _, _, err := c.Repository("me/app").Manifest(t.Context(), "1"); !usererror.Is(err, usererror.NoPullPermission) {
+				t.Error(err)
+			}
+			if n.count("+") != 0 {
+				t.Errorf("%q", n.seen)
 			}
 		})
 	}

@@ -166,6 +166,10 @@ func refusedThere(resp *http.Response, err error) bool {
 // means a new token and the same request once more, its body from where it stands.
 func (r *Repository) authorized(ctx context.Context, k call, u *url.URL) (*http.Response, error) {
 	own := r.c.host.Owns(u) && !k.away
+	var visitor *visitorToken
+	if !own && !k.need.Write && r.c.host.Facade() != nil {
+		visitor = r.visitors.at(u)
+	}
 	for try := 0; ; try++ {
 		req, err := http.NewRequestWithContext(ctx, k.method, u.String(), nil)
 		if err != nil {
@@ -179,9 +183,11 @@ func (r *Repository) authorized(ctx context.Context, k call, u *url.URL) (*http.
 			if header, err = r.tokens.Header(ctx, k.need); err != nil {
 				return nil, err
 			}
-			if header != "" {
-				req.Header.Set("Authorization", header)
-			}
+		} else if visitor != nil {
+			header = visitor.get()
+		}
+		if header != "" {
+			req.Header.Set("Authorization", header)
 		}
 		sending := transport.Sending{Foreign: !own, Bulk: k.bulk, Count: k.count, Commit: k.commit}
 		if k.body != nil {
@@ -191,10 +197,15 @@ func (r *Repository) authorized(ctx context.Context, k call, u *url.URL) (*http.
 		if err != nil {
 			return nil, err
 		}
-		if !own || try > 0 || !expired(resp) {
+		if !own && visitor == nil || try > 0 || !expired(resp) {
 			return resp, nil
 		}
-		again, err := r.tokens.Refused(ctx, k.need, header, resp)
+		again := false
+		if own {
+			again, err = r.tokens.Refused(ctx, k.need, header, resp)
+		} else {
+			again, err = r.refusedVisitor(ctx, visitor, header, resp)
+		}
 		if err != nil || !again {
 			if err != nil {
 				transport.Drain(resp)

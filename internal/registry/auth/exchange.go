@@ -60,7 +60,7 @@ func (h *Host) realms(realm string) []string {
 	u, err := url.Parse(realm)
 	base := h.t.Base()
 	own := err == nil && strings.EqualFold(u.Hostname(), base.Hostname())
-	if err != nil || !own && !(h.t.Loopback() && imageref.Loopback(u.Host)) {
+	if err != nil || !own && (!h.t.Loopback() || !imageref.Loopback(u.Host)) {
 		return []string{realm}
 	}
 	if base.Scheme == "https" && u.Scheme == "http" {

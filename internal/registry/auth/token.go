@@ -392,3 +392,27 @@ func (t *Tokens) Refused(ctx context.Context, need Access, header string, resp *
 	}
 	return true, nil
 }
+
+// Anonymous gets the token that a 401 of another host, with these headers WWW-Authenticate,
+// wants of somebody without a login, and returns it as an Authorization header; "" where
+// that is not the way in.
+func (h *Host) Anonymous(ctx context.Context, challenges []string) (header string, err error) {
+	ch, _ := choose(challenges)
+	if ch.scheme != "bearer" {
+		return "", nil
+	}
+	contacted := func() bool { return h.hasAnswered(ch.realm) }
+	err = h.t.RetryElsewhere(ctx, "getting a token", contacted, func(ctx context.Context) error {
+		token, err := h.exchange(ctx, ch, &authn.AuthConfig{}, strings.Fields(ch.scope))
+		header = "Bearer " + token.value
+		return err
+	})
+	var answer *transport.Error
+	if errors.As(err, &answer) && !answer.Transient() {
+		return "", nil // nobody gets in without a login
+	}
+	if err != nil {
+		return "", err
+	}
+	return header, nil
+}
