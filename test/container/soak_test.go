@@ -42,7 +42,7 @@ func stateNow(t *testing.T, temporary string) state {
 }
 
 // TestSoak publishes again and again in one process, from an archive, an archive of the
-// engine and a registry in turn: 500 times with SOAK=1. Goroutines, file
+// engine, a registry, and two images of which one is merged, in turn: 500 times with SOAK=1. Goroutines, file
 // descriptors, temporary files and memory end where they began.
 func TestSoak(t *testing.T) {
 	runs := 15
@@ -59,7 +59,7 @@ func TestSoak(t *testing.T) {
 	publish := func(i int) {
 		image := images.Build(images.Options{LayerBytes: 4 << 10, Seed: uint64(i) + 1})
 		source := "docker-archive:" + fixture(t, "docker20.tar")
-		switch i % 3 {
+		switch i % 4 {
 		case 0:
 			archive := filepath.Join(folder, "image.tar")
 			file, err := os.Create(archive)
@@ -78,12 +78,13 @@ func TestSoak(t *testing.T) {
 			image.Push(t, source, first.Inspect()...)
 		}
 		repository := fmt.Sprintf("acme/app%d", i%7)
+		what := []string{"--source", source, "--tags", first.Reference(repository, "1") + "," + second.Reference(repository, "1")}
+		if i%4 == 3 {
+			what = []string{"--images", twoImages(t, folder, i, source, repository, first, second)}
+		}
 		var out bytes.Buffer
 		status := program.Main(t.Context(), program.Env{
-			Args: []string{
-				"--source", source, "--registry-auth", "@" + auth,
-				"--tags", first.Reference(repository, "1") + "," + second.Reference(repository, "1"),
-			},
+			Args:       append(what, "--registry-auth", "@"+auth),
 			Environ:    []string{"HOME=" + home, "TMPDIR=" + temporary},
 			Stdin:      strings.NewReader(""),
 			Stdout:     &out,
@@ -120,4 +121,22 @@ func TestSoak(t *testing.T) {
 	if after.heap > before.heap+8<<20 {
 		t.Errorf("memory grows: %v, before: %v", after, before)
 	}
+}
+
+// twoImages returns the input images: one from source, and one that is merged from two archives.
+func twoImages(t *testing.T, folder string, run int, source, repository string, to ...*servers.Server) string {
+	t.Helper()
+	var parts, tags [2]string
+	for i, platform := range []string{"linux/amd64", "linux/arm64"} {
+		part := images.Build(images.Options{LayerBytes: 4 << 10, Seed: uint64(run), Platforms: []string{platform}})
+		var archive bytes.Buffer
+		if err := part.WriteArchive(&archive); err != nil {
+			t.Fatal(err)
+		}
+		parts[i] = filepath.Join(folder, fmt.Sprintf("part%d.tar", i))
+		write(t, parts[i], archive.String())
+		tags[i] = fmt.Sprintf("[%s, %s]", to[0].Reference(repository, fmt.Sprint(i)), to[1].Reference(repository, fmt.Sprint(i)))
+	}
+	return fmt.Sprintf("- {name: one, source: %q, tags: %s}\n- {name: merged, source: %q, tags: %s}\n",
+		source, tags[0], parts[0]+"\n"+parts[1], tags[1])
 }

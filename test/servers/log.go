@@ -43,6 +43,7 @@ type Log struct {
 	settled  sync.Cond
 	requests []*Request
 	open     int
+	forget   func() // what else a Reset forgets
 }
 
 func newLog() *Log {
@@ -132,6 +133,9 @@ func (l *Log) Reset() {
 		l.settled.Wait()
 	}
 	l.requests = nil
+	if l.forget != nil {
+		l.forget()
+	}
 }
 
 // Find returns the requests with this method ("" is any; "GET|HEAD" is either) whose path

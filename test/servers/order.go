@@ -95,6 +95,14 @@ func (o *order) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// forget drops the writes so far, as a Log.Reset does with requests.
+func (o *order) forget() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.writes = nil
+	clear(o.known)
+}
+
 // learn notes what a read told its client, and what a deletion from behind took away.
 func (o *order) learn(r *http.Request, status int, behind bool) {
 	m := stored.FindStringSubmatch(r.URL.Path)

@@ -69,6 +69,7 @@ func Start(t testing.TB, o Options, registry func(*Server) http.Handler) *Server
 		s.Tokens = newTokenServer(t, s)
 	}
 	s.order = newOrder(registry(s))
+	s.Log.forget = s.order.forget
 	h := http.Handler(s.order)
 	if o.Wrap != nil {
 		h = o.Wrap(h)
