@@ -91,9 +91,11 @@ func firstExample(t *testing.T) string {
 func forAct(t *testing.T, text, drop string, first, second *servers.Server) string {
 	t.Helper()
 	item := func(s *servers.Server, secret string) string {
-		return fmt.Sprintf("- registry: %s\n  username: %s\n  password: ${{ toJSON(secrets.%s) }}\n", s.Host, s.Users[0].Name, secret)
+		return fmt.Sprintf("- registry: %s\n  username: %s\n  password: ${{ toJSON(secrets.%s) }}\n",
+			s.Host, s.Users[0].Name, secret)
 	}
-	text = strings.NewReplacer("${{ runner.temp }}", "${{ github.workspace }}", "ghcr.io", first.Host, "docker.io", second.Host).Replace(text)
+	text = strings.NewReplacer("${{ runner.temp }}", "${{ github.workspace }}",
+		"ghcr.io", first.Host, "docker.io", second.Host).Replace(text)
 	var workflow map[string]any
 	if err := yaml.Unmarshal([]byte(text), &workflow); err != nil {
 		t.Fatal(err)

@@ -115,14 +115,14 @@ func nativeSources(t *testing.T, address, release, said string) string {
 	repository := sources(t)
 	path := filepath.Join(repository, "native", "run")
 	script := read(t, path)
-	for old, new := range map[string]string{
+	for old, other := range map[string]string{
 		releases: address, "--proto '=https' --tlsv1.2": "--proto '=http'", "--retry 3": "--retry 0",
 		"push::%s\\n' \"$1\"": "push::%s\\n' \"$1\" | tee -a '" + said + "'",
 	} {
 		if strings.Count(script, old) != 1 {
 			t.Fatalf("%q is not once in native/run", old)
 		}
-		script = strings.Replace(script, old, new, 1)
+		script = strings.Replace(script, old, other, 1)
 	}
 	write(t, path, script)
 	if err := os.Chmod(path, 0o755); err != nil { // #nosec G302 -- a script
@@ -135,8 +135,8 @@ func nativeSources(t *testing.T, address, release, said string) string {
 // uname returns a folder with a program of this name that tells of another machine.
 func uname(t *testing.T, machine string) string {
 	t.Helper()
-	real, folder := servers.Require(t, "uname"), t.TempDir()
-	script := fmt.Sprintf("#!/bin/sh\n[ \"$1\" = -m ] && exec echo %s\nexec %s \"$@\"\n", machine, real)
+	truth, folder := servers.Require(t, "uname"), t.TempDir()
+	script := fmt.Sprintf("#!/bin/sh\n[ \"$1\" = -m ] && exec echo %s\nexec %s \"$@\"\n", machine, truth)
 	if err := os.WriteFile(filepath.Join(folder, "uname"), []byte(script), 0o755); err != nil { // #nosec G306 -- a program
 		t.Fatal(err)
 	}
