@@ -344,8 +344,14 @@ func TestLimiterOpeningEnds(t *testing.T) {
 		time.Sleep(20 * time.Millisecond)
 		k.l.fewer()
 		time.Sleep(1500 * time.Millisecond)
-		if k.l.limit[large] != firstLarge/2 || k.top[large] != firstLarge {
-			t.Errorf("limit %d after too many requests, %d were in flight", k.l.limit[large], k.top[large])
+		k.l.mu.Lock()
+		limit := k.l.limit[large]
+		k.l.mu.Unlock()
+		k.mu.Lock()
+		top := k.top[large]
+		k.mu.Unlock()
+		if limit != firstLarge/2 || top != firstLarge {
+			t.Errorf("limit %d after too many requests, %d were in flight", limit, top)
 		}
 		all.Wait()
 	})
