@@ -49,6 +49,14 @@ type Credential struct {
 	create createFunc // what CreateRepository calls
 }
 
+// GetAhead gets a credential that a provider has to be asked for, so that it is there when it
+// is needed. Whoever needs it meanwhile waits for this, and shares what comes of it.
+func (c Credential) GetAhead(ctx context.Context) {
+	if a, ok := c.Auth.(*account); ok {
+		_, _ = a.AuthorizationContext(ctx) // a failure is for whoever needs the credential
+	}
+}
+
 // Warning is something about the credentials at hand that a person should know,
 // but that stops nothing.
 type Warning struct {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/multi-registry-push/multi-registry-push/internal/credentials"
 	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
@@ -83,7 +84,7 @@ func (r *run) noteChoices(p RegistryPlan) {
 }
 
 // login logs in to every repository of a registry, and proves there that the account may
-// push, both at once.
+// push, both at once. Credentials that a provider has to be asked for are got meanwhile.
 func (r *run) login(ctx context.Context, s *registryRun) {
 	leave := s.results.enter(Login)
 	defer func() {
@@ -93,6 +94,8 @@ func (r *run) login(ctx context.Context, s *registryRun) {
 		leave(ctx.Err() != nil || refused || failed && !alive)
 	}()
 	atOnce(s.repositories, func(p *repository) {
+		stop := getAhead(ctx, p.Credential)
+		defer stop()
 		var proof group
 		if !r.DryRun {
 			proof.run(func() { p.allowed.resolve(r.guarded(s, func() error { return r.provePermission(ctx, s, p) })) })
@@ -100,6 +103,19 @@ func (r *run) login(ctx context.Context, s *registryRun) {
 		p.loggedIn.resolve(r.guarded(s, func() error { return r.enterRepository(ctx, p) }))
 		proof.wait()
 	})
+}
+
+// getAhead starts to get what providers have to be asked for. stop ends that, and waits for it.
+func getAhead(ctx context.Context, all ...credentials.Credential) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var g group
+	for _, c := range all {
+		g.run(func() { c.GetAhead(ctx) })
+	}
+	return func() {
+		cancel()
+		g.wait()
+	}
 }
 
 // guarded calls f and returns a panic in it as an error.

@@ -12,6 +12,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/blobcache"
+	"github.com/multi-registry-push/multi-registry-push/internal/credentials"
 	"github.com/multi-registry-push/multi-registry-push/internal/image"
 	"github.com/multi-registry-push/multi-registry-push/internal/imageref"
 	"github.com/multi-registry-push/multi-registry-push/internal/registry"
@@ -110,6 +111,14 @@ func (r *run) openImage(ctx context.Context, im *sourceImage) {
 }
 
 func (r *run) readImage(ctx context.Context, im *sourceImage) (err error) {
+	var all []credentials.Credential
+	for _, part := range im.plan.Parts {
+		if at := part.Repository(); at != nil {
+			all = append(all, r.plan.Credentials[*at])
+		}
+	}
+	stop := getAhead(ctx, all...)
+	defer stop()
 	if err = r.open(ctx, im); err != nil {
 		return err
 	}

@@ -34,8 +34,11 @@ type far struct {
 	// secured makes a connection take two round trips, for TCP and TLS, and registries want tokens
 	// of a service on another host. Else connections take no time, and nobody has to log in.
 	secured bool
+	role    string // with which ECR is logged in to
 
 	mu        sync.Mutex
+	sending   map[string]int      // by host: blobs that are being sent
+	most      map[string]int      // by host: as many as there were at once
 	requests  map[string][]string // by host: when and what
 	connected map[string]bool     // hosts to which there is a connection
 	start     time.Time
@@ -49,7 +52,7 @@ const tokenService = "tokens.test"
 // has waited for the answer to the first question.
 func (f *far) connect(ctx context.Context, name string) error {
 	f.mu.Lock()
-	first := !f.connected[name] || name == tokenService
+	first := !f.connected[name] || name == tokenService || name == idTokens
 	f.connected[name] = true
 	f.mu.Unlock()
 	if !f.secured || !first {
@@ -97,6 +100,9 @@ func (f *far) RoundTrip(r *http.Request) (*http.Response, error) {
 	f.mu.Lock()
 	f.requests[name] = append(f.requests[name], fmt.Sprintf("%4.1f %s %s", float64(time.Since(f.start))/float64(trip), r.Method, r.URL.Path))
 	f.mu.Unlock()
+	if r.Method == http.MethodPut && strings.Contains(r.URL.Path, "/blobs/uploads/") {
+		defer f.send(name)()
+	}
 	if err := wait(r.Context(), trip/2); err != nil {
 		return nil, err
 	}
@@ -142,6 +148,7 @@ func wait(ctx context.Context, d time.Duration) error {
 // publish runs the whole program and returns how many round trips it took.
 func (f *far) publish(t *testing.T, definition []byte, from string, inputs ...string) float64 {
 	t.Helper()
+	f.sending, f.most = map[string]int{}, map[string]int{}
 	f.requests, f.connected, f.start = map[string][]string{}, map[string]bool{}, time.Now()
 	var auth strings.Builder
 	var tags []string
@@ -150,10 +157,14 @@ func (f *far) publish(t *testing.T, definition []byte, from string, inputs ...st
 		login = "username: me\n  password: the-password"
 	}
 	for _, name := range slices.Sorted(maps.Keys(f.hosts)) {
-		if name == tokenService {
+		switch {
+		case name == tokenService, name == idTokens, strings.HasPrefix(name, "sts."), strings.HasPrefix(name, "api.ecr."):
 			continue
+		case strings.Contains(name, ".dkr.ecr."):
+			fmt.Fprintf(&auth, "- registry: %s\n  aws-role: %s\n", name, f.role)
+		default:
+			fmt.Fprintf(&auth, "- registry: %s\n  %s\n", name, login)
 		}
-		fmt.Fprintf(&auth, "- registry: %s\n  %s\n", name, login)
 		if name != "source.test" {
 			tags = append(tags, name+"/app:1")
 		}
@@ -161,8 +172,9 @@ func (f *far) publish(t *testing.T, definition []byte, from string, inputs ...st
 	folder := t.TempDir()
 	var out bytes.Buffer
 	status := app.Main(t.Context(), app.Env{
-		Args:    append([]string{"--source", from, "--tags", strings.Join(tags, "\n"), "--registry-auth", "-", "--summary", "false"}, inputs...),
-		Environ: []string{"HOME=" + folder, "TMPDIR=" + folder}, Stdin: strings.NewReader(auth.String()), Stdout: &out, Stderr: &out,
+		Args: append([]string{"--source", from, "--tags", strings.Join(tags, "\n"), "--registry-auth", "-", "--summary", "false"}, inputs...),
+		Environ: []string{"HOME=" + folder, "TMPDIR=" + folder, "ACTIONS_ID_TOKEN_REQUEST_URL=https://" + idTokens + "/token?v=1",
+			"ACTIONS_ID_TOKEN_REQUEST_TOKEN=the-request-token"}, Stdin: strings.NewReader(auth.String()), Stdout: &out, Stderr: &out,
 		Definition: definition, Transport: f,
 	})
 	took := float64(time.Since(f.start)) / float64(trip)
@@ -246,6 +258,39 @@ func newFar(t *testing.T, secured, source bool) *far {
 		f.hosts[tokenService] = http.HandlerFunc(issue)
 	}
 	return f
+}
+
+// send counts a blob that is on its way to a host until done is called.
+func (f *far) send(name string) (done func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.sending[name]++
+	f.most[name] = max(f.most[name], f.sending[name])
+	return func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.sending[name]--
+	}
+}
+
+// A number of blobs at a time holds for every registry, and each gets that many.
+func TestConcurrencyHoldsForEveryRegistry(t *testing.T) {
+	definition, err := os.ReadFile("../../action.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	archive := images.Build(images.Options{Layers: 12, Shared: -1, LayerBytes: 20 << 10, NoAttestations: true}).Archive(t)
+	for _, n := range []int{1, 3} {
+		synctest.Test(t, func(t *testing.T) {
+			f := newFar(t, false, false)
+			f.publish(t, definition, archive, "--concurrency", fmt.Sprint(n))
+			for name := range f.hosts {
+				if f.most[name] != n {
+					t.Errorf("concurrency %d: %d blobs were sent to %s at once", n, f.most[name], name)
+				}
+			}
+		})
+	}
 }
 
 // total counts the requests of the last run.
