@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"regexp"
@@ -14,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/google/go-containerregistry/pkg/v1/types"
+	"github.com/klauspost/compress/zstd"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
@@ -65,7 +67,12 @@ func TestHostileDocumentsTakeLittleMemory(t *testing.T) {
 	for n := range 190_000 {
 		fmt.Fprintf(&annotations, `,"%06d":"x"`, n)
 	}
-	var rows []string
+	zeros, written := manyZeros(t)
+	rows := []string{fmt.Sprintf("| 4 GiB of zeros in 4 MiB of gzip: on the disk | %d MiB |\n", written>>20)}
+	if written > 1<<20 {
+		t.Errorf("%d MiB of zeros are written", written>>20)
+	}
+	paths := map[string]string{"4 GiB of zeros in 4 MiB of gzip": zeros, "a zstd window of 128 MiB": wideWindow(t)}
 	for name, members := range map[string][]member{
 		"nulls in index.json":      {{name: "index.json", data: index("null")}},
 		"objects in index.json":    {{name: "index.json", data: index("{}")}},
@@ -85,8 +92,10 @@ func TestHostileDocumentsTakeLittleMemory(t *testing.T) {
 		"levels":                   {{name: "index.json", data: bytes.Repeat([]byte("["), maxManifest)}},
 		"entries of an archive":    entries,
 	} {
+		paths[name] = writeFile(t, "image.tar", tarOf(t, members...))
+	}
+	for name, path := range paths {
 		t.Run(name, func(t *testing.T) {
-			path := writeFile(t, "image.tar", tarOf(t, members...))
 			command := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestHostileDocumentsTakeLittleMemory$", "-test.v")
 			command.Env = append(os.Environ(), "OPEN_SOURCE="+path)
 			out, err := command.CombinedOutput()
@@ -108,6 +117,40 @@ func TestHostileDocumentsTakeLittleMemory(t *testing.T) {
 	}
 	slices.Sort(rows)
 	peaksInThePage(t, rows)
+}
+
+// manyZeros returns an archive of 4 MiB that unpacks to 4 GiB of zeros, and how many bytes of
+// those reach the disk.
+func manyZeros(t *testing.T) (path string, written int64) {
+	t.Helper()
+	part, err := os.ReadFile(bomb(t, nil, 64<<20))
+	must(t, err)
+	path = writeFile(t, "zeros.tar.gz", bytes.Repeat(part, 64))
+	f, err := os.Open(path)
+	must(t, err)
+	defer func() { must(t, f.Close()) }()
+	r, err := decompress(f, gzipped)
+	must(t, err)
+	defer func() { must(t, r.Close()) }()
+	w := &countingWriter{w: io.Discard}
+	_, err = unpack(t.Context(), w, r)
+	must(t, err)
+	return path, w.n
+}
+
+// wideWindow returns an archive whose zstd window is 128 MiB.
+func wideWindow(t *testing.T) string {
+	t.Helper()
+	var out bytes.Buffer
+	z, err := zstd.NewWriter(&out, zstd.WithWindowSize(128<<20), zstd.WithSingleSegment(false))
+	must(t, err)
+	for range 2 {
+		_, err = z.Write(make([]byte, 1<<20))
+		must(t, err)
+		must(t, z.Flush())
+	}
+	must(t, z.Close())
+	return writeFile(t, "wide.tar.zst", out.Bytes())
 }
 
 // peaksInThePage writes the peaks into docs/reliability.md with UPDATE=1; else it checks that

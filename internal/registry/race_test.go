@@ -1,0 +1,5 @@
+//go:build race
+
+package registry
+
+const underRace = true // which takes memory of its own
