@@ -241,7 +241,7 @@ func (p sentBytes) Sent(n int64) { p.results.bytes(0, n) }
 // copyAhead sends layers that are still being compressed, each as soon as its digest is
 // known, before there is a manifest that names them.
 func (r *run) copyAhead(ctx context.Context, s *registryRun, im *sourceImage, l *leases) {
-	ahead := im.source.Ahead()
+	ahead := im.source.PendingBlobs()
 	if len(ahead) == 0 {
 		return
 	}

@@ -60,7 +60,7 @@ func (r *run) arriveAllowed(ctx context.Context, t *target) {
 		return
 	}
 	if r.Atomic {
-		if r.read(ctx, t.image, t.image.opened) != nil || len(t.image.source.Ahead()) == 0 {
+		if r.read(ctx, t.image, t.image.opened) != nil || len(t.image.source.PendingBlobs()) == 0 {
 			return
 		}
 	}

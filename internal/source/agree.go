@@ -12,7 +12,7 @@ import (
 
 // sameImages refuses an archive whose manifest.json names an image that its index.json does
 // not: some programs read the one, some the other, and would publish different images.
-func sameImages(ctx context.Context, t tree) error {
+func sameImages(ctx context.Context, t fileSet) error {
 	saved, err := readSaved(t)
 	if err != nil {
 		return err
@@ -45,7 +45,7 @@ func sameImages(ctx context.Context, t tree) error {
 
 // configDigest returns the digest of a config that manifest.json names: from its name, as
 // nearly all tools write it, else from its bytes; ok is false where there are none.
-func configDigest(t tree, config string) (digest v1.Hash, ok bool, err error) {
+func configDigest(t fileSet, config string) (digest v1.Hash, ok bool, err error) {
 	name, err := cleanName(config)
 	if err != nil {
 		return v1.Hash{}, false, err

@@ -73,7 +73,7 @@ func TestBombsAreLookedAtWhileTheyAreUnpacked(t *testing.T) {
 
 // What looks like an image is bounded by what is free.
 func TestUnpackingLeavesAReserve(t *testing.T) {
-	const size = guardEvery + 1<<20
+	const size = checkSpaceEvery + 1<<20
 	path := bomb(t, headOf(t, "blobs/sha256/x", size), size)
 	for name, c := range map[string]struct {
 		free, total int64

@@ -60,7 +60,7 @@ func TestWhatBuildersWrite(t *testing.T) {
 						if !slices.Equal(platforms, image.Platforms) {
 							t.Errorf("platforms are %v", platforms)
 						}
-						if len(i.Ahead()) != 0 {
+						if len(i.PendingBlobs()) != 0 {
 							t.Error("layers would be compressed again")
 						}
 					}
@@ -157,9 +157,9 @@ func TestDamagedFixtures(t *testing.T) {
 
 // publishable opens every image in a tree and reads all of it. Each byte that comes
 // out has its digest.
-func publishable(t testing.TB, tr tree) {
+func publishable(t testing.TB, tr fileSet) {
 	ctx := t.Context()
-	i, err := openTreeAs(ctx, Spec{Kind: BarePath}, tr, "", Options{TempDir: os.TempDir(), Workers: 1})
+	i, err := openFilesAs(ctx, Spec{Kind: BarePath}, tr, "", Options{TempDir: os.TempDir(), Workers: 1})
 	if err != nil {
 		return
 	}

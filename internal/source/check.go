@@ -23,7 +23,7 @@ func Check(ctx context.Context, spec Spec, o Options) error {
 	}
 	path, _, info, err := find(spec, o.Paths)
 	if err != nil {
-		return in("source "+short(spec.Text), err)
+		return withSource("source "+short(spec.Text), err)
 	}
 	if mustUnpack(path, info) {
 		return nil
@@ -57,7 +57,7 @@ func CheckMerged(ctx context.Context, specs []Spec, o Options) error {
 			continue
 		}
 		if err := Check(ctx, spec, here); err != nil {
-			errs = append(errs, in(fmt.Sprintf("line %d", spec.Line), err))
+			errs = append(errs, withSource(fmt.Sprintf("line %d", spec.Line), err))
 		}
 	}
 	if len(errs) > 0 || !all {

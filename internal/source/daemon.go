@@ -60,16 +60,16 @@ func openInEngine(ctx context.Context, e *engine, spec Spec, o Options) (*Image,
 		}
 		wanted[h] = true
 	}
-	x := &export{engine: e, id: found.ID, wanted: wanted, press: press{o.TempDir, o.Workers}, options: o}
-	x.making = newMaking(ctx, len(wanted), x.run)
+	x := &export{engine: e, id: found.ID, wanted: wanted, compressor: compressor{o.TempDir, o.Workers}, options: o}
+	x.job = newLayerJob(ctx, len(wanted), x.run)
 	return &Image{
-		root:      x.making.wait,
-		ahead:     x.making.ahead(),
+		root:      x.job.wait,
+		pending:   x.job.blobs(),
 		platforms: func(context.Context) ([]string, error) { return []string{on.String()}, nil },
-		close:     func() error { return errors.Join(x.making.close(), e.close()) },
+		close:     func() error { return errors.Join(x.job.close(), e.close()) },
 		lazy:      true,
 		imagePlatform: func(ctx context.Context, _ *Manifest) (v1.Platform, bool, error) {
-			_, err := x.making.wait(ctx)
+			_, err := x.job.wait(ctx)
 			return x.is, x.is.OS != "" && x.is.Architecture != "", err
 		},
 	}, nil
@@ -78,16 +78,16 @@ func openInEngine(ctx context.Context, e *engine, spec Spec, o Options) (*Image,
 // export is one `docker save` whose layers are compressed while they arrive. Nothing but
 // the compressed layers touches the disk.
 type export struct {
-	engine  *engine
-	id      string
-	wanted  map[v1.Hash]bool // diff ids
-	press   press
-	options Options
-	making  *making
+	engine     *engine
+	id         string
+	wanted     map[v1.Hash]bool // diff ids
+	compressor compressor
+	options    Options
+	job        *layerJob
 
 	small *archive // everything but layers, in memory
 	bytes bytes.Buffer
-	slots map[v1.Hash]*slot
+	slots map[v1.Hash]*pendingLayer
 	is    v1.Platform // known when all has arrived
 }
 
@@ -97,7 +97,7 @@ func (x *export) run(ctx context.Context) (*Manifest, error) {
 		return nil, exportProblem(err)
 	}
 	defer func() { _ = response.Body.Close() }()
-	x.slots = map[v1.Hash]*slot{}
+	x.slots = map[v1.Hash]*pendingLayer{}
 	x.small = &archive{entries: map[string]entry{}, twice: map[string]bool{}}
 	r := tar.NewReader(readUnder(ctx, response.Body))
 	for n := 0; ; n++ {
@@ -146,9 +146,9 @@ func (x *export) take(ctx context.Context, h *tar.Header, r io.Reader) error {
 		}
 		return x.small.add(h, offset, int64(x.bytes.Len()))
 	}
-	l, err := x.press.fromStream(ctx, r)
+	l, err := x.compressor.fromStream(ctx, r)
 	if err != nil {
-		return in("layer "+short(name), err)
+		return withSource("layer "+short(name), err)
 	}
 	if !x.wanted[l.diffID] || x.slots[l.diffID] != nil {
 		if l.release == nil {
@@ -156,7 +156,7 @@ func (x *export) take(ctx context.Context, h *tar.Header, r io.Reader) error {
 		}
 		return l.release()
 	}
-	x.slots[l.diffID], err = x.making.finished(l)
+	x.slots[l.diffID], err = x.job.finished(l)
 	return err
 }
 
@@ -276,7 +276,7 @@ func (e *engine) save(ctx context.Context, name string, o Options) (*Image, erro
 	if err != nil {
 		return nil, err
 	}
-	size, err := io.Copy(guard(out, diskSpace), readUnder(ctx, response.Body))
+	size, err := io.Copy(keepReserve(out, diskSpace), readUnder(ctx, response.Body))
 	if err != nil {
 		_ = out.Close()
 		return nil, readError(ctx, err)

@@ -129,10 +129,10 @@ func TestEngine(t *testing.T) {
 			if f.count("/get") != 0 {
 				t.Error("exported before it was needed")
 			}
-			if len(i.Ahead()) != 3 {
-				t.Errorf("%d layers ahead", len(i.Ahead()))
+			if len(i.PendingBlobs()) != 3 {
+				t.Errorf("%d layers ahead", len(i.PendingBlobs()))
 			}
-			for _, b := range i.Ahead() {
+			for _, b := range i.PendingBlobs() {
 				_, err := b.Descriptor(t.Context())
 				must(t, err)
 			}
@@ -194,7 +194,7 @@ func TestEngineWithContainerdStore(t *testing.T) {
 	files := b.files(named(root, imageName, "docker.io/library/app:1"))
 	f := &fakeEngine{name: "app:1", containerd: true, image: newDockerImage(t, "linux/amd64", nil), export: tarOf(t, append(files, member{name: "manifest.json", data: []byte("[]")})...)}
 	i, got := mustOpen(t, "docker-daemon:app:1", Options{Docker: f.serve(t)})
-	if got.Descriptor.Digest != root.Digest || len(i.Ahead()) != 0 {
+	if got.Descriptor.Digest != root.Digest || len(i.PendingBlobs()) != 0 {
 		t.Errorf("root is %s, want %s", got.Descriptor.Digest, root.Digest)
 	}
 	sameContent(t, everything(t, got), b.blobs)
@@ -272,7 +272,7 @@ func TestEngineTrouble(t *testing.T) {
 			must(t, err)
 			_, err = i.Root(t.Context())
 			wantProblem(t, err, usererror.SourceBroken, "docker-daemon:app:1")
-			for _, b := range i.Ahead() {
+			for _, b := range i.PendingBlobs() {
 				if _, err := b.Descriptor(t.Context()); err == nil && name == "refuses" {
 					t.Error("a layer is known all the same")
 				}
@@ -287,14 +287,14 @@ func TestLayersAreReadyOneByOne(t *testing.T) {
 	f.gate = make(chan struct{})
 	i, err := open(t, "docker-daemon:app:1", Options{Docker: f.serve(t)})
 	must(t, err)
-	d, err := i.Ahead()[0].Descriptor(t.Context())
+	d, err := i.PendingBlobs()[0].Descriptor(t.Context())
 	must(t, err)
-	raw, err := read(t.Context(), i.Ahead()[0], 0)
+	raw, err := read(t.Context(), i.PendingBlobs()[0], 0)
 	must(t, err)
 	if digestOf(raw) != d.Digest {
 		t.Error("the first layer has another digest")
 	}
-	part, err := read(t.Context(), i.Ahead()[0], d.Size-10)
+	part, err := read(t.Context(), i.PendingBlobs()[0], d.Size-10)
 	if err != nil || !bytes.Equal(part, raw[d.Size-10:]) {
 		t.Errorf("its end is %x, %v", part, err)
 	}

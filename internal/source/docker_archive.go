@@ -35,7 +35,7 @@ type dockerConfig struct {
 // openDockerArchive opens what docker save, and those that write the same, have made.
 // Docker 25 and later put an OCI layout beside manifest.json. Where its layers are
 // compressed it is published as it is; the classic store writes them plain.
-func openDockerArchive(ctx context.Context, t tree, pick string, o Options) (*Image, error) {
+func openDockerArchive(ctx context.Context, t fileSet, pick string, o Options) (*Image, error) {
 	if i, err := openSavedLayout(ctx, t, pick, o); i != nil || err != nil {
 		return i, err
 	}
@@ -51,16 +51,16 @@ func openDockerArchive(ctx context.Context, t tree, pick string, o Options) (*Im
 	if err != nil {
 		return nil, err
 	}
-	var m *making
-	m = newMaking(ctx, len(s.unique), func(ctx context.Context) (*Manifest, error) {
-		return s.fromTree(ctx, m, t, press{o.TempDir, o.Workers})
+	var m *layerJob
+	m = newLayerJob(ctx, len(s.unique), func(ctx context.Context) (*Manifest, error) {
+		return s.fromFiles(ctx, m, t, compressor{o.TempDir, o.Workers})
 	})
 	return s.image(m, t.close), nil
 }
 
 // openSavedLayout opens the OCI layout in a docker archive, if there is one and it need
 // not be compressed. Platforms that the engine did not have are left out.
-func openSavedLayout(ctx context.Context, t tree, pick string, o Options) (*Image, error) {
+func openSavedLayout(ctx context.Context, t fileSet, pick string, o Options) (*Image, error) {
 	if there, err := holds(t, "index.json"); err != nil || !there {
 		return nil, err
 	}
@@ -82,7 +82,7 @@ func isPlain(d v1.Descriptor) bool {
 	return d.MediaType == types.OCIUncompressedLayer || d.MediaType == types.DockerUncompressedLayer
 }
 
-func readSaved(t tree) ([]savedImage, error) {
+func readSaved(t fileSet) ([]savedImage, error) {
 	f, err := t.lookup("manifest.json")
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, usererror.New(usererror.SourceBroken, "",
@@ -106,7 +106,7 @@ func readSaved(t tree) ([]savedImage, error) {
 }
 
 // chooseSaved returns the image that pick names, and its config.
-func chooseSaved(t tree, saved []savedImage, pick string) (savedImage, []byte, error) {
+func chooseSaved(t fileSet, saved []savedImage, pick string) (savedImage, []byte, error) {
 	all, err := readConfigs(t, saved)
 	if err != nil {
 		return savedImage{}, nil, err
@@ -134,7 +134,7 @@ type savedConfig struct {
 }
 
 // readConfigs reads the configs that manifest.json names, each once.
-func readConfigs(t tree, saved []savedImage) ([]*savedConfig, error) {
+func readConfigs(t fileSet, saved []savedImage) ([]*savedConfig, error) {
 	var all []*savedConfig
 	byDigest := map[v1.Hash]*savedConfig{}
 	read := int64(0)
@@ -260,10 +260,10 @@ func askedFor(p image.Platform, list []string) error {
 }
 
 // image returns the image that m makes.
-func (s *saved) image(m *making, closeFiles func() error) *Image {
+func (s *saved) image(m *layerJob, closeFiles func() error) *Image {
 	return &Image{
 		root:      m.wait,
-		ahead:     m.ahead(),
+		pending:   m.blobs(),
 		platforms: func(context.Context) ([]string, error) { return []string{s.on.String()}, nil },
 		close:     func() error { return errors.Join(m.close(), closeFiles()) },
 		lazy:      true,
@@ -273,10 +273,10 @@ func (s *saved) image(m *making, closeFiles func() error) *Image {
 	}
 }
 
-// fromTree prepares the layers in an archive, one after the other and each on all cores,
+// fromFiles prepares the layers in an archive, one after the other and each on all cores,
 // so that the first can be sent while the second is compressed.
-func (s *saved) fromTree(ctx context.Context, m *making, t tree, p press) (*Manifest, error) {
-	slots := map[v1.Hash]*slot{}
+func (s *saved) fromFiles(ctx context.Context, m *layerJob, t fileSet, p compressor) (*Manifest, error) {
+	slots := map[v1.Hash]*pendingLayer{}
 	for n, name := range s.layers {
 		want := s.diffIDs[n]
 		if slots[want] != nil {
@@ -291,7 +291,7 @@ func (s *saved) fromTree(ctx context.Context, m *making, t tree, p press) (*Mani
 		}
 		l, err := p.fromFile(ctx, f)
 		if err != nil {
-			return nil, in("layer "+short(name), err)
+			return nil, withSource("layer "+short(name), err)
 		}
 		if l.diffID != want {
 			err = mismatch("layer "+short(name), want.String(), l.diffID.String())
@@ -310,7 +310,7 @@ func (s *saved) fromTree(ctx context.Context, m *making, t tree, p press) (*Mani
 
 // manifest writes the manifest of an image that had none, or whose manifest named plain
 // layers. It is OCI, which every registry takes; the config stays as it was.
-func (s *saved) manifest(slots map[v1.Hash]*slot) (*Manifest, error) {
+func (s *saved) manifest(slots map[v1.Hash]*pendingLayer) (*Manifest, error) {
 	d := v1.Descriptor{MediaType: types.OCIConfigJSON, Size: int64(len(s.config)), Digest: s.digest}
 	config, err := newLocalBlob(d, inMemory(s.config))
 	if err != nil {
@@ -318,7 +318,7 @@ func (s *saved) manifest(slots map[v1.Hash]*slot) (*Manifest, error) {
 	}
 	m := v1.Manifest{SchemaVersion: 2, MediaType: types.OCIManifestSchema1, Config: d, Layers: []v1.Descriptor{}}
 	blobs := []Blob{config}
-	known := map[*slot]bool{}
+	known := map[*pendingLayer]bool{}
 	for _, diffID := range s.diffIDs {
 		slot := slots[diffID]
 		m.Layers = append(m.Layers, slot.layer.descriptor)

@@ -162,7 +162,7 @@ func wantDocker(t testing.TB, root *Manifest, i dockerImage) {
 }
 
 func threeLayers(t testing.TB) [][]byte {
-	a, b := layerTar(t, "a", packBlock+5000), layerTar(t, "b", 1000)
+	a, b := layerTar(t, "a", gzipBlock+5000), layerTar(t, "b", 1000)
 	return [][]byte{a, b, a, layerTar(t, "c", 5000)} // the same layer twice
 }
 
@@ -180,10 +180,10 @@ func TestDockerArchives(t *testing.T) {
 			} {
 				i, root := mustOpen(t, value, Options{Platforms: []string{"linux/amd64"}})
 				wantDocker(t, root, image)
-				if n := len(i.Ahead()); n != 3 {
+				if n := len(i.PendingBlobs()); n != 3 {
 					t.Errorf("%d layers ahead, want 3", n)
 				}
-				for _, b := range i.Ahead() {
+				for _, b := range i.PendingBlobs() {
 					d, err := b.Descriptor(t.Context())
 					must(t, err)
 					if d.Size == 0 || d.Digest.Hex == "" {
@@ -225,7 +225,7 @@ func TestImageWithoutLayers(t *testing.T) {
 	image := newDockerImage(t, "linux/amd64", nil)
 	i, root := mustOpen(t, writeFile(t, "image.tar", tarOf(t, save(t, classic, image)...)), Options{})
 	wantDocker(t, root, image)
-	if len(i.Ahead()) != 0 {
+	if len(i.PendingBlobs()) != 0 {
 		t.Error("layers ahead of an image without any")
 	}
 }
@@ -258,7 +258,7 @@ func TestNothingIsReadBeforeItIsAskedFor(t *testing.T) {
 	must(t, err) // the layer is damaged, but nobody has looked
 	_, err = i.Root(t.Context())
 	wantProblem(t, err, usererror.DigestMismatch, "layer.tar", digestOf(image.plain[0]).String())
-	_, err = i.Ahead()[0].Descriptor(t.Context())
+	_, err = i.PendingBlobs()[0].Descriptor(t.Context())
 	wantProblem(t, err, usererror.DigestMismatch)
 }
 

@@ -89,7 +89,7 @@ func FuzzLayout(f *testing.F) {
 			a := fuzzTree(t, replaced(files.files(), "index.json", index)...)
 			publishable(t, a)
 			for _, platforms := range [][]string{nil, {platform}} {
-				i, err := openTreeAs(t.Context(), Spec{Kind: Layout}, a, pick, Options{Platforms: platforms})
+				i, err := openFilesAs(t.Context(), Spec{Kind: Layout}, a, pick, Options{Platforms: platforms})
 				if err != nil {
 					continue
 				}

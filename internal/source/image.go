@@ -30,7 +30,7 @@ type Image struct {
 	root      func(context.Context) (*Manifest, error)
 	referrers func(context.Context, *Manifest) ([]Referrer, error)
 	platforms func(context.Context) ([]string, error)
-	ahead     []Blob
+	pending   []Blob
 	close     func() error
 
 	parts []Part
@@ -72,10 +72,10 @@ func (i *Image) Remote() bool {
 // Parts returns what a merged image is made from, in order; none for one that is not merged.
 func (i *Image) Parts() []Part { return i.parts }
 
-// Ahead returns blobs whose digest is not known yet because they are being
+// PendingBlobs returns blobs whose digest is not known yet because they are being
 // compressed. They can be sent, each as it becomes known, before Root returns.
 // It is empty for images that are compressed already.
-func (i *Image) Ahead() []Blob { return i.ahead }
+func (i *Image) PendingBlobs() []Blob { return i.pending }
 
 // Root waits until the whole graph is known and returns its root. Every call
 // returns the same value.

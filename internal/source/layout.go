@@ -13,12 +13,12 @@ import (
 )
 
 // layout is a store in an OCI image layout (image-spec 1.1, image-layout.md).
-type layout struct{ tree tree }
+type layout struct{ files fileSet }
 
 func blobName(h v1.Hash) string { return "blobs/" + h.Algorithm + "/" + h.Hex }
 
 func (l layout) find(d v1.Descriptor) (file, error) {
-	f, err := l.tree.lookup(blobName(d.Digest))
+	f, err := l.files.lookup(blobName(d.Digest))
 	if errors.Is(err, fs.ErrNotExist) {
 		return file{}, broken(missingError{d.Digest}, "a blob is not there")
 	}
@@ -54,12 +54,12 @@ func (l layout) blob(d v1.Descriptor) (Blob, error) {
 
 // has reports whether what d names is there.
 func (l layout) has(d v1.Descriptor) bool {
-	_, err := l.tree.lookup(blobName(d.Digest))
+	_, err := l.files.lookup(blobName(d.Digest))
 	return err == nil
 }
 
 // openIndex reads index.json and checks that this is a layout of a version we know.
-func openIndex(t tree) (document, error) {
+func openIndex(t fileSet) (document, error) {
 	var doc document
 	f, err := t.lookup("index.json")
 	if errors.Is(err, fs.ErrNotExist) {
@@ -88,7 +88,7 @@ func openIndex(t tree) (document, error) {
 
 // checkVersion reads oci-layout. One that is missing is forgiven: index.json tells
 // enough.
-func checkVersion(t tree) error {
+func checkVersion(t fileSet) error {
 	f, err := t.lookup("oci-layout")
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil

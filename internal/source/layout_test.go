@@ -24,8 +24,8 @@ func TestLayoutArrivesWhole(t *testing.T) {
 				t.Errorf("root is %v", got.Descriptor)
 			}
 			sameContent(t, everything(t, got), b.blobs)
-			if i.Remote() || len(i.Ahead()) != 0 || i.Reference != value {
-				t.Errorf("remote %v, ahead %d, reference %q", i.Remote(), len(i.Ahead()), i.Reference)
+			if i.Remote() || len(i.PendingBlobs()) != 0 || i.Reference != value {
+				t.Errorf("remote %v, ahead %d, reference %q", i.Remote(), len(i.PendingBlobs()), i.Reference)
 			}
 			platforms, err := i.Platforms(t.Context())
 			must(t, err)

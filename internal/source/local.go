@@ -24,14 +24,14 @@ func openLocal(ctx context.Context, spec Spec, o Options) (*Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	t, err := openTree(ctx, path, info, o.TempDir)
+	t, err := openFiles(ctx, path, info, o.TempDir)
 	if err != nil {
 		return nil, err
 	}
 	if t, err = onlyArchive(ctx, path, t, o.TempDir); err != nil {
 		return nil, err
 	}
-	i, err := openTreeAs(ctx, spec, t, pick, o)
+	i, err := openFilesAs(ctx, spec, t, pick, o)
 	if err != nil {
 		_ = t.close()
 		return nil, err
@@ -40,9 +40,9 @@ func openLocal(ctx context.Context, spec Spec, o Options) (*Image, error) {
 	return i, nil
 }
 
-// openTreeAs opens the image that pick names, of the form that spec says or, for a
+// openFilesAs opens the image that pick names, of the form that spec says or, for a
 // bare path, that the contents show.
-func openTreeAs(ctx context.Context, spec Spec, t tree, pick string, o Options) (*Image, error) {
+func openFilesAs(ctx context.Context, spec Spec, t fileSet, pick string, o Options) (*Image, error) {
 	docker, err := holds(t, "manifest.json")
 	if err != nil {
 		return nil, err
@@ -89,7 +89,7 @@ func openTreeAs(ctx context.Context, spec Spec, t tree, pick string, o Options) 
 }
 
 // openLayout opens an image in an OCI layout or archive.
-func openLayout(ctx context.Context, t tree, pick string, o Options) (*Image, error) {
+func openLayout(ctx context.Context, t fileSet, pick string, o Options) (*Image, error) {
 	p, err := pickFrom(ctx, t, pick, o)
 	if err != nil {
 		return nil, err
@@ -105,7 +105,7 @@ type picked struct {
 	image  v1.Descriptor
 }
 
-func pickFrom(ctx context.Context, t tree, pick string, o Options) (*picked, error) {
+func pickFrom(ctx context.Context, t fileSet, pick string, o Options) (*picked, error) {
 	index, err := openIndex(t)
 	if err != nil {
 		return nil, err
@@ -121,12 +121,12 @@ func pickFrom(ctx context.Context, t tree, pick string, o Options) (*picked, err
 
 // open loads the image. With inPart, what of it is not there is left out.
 func (p *picked) open(ctx context.Context, o Options, inPart bool) (*Image, error) {
-	i := &Image{close: p.layout.tree.close}
+	i := &Image{close: p.layout.files.close}
 	var present func(v1.Descriptor) bool
 	if inPart {
 		present = p.layout.has
 	}
-	if err := i.settle(ctx, p.graph, p.image, o, present); err != nil {
+	if err := i.setRoot(ctx, p.graph, p.image, o, present); err != nil {
 		return nil, err
 	}
 	i.referrers = layoutReferrers(p.graph, p.layout, p.all)
@@ -143,7 +143,7 @@ func (p *picked) open(ctx context.Context, o Options, inPart bool) (*Image, erro
 
 // onlyArchive returns the archive in a folder that holds no layout but one archive, as
 // actions/download-artifact leaves it; else t.
-func onlyArchive(ctx context.Context, path string, t tree, temp string) (tree, error) {
+func onlyArchive(ctx context.Context, path string, t fileSet, temp string) (fileSet, error) {
 	f, ok := t.(folder)
 	if !ok {
 		return t, nil
@@ -172,12 +172,12 @@ func onlyArchive(ctx context.Context, path string, t tree, temp string) (tree, e
 	if err != nil {
 		return nil, usererror.New(usererror.SourceNotFound, "", "the file cannot be read", "", err)
 	}
-	return openTree(ctx, path, info, temp)
+	return openFiles(ctx, path, info, temp)
 }
 
 // isDir reports whether a folder is of the form of Skopeo's and Podman's dir: transport
 // (containers-transports(5)): it has a file that says so.
-func isDir(t tree) bool {
+func isDir(t fileSet) bool {
 	f, err := t.lookup("version")
 	if err != nil || f.size > 1024 {
 		return false
@@ -186,7 +186,7 @@ func isDir(t tree) bool {
 	return err == nil && strings.HasPrefix(string(raw), "Directory Transport Version:")
 }
 
-func holds(t tree, name string) (bool, error) {
+func holds(t fileSet, name string) (bool, error) {
 	_, err := t.lookup(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
@@ -256,8 +256,8 @@ func fileLike(path string) string {
 	return ""
 }
 
-// openTree opens a folder or an archive, whatever it holds.
-func openTree(ctx context.Context, path string, info os.FileInfo, temp string) (tree, error) {
+// openFiles opens a folder or an archive, whatever it holds.
+func openFiles(ctx context.Context, path string, info os.FileInfo, temp string) (fileSet, error) {
 	switch {
 	case info.IsDir():
 		t, err := openFolder(path)

@@ -109,7 +109,7 @@ func TestLargeContentTakesLittleMemory(t *testing.T) {
 		}
 	})
 	t.Run("a plain layer", func(t *testing.T) {
-		p := press{temp: dir, cores: 2}
+		p := compressor{temp: dir, cores: 2}
 		n := allocated(func() {
 			l, err := p.fromFile(t.Context(), file{size: size, open: func() (content, error) { return zeroFile{}, nil }})
 			must(t, err)

@@ -55,7 +55,7 @@ func OpenMerged(ctx context.Context, specs []Spec, o Options) (*Image, error) {
 		i.lazy = i.lazy || p.image.lazy
 		i.parts = append(i.parts, Part{p.spec, p.image.Reference, p.image.Remote()})
 		if len(o.Platforms) == 0 { // else some of them may not be published
-			i.ahead = append(i.ahead, p.image.ahead...)
+			i.pending = append(i.pending, p.image.pending...)
 		}
 	}
 	if i.lazy {
@@ -95,8 +95,8 @@ type mergedEntry struct {
 	attestation bool
 }
 
-// says names a part in an error.
-func (p part) says() string {
+// describe names a part in an error.
+func (p part) describe() string {
 	if p.spec.Line == 0 {
 		return "source " + short(p.spec.Text)
 	}
@@ -132,7 +132,7 @@ func (m *merge) open(ctx context.Context) error {
 		group.Go(func() error {
 			m.parts[n].image, errs[n] = Open(ctx, p.spec, o)
 			if errs[n] != nil && p.spec.Line > 0 {
-				errs[n] = in(fmt.Sprintf("line %d", p.spec.Line), errs[n])
+				errs[n] = withSource(fmt.Sprintf("line %d", p.spec.Line), errs[n])
 			}
 			return nil
 		})
@@ -186,7 +186,7 @@ func (m *merge) make(ctx context.Context) (*Manifest, []mergedEntry, error) {
 		p.index = root
 		entries, err := m.entriesOf(ctx, n, root)
 		if err != nil {
-			return nil, nil, in(p.says(), err)
+			return nil, nil, withSource(p.describe(), err)
 		}
 		all = append(all, entries...)
 	}
@@ -283,8 +283,8 @@ func (m *merge) unique(all []mergedEntry) ([]mergedEntry, error) {
 			key := platformKey(*e.platform)
 			if first, twice := on[key]; twice {
 				return nil, usererror.New(usererror.SourceAmbiguous, "",
-					fmt.Sprintf("%s and %s both have an image for %s: %s and %s", m.parts[first.part].says(),
-						m.parts[e.part].says(),
+					fmt.Sprintf("%s and %s both have an image for %s: %s and %s", m.parts[first.part].describe(),
+						m.parts[e.part].describe(),
 						platformText(*e.platform), first.descriptor.Digest, e.descriptor.Digest),
 					"Build each platform once, or leave one of the lines out.", nil)
 			}
@@ -334,7 +334,7 @@ func (m *merge) chosen(all []mergedEntry) ([]mergedEntry, error) {
 		found[p], kept[e.descriptor.Digest.String()] = true, true
 	}
 	if missing := slices.DeleteFunc(asked, func(p image.Platform) bool { return found[p] }); len(missing) > 0 {
-		return nil, in("source", notThere(missing, there, nil))
+		return nil, withSource("source", notThere(missing, there, nil))
 	}
 	if !lost {
 		return all, nil

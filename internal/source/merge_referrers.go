@@ -25,7 +25,7 @@ func (m *merge) referrers(ctx context.Context, of *Manifest) ([]Referrer, error)
 		}
 		some, err := p.image.Referrers(ctx, of)
 		if err != nil {
-			return nil, in(p.says(), err)
+			return nil, withSource(p.describe(), err)
 		}
 		for _, r := range some {
 			if k := (key{r.Manifest.Descriptor.Digest, r.Tag}); !known[k] {
@@ -67,7 +67,7 @@ func (m *merge) passedOver(ctx context.Context) (PassedOver, error) {
 	for _, p := range m.parts {
 		own, err := p.image.PassedOver(ctx)
 		if err != nil {
-			return sum, in(p.says(), err)
+			return sum, withSource(p.describe(), err)
 		}
 		sum.Unpublished += own.Unpublished
 		sum.WithoutSubject += own.WithoutSubject
@@ -78,7 +78,7 @@ func (m *merge) passedOver(ctx context.Context) (PassedOver, error) {
 			counted[c.Descriptor.Digest] = true
 			found, err := p.image.Referrers(ctx, c)
 			if err != nil {
-				return sum, in(p.says(), err)
+				return sum, withSource(p.describe(), err)
 			}
 			sum.Unpublished += len(found)
 		}

@@ -133,8 +133,8 @@ func TestMergeDockerManifests(t *testing.T) {
 	})
 	saved := writeFile(t, "saved.tar", tarOf(t, save(t, classic, newDockerImage(t, "linux/arm/v7", []string{"app:1"}, layerTar(t, "x", 3000)))...))
 	i, root := mustMerge(t, Options{}, saved, b.archiveOf(docker))
-	if len(i.Ahead()) != 1 {
-		t.Errorf("%d blobs ahead", len(i.Ahead()))
+	if len(i.PendingBlobs()) != 1 {
+		t.Errorf("%d blobs ahead", len(i.PendingBlobs()))
 	}
 	if root.Descriptor.MediaType != types.OCIImageIndex || root.Manifests[1].Descriptor.MediaType != types.DockerManifestSchema2 {
 		t.Errorf("%v", root.Descriptor)

@@ -78,34 +78,34 @@ func Open(ctx context.Context, spec Spec, o Options) (*Image, error) {
 		i, err = openLocal(ctx, spec, o)
 	}
 	if err != nil {
-		return nil, in(what, err)
+		return nil, withSource(what, err)
 	}
-	return i.says(what), nil
+	return i.nameErrors(what), nil
 }
 
-// says names the source in the errors that come when the graph is known only later.
-func (i *Image) says(what string) *Image {
+// nameErrors names the source in the errors that come when the graph is known only later.
+func (i *Image) nameErrors(what string) *Image {
 	root, platforms := i.root, i.platforms
 	i.root = func(ctx context.Context) (*Manifest, error) {
 		m, err := root(ctx)
 		if err != nil {
-			return nil, in(what, err)
+			return nil, withSource(what, err)
 		}
 		return m, nil
 	}
 	i.platforms = func(ctx context.Context) ([]string, error) {
 		list, err := platforms(ctx)
 		if err != nil {
-			return nil, in(what, err)
+			return nil, withSource(what, err)
 		}
 		return list, nil
 	}
 	return i
 }
 
-// settle loads the graph below d, or what is left of it, and makes it the image's
+// setRoot loads the graph below d, or what is left of it, and makes it the image's
 // root. present is nil where all that d names must be there.
-func (i *Image) settle(ctx context.Context, g *graph, d v1.Descriptor, o Options,
+func (i *Image) setRoot(ctx context.Context, g *graph, d v1.Descriptor, o Options,
 	present func(v1.Descriptor) bool) error {
 	s := subset{graph: g, present: present}
 	var err error

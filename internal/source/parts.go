@@ -32,7 +32,7 @@ func ParseAll(text string, paths Paths) (specs []Spec, merge bool, err error) {
 	for n, line := range lines {
 		found, err := parsePart(line, paths)
 		if err != nil {
-			errs = append(errs, in(fmt.Sprintf("source, line %d", n+1), err))
+			errs = append(errs, withSource(fmt.Sprintf("source, line %d", n+1), err))
 			continue
 		}
 		for i := range found {

@@ -25,8 +25,8 @@ func mismatch(what, want, got string) error {
 		"Build the image again, and check that the step that wrote it had finished.", nil)
 }
 
-// in names the source in front of a problem, and keeps its code and remedy.
-func in(source string, err error) error {
+// withSource names the source in front of a problem, and keeps its code and remedy.
+func withSource(source string, err error) error {
 	var p *usererror.Problem
 	if errors.As(err, &p) && p.Registry == "" {
 		return usererror.New(p.Code, "", source+": "+p.What, p.Remedy, p.Err)

@@ -88,7 +88,7 @@ func openRemote(ctx context.Context, spec Spec, o Options) (*Image, error) {
 	g.made[d.Digest] = raw // read already
 	origin := spec.Reference.Repository
 	i := &Image{Reference: spec.Reference.String(), Origin: &origin}
-	if err := i.settle(ctx, g, d, o, nil); err != nil {
+	if err := i.setRoot(ctx, g, d, o, nil); err != nil {
 		return nil, err
 	}
 	i.referrers = func(ctx context.Context, m *Manifest) ([]Referrer, error) {

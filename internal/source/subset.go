@@ -33,11 +33,11 @@ type subset struct {
 	there []string                // all that are there
 	// absent are the platforms that an index names and that are not there.
 	absent []string
-	known  map[v1.Hash]rest // what was decided: indexes may name one manifest again and again
+	known  map[v1.Hash]pruned // what was decided: indexes may name one manifest again and again
 }
 
-// rest is what is left of a manifest.
-type rest struct {
+// pruned is what is left of a manifest.
+type pruned struct {
 	descriptor v1.Descriptor
 	some       bool // anything is left
 	lost       bool // something is left out that has a platform, or that is missing
@@ -49,7 +49,7 @@ func (s *subset) of(ctx context.Context, d v1.Descriptor) (v1.Descriptor, error)
 	if len(s.platforms) == 0 && s.present == nil {
 		return d, nil
 	}
-	s.found, s.known = map[image.Platform]bool{}, map[v1.Hash]rest{}
+	s.found, s.known = map[image.Platform]bool{}, map[v1.Hash]pruned{}
 	left, err := s.prune(ctx, d, 0)
 	if err != nil {
 		return d, err
@@ -75,18 +75,18 @@ func (s *subset) absentPlatforms() []string {
 }
 
 // prune decides on what d names, and below it.
-func (s *subset) prune(ctx context.Context, d v1.Descriptor, depth int) (rest, error) {
+func (s *subset) prune(ctx context.Context, d v1.Descriptor, depth int) (pruned, error) {
 	if depth > maxDepth {
-		return rest{}, broken(nil, "indexes nest more than %d deep", maxDepth)
+		return pruned{}, broken(nil, "indexes nest more than %d deep", maxDepth)
 	}
 	m, doc, err := s.graph.one(ctx, d)
 	if err != nil {
-		return rest{}, err
+		return pruned{}, err
 	}
 	if left, ok := s.known[d.Digest]; ok {
 		return left, nil
 	}
-	var left rest
+	var left pruned
 	if m.Descriptor.MediaType.IsIndex() {
 		left, err = s.index(ctx, d, m, doc, depth)
 	} else {
@@ -97,10 +97,10 @@ func (s *subset) prune(ctx context.Context, d v1.Descriptor, depth int) (rest, e
 }
 
 // index decides on an index: what is left of its children is what is left of it.
-func (s *subset) index(ctx context.Context, d v1.Descriptor, m *Manifest, doc document, depth int) (rest, error) {
+func (s *subset) index(ctx context.Context, d v1.Descriptor, m *Manifest, doc document, depth int) (pruned, error) {
 	raws, _, err := descriptors(m)
 	if err != nil {
-		return rest{}, err
+		return pruned{}, err
 	}
 	kept, changed, lost := make([]json.RawMessage, len(raws)), false, false // nil: left out
 	images := map[string]bool{}                                             // digests of what is kept
@@ -110,7 +110,7 @@ func (s *subset) index(ctx context.Context, d v1.Descriptor, m *Manifest, doc do
 		}
 		left, err := s.child(ctx, child, depth)
 		if err != nil {
-			return rest{}, err
+			return pruned{}, err
 		}
 		lost = lost || left.lost
 		if !left.some {
@@ -121,7 +121,7 @@ func (s *subset) index(ctx context.Context, d v1.Descriptor, m *Manifest, doc do
 		if left.descriptor.Digest != child.Digest {
 			changed = true
 			if kept[i], err = readdress(raws[i], left.descriptor); err != nil {
-				return rest{}, err
+				return pruned{}, err
 			}
 		}
 	}
@@ -138,47 +138,47 @@ func (s *subset) index(ctx context.Context, d v1.Descriptor, m *Manifest, doc do
 		}
 	}
 	if !lost && !changed { // all platforms are kept, and so is what has none
-		return rest{d, true, false}, nil
+		return pruned{d, true, false}, nil
 	}
 	if len(images) == 0 {
-		return rest{d, false, true}, nil
+		return pruned{d, false, true}, nil
 	}
 	made, err := s.make(m, slices.DeleteFunc(kept, func(r json.RawMessage) bool { return r == nil }))
-	return rest{made, true, true}, err
+	return pruned{made, true, true}, err
 }
 
 // child decides on one manifest of an index.
-func (s *subset) child(ctx context.Context, d v1.Descriptor, depth int) (rest, error) {
+func (s *subset) child(ctx context.Context, d v1.Descriptor, depth int) (pruned, error) {
 	if err := checkDescriptor(d); err != nil {
-		return rest{}, err
+		return pruned{}, err
 	}
 	if s.present != nil && !s.present(d) {
 		if p, ok := image.PlatformOf(d); ok {
 			s.absent = append(s.absent, p.String())
 		}
-		return rest{d, false, true}, nil
+		return pruned{d, false, true}, nil
 	}
 	if p, ok := image.PlatformOf(d); ok && !d.MediaType.IsIndex() {
 		matches := s.matches(p)
-		return rest{d, matches, !matches}, nil
+		return pruned{d, matches, !matches}, nil
 	}
 	if !isManifest(d) { // not an image: it belongs to no platform
-		return rest{d, len(s.platforms) == 0, false}, nil
+		return pruned{d, len(s.platforms) == 0, false}, nil
 	}
 	return s.prune(ctx, d, depth+1)
 }
 
 // image decides on an image that no index states a platform of: its config does.
-func (s *subset) image(ctx context.Context, d v1.Descriptor, doc document) (rest, error) {
+func (s *subset) image(ctx context.Context, d v1.Descriptor, doc document) (pruned, error) {
 	if len(s.platforms) == 0 {
-		return rest{d, true, false}, nil
+		return pruned{d, true, false}, nil
 	}
 	p, ok, err := s.graph.configPlatform(ctx, doc)
 	if err != nil || !ok {
-		return rest{d, false, false}, err
+		return pruned{d, false, false}, err
 	}
 	matches := s.matches(image.NormalizePlatform(p.OS, p.Architecture, p.Variant))
-	return rest{d, matches, !matches}, nil
+	return pruned{d, matches, !matches}, nil
 }
 
 // matches notes a platform that is there, and reports whether it is asked for.

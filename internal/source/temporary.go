@@ -51,25 +51,25 @@ type freeSpace func(f *os.File) (free, total int64, ok bool)
 const (
 	// maxReserve bounds what is left free of the temporary folder, a tenth of it, in bytes.
 	maxReserve = 256 << 20
-	// guardEvery is how many bytes are written between two looks at what is free.
-	guardEvery = 16 << 20
+	// checkSpaceEvery is how many bytes are written between two looks at what is free.
+	checkSpaceEvery = 16 << 20
 )
 
-// guardedWriter writes to a temporary file as long as enough is free behind it.
-type guardedWriter struct {
+// reserveWriter writes to a temporary file as long as enough is free behind it.
+type reserveWriter struct {
 	file *os.File
 	free freeSpace
 	left int64 // bytes to write before the next look
 }
 
-// guard returns a writer to f. Its errors are marked as those of the temporary folder.
-func guard(f *os.File, free freeSpace) io.Writer {
-	return writeOnly{&guardedWriter{file: f, free: free, left: guardEvery}}
+// keepReserve returns a writer to f. Its errors are marked as those of the temporary folder.
+func keepReserve(f *os.File, free freeSpace) io.Writer {
+	return writeOnly{&reserveWriter{file: f, free: free, left: checkSpaceEvery}}
 }
 
-func (w *guardedWriter) Write(p []byte) (int, error) {
+func (w *reserveWriter) Write(p []byte) (int, error) {
 	if w.left -= int64(len(p)); w.left < 0 {
-		w.left = guardEvery
+		w.left = checkSpaceEvery
 		free, total, ok := w.free(w.file)
 		if reserve := min(total/10, maxReserve); ok && total > 0 && free < reserve {
 			return 0, usererror.New(usererror.DiskFull, "",

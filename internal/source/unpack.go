@@ -79,7 +79,7 @@ func unpacked(ctx context.Context, f *os.File, temp string, free freeSpace) (*os
 	if err != nil {
 		return nil, 0, err
 	}
-	size, err := unpack(ctx, guard(out, free), r)
+	size, err := unpack(ctx, keepReserve(out, free), r)
 	if err != nil {
 		_ = out.Close()
 		return nil, 0, err

@@ -14,15 +14,15 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-// press prepares layers for registries: plain ones are compressed, compressed ones stay
+// compressor prepares layers for registries: plain ones are compressed, compressed ones stay
 // as they are. Both are hashed, and so is what they hold, for its diff id.
-type press struct {
+type compressor struct {
 	temp  string // folder of temporary files
 	cores int
 }
 
 // fromFile prepares a layer in a file. A compressed one is read in place.
-func (p press) fromFile(ctx context.Context, f file) (layer, error) {
+func (p compressor) fromFile(ctx context.Context, f file) (layer, error) {
 	c, err := f.open()
 	if err != nil {
 		return layer{}, broken(err, "the layer cannot be read")
@@ -48,7 +48,7 @@ func (p press) fromFile(ctx context.Context, f file) (layer, error) {
 }
 
 // fromStream prepares a layer that can be read only once.
-func (p press) fromStream(ctx context.Context, r io.Reader) (layer, error) {
+func (p compressor) fromStream(ctx context.Context, r io.Reader) (layer, error) {
 	buffered := bufio.NewReaderSize(r, 64<<10)
 	head, err := buffered.Peek(6)
 	if err != nil && !errors.Is(err, io.EOF) {
@@ -62,38 +62,39 @@ func (p press) fromStream(ctx context.Context, r io.Reader) (layer, error) {
 	if err != nil {
 		return layer{}, err
 	}
-	l, err := p.inspect(ctx, buffered, how, guard(out, diskSpace))
+	l, err := p.inspect(ctx, buffered, how, keepReserve(out, diskSpace))
 	if err != nil {
 		_ = out.Close()
 		return layer{}, err
 	}
-	return l.in(out), nil
+	return l.inFile(out), nil
 }
 
 // compress packs a plain layer into a temporary file.
-func (p press) compress(ctx context.Context, r io.Reader) (layer, error) {
+func (p compressor) compress(ctx context.Context, r io.Reader) (layer, error) {
 	out, err := unnamed(p.temp)
 	if err != nil {
 		return layer{}, err
 	}
-	diff, packed := sha256.New(), &digester{hash: sha256.New()}
-	err = pack(ctx, io.MultiWriter(guard(out, diskSpace), packed), io.TeeReader(readUnder(ctx, r), diff), p.cores)
+	diff, compressed := sha256.New(), &digester{hash: sha256.New()}
+	err = compressGzip(ctx, io.MultiWriter(keepReserve(out, diskSpace), compressed),
+		io.TeeReader(readUnder(ctx, r), diff), p.cores)
 	if err != nil {
 		_ = out.Close()
 		return layer{}, readError(ctx, err)
 	}
-	l := layer{descriptor: packed.descriptor(types.OCILayer), diffID: sum(diff)}
-	return l.in(out), nil
+	l := layer{descriptor: compressed.descriptor(types.OCILayer), diffID: sum(diff)}
+	return l.inFile(out), nil
 }
 
 // inspect reads a compressed layer to its end, and writes it to out as it is.
-func (p press) inspect(ctx context.Context, r io.Reader, how compression, out io.Writer) (layer, error) {
+func (p compressor) inspect(ctx context.Context, r io.Reader, how compression, out io.Writer) (layer, error) {
 	mediaType := types.OCILayer
 	if how == zstandard {
 		mediaType = types.OCILayerZStd
 	}
-	packed, diff := &digester{hash: sha256.New()}, sha256.New()
-	tee := io.TeeReader(readUnder(ctx, r), io.MultiWriter(packed, out))
+	compressed, diff := &digester{hash: sha256.New()}, sha256.New()
+	tee := io.TeeReader(readUnder(ctx, r), io.MultiWriter(compressed, out))
 	z, err := decompress(tee, how)
 	if err != nil {
 		return layer{}, err
@@ -105,7 +106,7 @@ func (p press) inspect(ctx context.Context, r io.Reader, how compression, out io
 	if _, err := io.Copy(io.Discard, tee); err != nil { // padding behind the data
 		return layer{}, readError(ctx, err)
 	}
-	return layer{descriptor: packed.descriptor(mediaType), diffID: sum(diff)}, nil
+	return layer{descriptor: compressed.descriptor(mediaType), diffID: sum(diff)}, nil
 }
 
 // readError says which side an error of copying came from.
@@ -119,8 +120,8 @@ func readError(ctx context.Context, err error) error {
 	return unpackError(err, "a layer cannot be read to its end")
 }
 
-// in puts the layer's bytes into a temporary file that is its own.
-func (l layer) in(f *os.File) layer {
+// inFile puts the layer's bytes into a temporary file that is its own.
+func (l layer) inFile(f *os.File) layer {
 	l.file = file{size: l.descriptor.Size, open: func() (content, error) {
 		return section{io.NewSectionReader(f, 0, l.descriptor.Size), nil}, nil // nobody else has it
 	}}

@@ -31,15 +31,15 @@ func sample(n int) []byte {
 	return b.Bytes()[:n]
 }
 
-func packed(t testing.TB, r io.Reader, cores int) []byte {
+func compressedOf(t testing.TB, r io.Reader, cores int) []byte {
 	var b bytes.Buffer
-	must(t, pack(t.Context(), &b, r, cores))
+	must(t, compressGzip(t.Context(), &b, r, cores))
 	return b.Bytes()
 }
 
 // The digests of layers that are compressed here must never change by accident: the same
 // image would get another digest, and immutable tags would be refused.
-func TestPackGolden(t *testing.T) {
+func TestGzipGolden(t *testing.T) {
 	for _, c := range []struct {
 		size int
 		want string
@@ -49,26 +49,26 @@ func TestPackGolden(t *testing.T) {
 		{1024, "7bca5aaf6aed3bd4c0444e444be22ca5666c6a0c20f80314c8da74b507bac776"},
 		{5<<20 + 12345, "c0df14b4a1baa8e13e9c7150fd087124e7c9403fd58d0991c8d11de6921c9672"},
 	} {
-		sum := sha256.Sum256(packed(t, bytes.NewReader(sample(c.size)), 2))
+		sum := sha256.Sum256(compressedOf(t, bytes.NewReader(sample(c.size)), 2))
 		if got := hex.EncodeToString(sum[:]); got != c.want {
 			t.Errorf("%d bytes are packed to %s, not %s", c.size, got, c.want)
 		}
 	}
 }
 
-func TestPackIsReproducible(t *testing.T) {
-	for _, size := range []int{0, 1, packBlock - 1, packBlock, packBlock + 1, 2*packBlock + 77} {
+func TestGzipIsReproducible(t *testing.T) {
+	for _, size := range []int{0, 1, gzipBlock - 1, gzipBlock, gzipBlock + 1, 2*gzipBlock + 77} {
 		raw := sample(size)
-		want := packed(t, bytes.NewReader(raw), 1)
+		want := compressedOf(t, bytes.NewReader(raw), 1)
 		for _, cores := range []int{2, 5, 100} {
-			if !bytes.Equal(packed(t, bytes.NewReader(raw), cores), want) {
+			if !bytes.Equal(compressedOf(t, bytes.NewReader(raw), cores), want) {
 				t.Errorf("%d bytes: %d cores write other bytes than 1", size, cores)
 			}
 		}
-		if !bytes.Equal(packed(t, iotest.HalfReader(bytes.NewReader(raw)), 2), want) {
+		if !bytes.Equal(compressedOf(t, iotest.HalfReader(bytes.NewReader(raw)), 2), want) {
 			t.Errorf("%d bytes: reading in pieces changes them", size)
 		}
-		if !bytes.Equal(packed(t, iotest.DataErrReader(bytes.NewReader(raw)), 2), want) {
+		if !bytes.Equal(compressedOf(t, iotest.DataErrReader(bytes.NewReader(raw)), 2), want) {
 			t.Errorf("%d bytes: an EOF with the data changes them", size)
 		}
 		z, err := gzip.NewReader(bytes.NewReader(want))
@@ -82,14 +82,14 @@ func TestPackIsReproducible(t *testing.T) {
 	}
 }
 
-func TestPackReportsErrors(t *testing.T) {
-	raw := sample(5 * packBlock)
+func TestGzipReportsErrors(t *testing.T) {
+	raw := sample(5 * gzipBlock)
 	boom := errors.New("boom")
 	for name, err := range map[string]error{
-		"reading":    pack(t.Context(), io.Discard, io.MultiReader(bytes.NewReader(raw), iotest.ErrReader(boom)), 2),
-		"breaks off": pack(t.Context(), io.Discard, io.MultiReader(bytes.NewReader(raw), iotest.ErrReader(io.ErrUnexpectedEOF)), 2),
-		"writing":    pack(t.Context(), failingWriter{boom}, bytes.NewReader(raw), 2),
-		"late":       pack(t.Context(), &limitedWriter{100, boom}, bytes.NewReader(raw), 2),
+		"reading":    compressGzip(t.Context(), io.Discard, io.MultiReader(bytes.NewReader(raw), iotest.ErrReader(boom)), 2),
+		"breaks off": compressGzip(t.Context(), io.Discard, io.MultiReader(bytes.NewReader(raw), iotest.ErrReader(io.ErrUnexpectedEOF)), 2),
+		"writing":    compressGzip(t.Context(), failingWriter{boom}, bytes.NewReader(raw), 2),
+		"late":       compressGzip(t.Context(), &limitedWriter{100, boom}, bytes.NewReader(raw), 2),
 	} {
 		if name == "breaks off" && errors.Is(err, io.ErrUnexpectedEOF) {
 			continue
@@ -100,7 +100,7 @@ func TestPackReportsErrors(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := pack(ctx, io.Discard, bytes.NewReader(raw), 2); !errors.Is(err, context.Canceled) {
+	if err := compressGzip(ctx, io.Discard, bytes.NewReader(raw), 2); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: error %v", err)
 	}
 }
@@ -121,11 +121,11 @@ func (w *limitedWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func BenchmarkPack(b *testing.B) {
+func BenchmarkGzip(b *testing.B) {
 	raw := sample(32 << 20)
 	b.SetBytes(int64(len(raw)))
 	b.ReportAllocs()
 	for b.Loop() {
-		must(b, pack(b.Context(), io.Discard, bytes.NewReader(raw), 0))
+		must(b, compressGzip(b.Context(), io.Discard, bytes.NewReader(raw), 0))
 	}
 }

@@ -11,15 +11,15 @@ import (
 	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
-// tree is a set of files that are read in place: a folder or an archive.
-type tree interface {
+// fileSet is a set of files that are read in place: a folder or an archive.
+type fileSet interface {
 	// lookup returns the file called name, a clean path with slashes. The error of
 	// one that is not there is fs.ErrNotExist.
 	lookup(name string) (file, error)
 	close() error
 }
 
-// file is a file of a tree. It may be opened any number of times at once.
+// file is a file of a set. It may be opened any number of times at once.
 type file struct {
 	size int64
 	open func() (content, error)
@@ -31,7 +31,7 @@ type content interface {
 	io.Closer
 }
 
-// folder is a tree on disk. Links that lead out of it are refused.
+// folder is a file set on disk. Links that lead out of it are refused.
 type folder struct{ root *os.Root }
 
 func openFolder(dir string) (folder, error) {

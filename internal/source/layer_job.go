@@ -9,40 +9,40 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// making turns layers into blobs in the background. It begins when somebody first asks
+// layerJob turns layers into blobs in the background. It begins when somebody first asks
 // for one, or for the root: nothing of an image is read before that.
-type making struct {
+type layerJob struct {
 	cancel context.CancelFunc
 	work   func() (*Manifest, error)
 
-	once  sync.Once
-	done  chan struct{}
-	root  *Manifest
-	err   error
-	slots []*slot
-	next  int // the first slot that is free; only work and what runs it use it
+	once    sync.Once
+	done    chan struct{}
+	root    *Manifest
+	err     error
+	pending []*pendingLayer
+	next    int // the first slot that is free; only work and what runs it use it
 }
 
-// newMaking returns what will make layers layers by work, which calls finished for each.
-func newMaking(ctx context.Context, layers int, work func(context.Context) (*Manifest, error)) *making {
+// newLayerJob returns what will make layers layers by work, which calls finished for each.
+func newLayerJob(ctx context.Context, layers int, work func(context.Context) (*Manifest, error)) *layerJob {
 	ctx, cancel := context.WithCancel(ctx)
-	m := &making{cancel: cancel, done: make(chan struct{})}
+	m := &layerJob{cancel: cancel, done: make(chan struct{})}
 	m.work = func() (*Manifest, error) { return work(ctx) }
 	for range layers {
-		m.slots = append(m.slots, &slot{making: m, known: make(chan struct{})})
+		m.pending = append(m.pending, &pendingLayer{job: m, known: make(chan struct{})})
 	}
 	return m
 }
 
-func (m *making) start() {
+func (m *layerJob) start() {
 	m.once.Do(func() {
 		go func() {
 			defer close(m.done)
 			m.root, m.err = m.work()
-			if m.err == nil && m.next < len(m.slots) {
-				m.err = broken(nil, "%d of %d layers are not there", len(m.slots)-m.next, len(m.slots))
+			if m.err == nil && m.next < len(m.pending) {
+				m.err = broken(nil, "%d of %d layers are not there", len(m.pending)-m.next, len(m.pending))
 			}
-			for _, s := range m.slots[m.next:] {
+			for _, s := range m.pending[m.next:] {
 				s.err = m.err
 				close(s.known)
 			}
@@ -52,11 +52,11 @@ func (m *making) start() {
 
 // finished gives the layer that is ready next the next slot: whoever waits for slots in
 // their order gets layers in the order in which they become ready.
-func (m *making) finished(l layer) (*slot, error) {
-	if m.next == len(m.slots) {
+func (m *layerJob) finished(l layer) (*pendingLayer, error) {
+	if m.next == len(m.pending) {
 		return nil, broken(nil, "there are more layers than the image's config names")
 	}
-	s := m.slots[m.next]
+	s := m.pending[m.next]
 	s.layer = l
 	s.blob = &localBlob{descriptor: l.descriptor, file: l.file, state: l.state}
 	s.blob.verified.Store(true)
@@ -65,7 +65,7 @@ func (m *making) finished(l layer) (*slot, error) {
 	return s, nil
 }
 
-func (m *making) wait(ctx context.Context) (*Manifest, error) {
+func (m *layerJob) wait(ctx context.Context) (*Manifest, error) {
 	m.start()
 	select {
 	case <-m.done:
@@ -76,12 +76,12 @@ func (m *making) wait(ctx context.Context) (*Manifest, error) {
 }
 
 // close stops the work, waits for it and frees its files.
-func (m *making) close() error {
+func (m *layerJob) close() error {
 	m.cancel()
 	m.once.Do(func() { close(m.done) }) // it never began
 	<-m.done
 	var errs []error
-	for _, s := range m.slots {
+	for _, s := range m.pending {
 		if s.layer.release != nil {
 			errs = append(errs, s.layer.release())
 		}
@@ -89,10 +89,10 @@ func (m *making) close() error {
 	return errors.Join(errs...)
 }
 
-// ahead returns the slots as blobs.
-func (m *making) ahead() []Blob {
-	blobs := make([]Blob, len(m.slots))
-	for i, s := range m.slots {
+// blobs returns the layers as blobs.
+func (m *layerJob) blobs() []Blob {
+	blobs := make([]Blob, len(m.pending))
+	for i, s := range m.pending {
 		blobs[i] = s
 	}
 	return blobs
@@ -108,17 +108,17 @@ type layer struct {
 	release    func() error // may be nil
 }
 
-// slot is a blob that becomes known when a layer is ready.
-type slot struct {
-	making *making
-	known  chan struct{}
-	layer  layer
-	blob   *localBlob // reads the layer
-	err    error
+// pendingLayer is a blob that becomes known when a layer is ready.
+type pendingLayer struct {
+	job   *layerJob
+	known chan struct{}
+	layer layer
+	blob  *localBlob // reads the layer
+	err   error
 }
 
-func (s *slot) Descriptor(ctx context.Context) (v1.Descriptor, error) {
-	s.making.start()
+func (s *pendingLayer) Descriptor(ctx context.Context) (v1.Descriptor, error) {
+	s.job.start()
 	select {
 	case <-s.known:
 		return s.layer.descriptor, s.err
@@ -127,7 +127,7 @@ func (s *slot) Descriptor(ctx context.Context) (v1.Descriptor, error) {
 	}
 }
 
-func (s *slot) Open(ctx context.Context, offset int64) (io.ReadCloser, error) {
+func (s *pendingLayer) Open(ctx context.Context, offset int64) (io.ReadCloser, error) {
 	if _, err := s.Descriptor(ctx); err != nil {
 		return nil, err
 	}

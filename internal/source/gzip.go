@@ -12,24 +12,24 @@ import (
 // What decides the bytes that come out, and so the digests of layers. A change of any of
 // them, or of the compressor's own version, changes digests: a test pins some.
 const (
-	packLevel = 6
-	packBlock = 1 << 20 // bytes of input that are compressed on their own
+	gzipLevel = 6
+	gzipBlock = 1 << 20 // bytes of input that are compressed on their own
 )
 
-// maxPackers bounds memory: a block, its output and a compressor take some 3 MiB.
-const maxPackers = 16
+// maxCompressors bounds memory: a block, its output and a compressor take some 3 MiB.
+const maxCompressors = 16
 
-// pack compresses src to dst as one gzip member, block by block on several cores; 0 is all.
+// compressGzip compresses src to dst as one gzip member, block by block on several cores; 0 is all.
 // The bytes depend on src alone, neither on the number of cores nor on how src is read.
-func pack(ctx context.Context, dst io.Writer, src io.Reader, cores int) error {
+func compressGzip(ctx context.Context, dst io.Writer, src io.Reader, cores int) error {
 	if cores <= 0 {
 		cores = runtime.GOMAXPROCS(0)
 	}
-	z, err := pgzip.NewWriterLevel(dst, packLevel)
+	z, err := pgzip.NewWriterLevel(dst, gzipLevel)
 	if err != nil {
 		return err
 	}
-	if err := z.SetConcurrency(packBlock, min(cores, maxPackers)); err != nil {
+	if err := z.SetConcurrency(gzipBlock, min(cores, maxCompressors)); err != nil {
 		return err
 	}
 	z.ModTime = time.Unix(0, 0) // none (RFC 1952, 2.3.1); the zero Time would be one
