@@ -383,8 +383,8 @@ func TestRealmsOfTheRegistry(t *testing.T) {
 			return tokens.guardAt(w, r, tokens.URL+"/token") // 127.0.0.1, not localhost
 		}
 		c, _ := f.client(func(o *Options) { o.Auth = account("acme", "hunter22") })
-		if err := c.Repository("me/app").CheckPush(t.Context()); err != nil || tokens.bought() == 0 {
-			t.Errorf("%v, %d tokens", err, tokens.bought())
+		if err := c.Repository("me/app").CheckPush(t.Context()); err != nil || tokens.exchanges() == 0 {
+			t.Errorf("%v, %d tokens", err, tokens.exchanges())
 		}
 	})
 	for name, test := range map[string]struct{ host, realm, at string }{

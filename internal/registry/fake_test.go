@@ -375,7 +375,7 @@ func (s *tokenServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(map[string]any{"token": token, "expires_in": s.expiresIn})
 }
 
-func (s *tokenServer) bought() int {
+func (s *tokenServer) exchanges() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.issued)

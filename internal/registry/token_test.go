@@ -59,8 +59,8 @@ func TestLoginWithTokens(t *testing.T) {
 	if _, err := r.StatBlob(t.Context(), "sha256:"+strings.Repeat("0", 64)); err == nil {
 		t.Fatal("a blob out of nowhere")
 	}
-	if got := tokens.bought(); got != 1 {
-		t.Errorf("%d tokens were bought, want 1: %v", got, tokens.scopes)
+	if got := tokens.exchanges(); got != 1 {
+		t.Errorf("%d tokens were given, want 1: %v", got, tokens.scopes)
 	}
 	if want := []string{"repository:me/app:pull,push"}; !slices.Equal(tokens.scopes[0], want) {
 		t.Errorf("scopes %v, want %v", tokens.scopes[0], want)
@@ -132,7 +132,7 @@ func TestTokenExpires(t *testing.T) {
 	tokens := newTokenServer(t, "acme", "p")
 	f := newFake(t)
 	f.hook = func(w http.ResponseWriter, r *http.Request) bool {
-		if r.Method == http.MethodPut && tokens.bought() == 1 { // it dies as the upload's body arrives
+		if r.Method == http.MethodPut && tokens.exchanges() == 1 { // it dies as the upload's body arrives
 			tokens.mu.Lock()
 			tokens.revoke[tokens.issued[0]] = true
 			tokens.mu.Unlock()
@@ -146,8 +146,8 @@ func TestTokenExpires(t *testing.T) {
 	if err != nil || how != Uploaded || !bytes.Equal(f.blobs["me/app@"+d.Digest.String()], data) {
 		t.Fatalf("Upload: %v, %v", how, err)
 	}
-	if p.n.Load() != d.Size || tokens.bought() != 2 || c.Stats().Retries != 0 {
-		t.Errorf("progress %d, %d tokens, %d retries", p.n.Load(), tokens.bought(), c.Stats().Retries)
+	if p.n.Load() != d.Size || tokens.exchanges() != 2 || c.Stats().Retries != 0 {
+		t.Errorf("progress %d, %d tokens, %d retries", p.n.Load(), tokens.exchanges(), c.Stats().Retries)
 	}
 }
 
@@ -166,8 +166,8 @@ func renewedInTime(t *testing.T, seconds any) {
 	c, clock := f.client(func(o *Options) { o.Auth = account("acme", "p") })
 	r := c.Repository("me/app")
 	for i, step := range []struct {
-		wait   time.Duration
-		bought int
+		wait  time.Duration
+		given int
 	}{{0, 1}, {250 * time.Second, 1}, {30 * time.Second, 2}, {30 * time.Second, 2}} {
 		if err := clock.Sleep(t.Context(), step.wait); err != nil {
 			t.Fatal(err)
@@ -175,8 +175,8 @@ func renewedInTime(t *testing.T, seconds any) {
 		if err := r.CheckPush(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if got := tokens.bought(); got != step.bought {
-			t.Errorf("step %d: %d tokens, want %d", i, got, step.bought)
+		if got := tokens.exchanges(); got != step.given {
+			t.Errorf("step %d: %d tokens, want %d", i, got, step.given)
 		}
 	}
 }
@@ -195,8 +195,8 @@ func TestTokenBoughtOnce(t *testing.T) {
 		})
 	}
 	all.Wait()
-	if tokens.bought() != 1 || f.requests("GET /v2/") != 1 {
-		t.Errorf("%d tokens, %d probes, want one of each", tokens.bought(), f.requests("GET /v2/"))
+	if tokens.exchanges() != 1 || f.requests("GET /v2/") != 1 {
+		t.Errorf("%d tokens, %d probes, want one of each", tokens.exchanges(), f.requests("GET /v2/"))
 	}
 }
 

@@ -27,7 +27,7 @@ func TestSignedWithTwoKeys(t *testing.T) {
 	}{
 		"another key":                       {[]images.Layer{one}, []images.Layer{other}, "", 1, []keys{theirs}},
 		"one of ours and another":           {[]images.Layer{one}, []images.Layer{one, other}, "", 1, []keys{ours, theirs}},
-		"one of those that we bring":        {[]images.Layer{one, other}, []images.Layer{other}, "", 0, []keys{ours, theirs}},
+		"one of those that we carry":        {[]images.Layer{one, other}, []images.Layer{other}, "", 0, []keys{ours, theirs}},
 		"one of ours, and an immutable tag": {[]images.Layer{one, other}, []images.Layer{other}, "sha256-.*", 1, []keys{theirs}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -117,7 +117,7 @@ var (
 	password = canary{"password", "acme", `c4n4ry/+"<&>%s\p4ssw0rd`}
 	keyFile  = canary{"key file", "_json_key", "{\n  \"private_key_id\": \"c4n4ry0123456789\",\n  \"private_key\": \"-----BEGIN PRIVATE KEY-----\\nMIIEc4n4ryKEY\\n-----END PRIVATE KEY-----\\n\"\n}"}
 	jobToken = canary{"github-token", "octocat", gitHubToken()}
-	bought   = canary{"bearer token", "", "eyJhbGciOiJub25lIn0.c4n4ryBought0123456789.c2ln"}
+	bearer   = canary{"bearer token", "", "eyJhbGciOiJub25lIn0.c4n4ryBearer0123456789.c2ln"}
 	renewal  = canary{"refresh token", "", "c4n4ryRefresh+/=0123456789"}
 	oidc     = canary{"OIDC token", "", "eyJraWQiOiJjNG40cnkifQ.c4n4ryOIDC0123456789.c2ln"}
 	request  = canary{"OIDC request token", "", "c4n4ryRequestToken0123456789"}

@@ -61,15 +61,15 @@ func TestEveryRequestGoingWrong(t *testing.T) {
 	worlds := func(special http.Handler, n int64, onwards bool) (*network, []*nth) {
 		source, destination := plainRegistry(), plainRegistry()
 		push(t, source, index)
-		issue := answer(200, `{"token":"`+bought.value+`","refresh_token":"`+renewal.value+`"}`)
+		issue := answer(200, `{"token":"`+bearer.value+`","refresh_token":"`+renewal.value+`"}`)
 		hooks := []*nth{
-			{n: n, onwards: onwards, special: special, next: tokenAuth("https://auth.example/token", bought, destination)},
+			{n: n, onwards: onwards, special: special, next: tokenAuth("https://auth.example/token", bearer, destination)},
 			{n: n, onwards: onwards, special: special, next: locked(keyFile, source)},
 			{n: n, onwards: onwards, special: special, next: locked(password, issue)},
 		}
 		return &network{
 			hosts: map[string]http.Handler{host: hooks[0], "source.example": hooks[1], "auth.example": hooks[2], other: echoing(200)},
-			sees:  map[string][]canary{host: {password, bought}, "source.example": {keyFile}, "auth.example": {password}},
+			sees:  map[string][]canary{host: {password, bearer}, "source.example": {keyFile}, "auth.example": {password}},
 		}, hooks
 	}
 	check := func(t *testing.T, what string, n *network, o outcome) {

@@ -106,7 +106,7 @@ func TestOutsideTextStaysText(t *testing.T) {
 		"error in HTML":    {environ: one, hosts: map[string]http.Handler{host: answer(502, "<html><h1>"+hostile, "Content-Type", "text/html")}, status: 1},
 		"endless error":    {environ: one, hosts: map[string]http.Handler{host: answer(500, strings.Repeat(hostile, 1000))}, status: 1},
 		"challenge":        {environ: one, hosts: map[string]http.Handler{host: answer(401, said, "WWW-Authenticate", `Bearer realm="https://x.example/::error::c4n4ry##[group]",service="<img src=x>"`)}, status: 1},
-		"token server":     {environ: one, hosts: map[string]http.Handler{host: tokenAuth("https://auth.example/t", bought, nil), "auth.example": answer(403, said)}, status: 1},
+		"token server":     {environ: one, hosts: map[string]http.Handler{host: tokenAuth("https://auth.example/t", bearer, nil), "auth.example": answer(403, said)}, status: 1},
 		"retry after":      {environ: one, hosts: map[string]http.Handler{host: answer(429, said, "Retry-After", "::error::c4n4ry", "Ratelimit-Limit", "##[x;w=<img src>")}, status: 1},
 		"tags":             {environ: publish(hostile, ""), status: 1},
 		"host":             {environ: publish("x.example/<img src=x>##[group]:1", "- registry: \"::error::c4n4ry ##[x\"\n"), status: 1},

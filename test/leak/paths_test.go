@@ -26,7 +26,7 @@ type path struct {
 	setup   func(t *testing.T, dir string) []string // more environment
 }
 
-var secrets = []canary{password, keyFile, jobToken, bought, renewal, oidc, request, awsKey, proxyKey}
+var secrets = []canary{password, keyFile, jobToken, bearer, renewal, oidc, request, awsKey, proxyKey}
 
 func publish(tags, auth string, more ...string) []string {
 	return append([]string{"INPUT_SOURCE=docker://source.example/me/app:1", "INPUT_TAGS=" + tags, "INPUT_REGISTRY-AUTH=" + auth}, more...)
@@ -35,7 +35,7 @@ func publish(tags, auth string, more ...string) []string {
 func paths() map[string]path {
 	mine := map[string][]canary{host: {password}}
 	one := publish(host+"/me/app:1", item(host, password))
-	withToken := map[string][]canary{host: {password, bought}, "auth.example": {password}}
+	withToken := map[string][]canary{host: {password, bearer}, "auth.example": {password}}
 	keyless := []string{"ACTIONS_ID_TOKEN_REQUEST_URL=https://oidc.example/token?v=1", "ACTIONS_ID_TOKEN_REQUEST_TOKEN=" + request.value}
 	issuer := answer(200, `{"value":"`+oidc.value+`"}`)
 	return map[string]path{
@@ -49,17 +49,17 @@ func paths() map[string]path {
 		"no such host":       {environ: one, says: host, status: 1},
 		"several lines":      {environ: publish(host+"/me/app:1", item(host, keyFile)), hosts: map[string]http.Handler{host: locked(password, nil)}, sees: map[string][]canary{host: {keyFile}}, says: "wrong-credentials", status: 1},
 		"github-token":       {environ: publish("ghcr.io/me/app:1", "", "INPUT_GITHUB-TOKEN="+jobToken.value), hosts: map[string]http.Handler{"ghcr.io": locked(password, nil)}, sees: map[string][]canary{"ghcr.io": {jobToken}}, says: "wrong-credentials", status: 1},
-		"realm in clear":     {environ: one, hosts: map[string]http.Handler{host: tokenAuth("http://auth.example/token", bought, nil), "auth.example": echoing(200)}, sees: map[string][]canary{}, says: host, status: 1},
-		"own realm in clear": {environ: one, hosts: map[string]http.Handler{host: tokenAuth("http://"+host+"/token", bought, nil)}, sees: mine, says: host, status: 1},
-		"realm is nonsense":  {environ: one, hosts: map[string]http.Handler{host: tokenAuth("::\x01%zz", bought, nil)}, sees: map[string][]canary{}, says: host, status: 1},
-		"token refused":      {environ: one, hosts: map[string]http.Handler{host: tokenAuth("https://auth.example/token", bought, nil), "auth.example": echoing(401)}, sees: withToken, says: "wrong-credentials", status: 1},
-		"token server down":  {environ: one, hosts: map[string]http.Handler{host: tokenAuth("https://auth.example/token", bought, nil), "auth.example": echoing(503)}, sees: withToken, says: host, status: 1},
-		"no token in the answer": {environ: one, hosts: map[string]http.Handler{host: tokenAuth("https://auth.example/token", bought, nil),
-			"auth.example": answer(200, `{"tokn":"`+bought.value+`","refresh_token":"`+renewal.value+`"`)}, sees: withToken, says: host, status: 1},
+		"realm in clear":     {environ: one, hosts: map[string]http.Handler{host: tokenAuth("http://auth.example/token", bearer, nil), "auth.example": echoing(200)}, sees: map[string][]canary{}, says: host, status: 1},
+		"own realm in clear": {environ: one, hosts: map[string]http.Handler{host: tokenAuth("http://"+host+"/token", bearer, nil)}, sees: mine, says: host, status: 1},
+		"realm is nonsense":  {environ: one, hosts: map[string]http.Handler{host: tokenAuth("::\x01%zz", bearer, nil)}, sees: map[string][]canary{}, says: host, status: 1},
+		"token refused":      {environ: one, hosts: map[string]http.Handler{host: tokenAuth("https://auth.example/token", bearer, nil), "auth.example": echoing(401)}, sees: withToken, says: "wrong-credentials", status: 1},
+		"token server down":  {environ: one, hosts: map[string]http.Handler{host: tokenAuth("https://auth.example/token", bearer, nil), "auth.example": echoing(503)}, sees: withToken, says: host, status: 1},
+		"no token in the answer": {environ: one, hosts: map[string]http.Handler{host: tokenAuth("https://auth.example/token", bearer, nil),
+			"auth.example": answer(200, `{"tokn":"`+bearer.value+`","refresh_token":"`+renewal.value+`"`)}, sees: withToken, says: host, status: 1},
 		"token is of no use": {environ: one, hosts: map[string]http.Handler{host: tokenAuth("https://auth.example/token", canary{"", "", "another"}, nil),
-			"auth.example": answer(200, `{"token":"`+bought.value+`"}`)}, sees: withToken, says: host, status: 1},
-		"token may not push": {environ: one, hosts: map[string]http.Handler{host: tokenAuth("https://auth.example/token", bought, on("POST", "/blobs/uploads/", echoing(403), plainRegistry())),
-			"auth.example": answer(200, `{"access_token":"`+bought.value+`","refresh_token":"`+renewal.value+`"}`)}, sees: withToken, says: "no-push-permission", status: 1},
+			"auth.example": answer(200, `{"token":"`+bearer.value+`"}`)}, sees: withToken, says: host, status: 1},
+		"token may not push": {environ: one, hosts: map[string]http.Handler{host: tokenAuth("https://auth.example/token", bearer, on("POST", "/blobs/uploads/", echoing(403), plainRegistry())),
+			"auth.example": answer(200, `{"access_token":"`+bearer.value+`","refresh_token":"`+renewal.value+`"}`)}, sees: withToken, says: "no-push-permission", status: 1},
 		"source refuses": {environ: publish(host+"/me/app:1", item(host, password)+item("source.example", keyFile)),
 			hosts: map[string]http.Handler{host: locked(password, plainRegistry()), "source.example": locked(password, nil)},
 			sees:  map[string][]canary{host: {password}, "source.example": {keyFile}}, says: "source.example", status: 1},
@@ -67,31 +67,31 @@ func paths() map[string]path {
 			other: echoing(500)}, sees: mine, says: host, status: 1},
 		"API redirected": {environ: one, hosts: map[string]http.Handler{host: answer(307, "", "Location", "https://"+other+"/v2/"), other: locked(password, nil)}, sees: map[string][]canary{}, says: host, status: 1},
 		"YAML cut short": {environ: publish(host+"/me/app:1", "- registry: "+host+"\n  username: acme\n  password: \""+keyFile.value), says: "invalid-registry-auth", status: 1},
-		"comment":        {environ: publish(host+"/me/app:1", "- registry: "+host+"\n  username: acme\n  password: "+jobToken.value+" #"+bought.value), says: "comment", status: 1},
-		"spilled key":    {environ: publish(host+"/me/app:1", "- registry: "+host+"\n  username: acme\n  password: "+bought.value+"\n  "+jobToken.value+": x\n"), says: "no such key", status: 1},
+		"comment":        {environ: publish(host+"/me/app:1", "- registry: "+host+"\n  username: acme\n  password: "+jobToken.value+" #"+bearer.value), says: "comment", status: 1},
+		"spilled key":    {environ: publish(host+"/me/app:1", "- registry: "+host+"\n  username: acme\n  password: "+bearer.value+"\n  "+jobToken.value+": x\n"), says: "no such key", status: 1},
 		"list for text":  {environ: publish(host+"/me/app:1", "- registry: "+host+"\n  username: acme\n  password: ["+jobToken.value+"]\n"), says: "not text", status: 1},
-		"secret as flag": {args: []string{"--github-token", jobToken.value, "--registry-auth=" + bought.value, "--pasword", renewal.value, oidc.value}, says: "@FILE", status: 1},
+		"secret as flag": {args: []string{"--github-token", jobToken.value, "--registry-auth=" + bearer.value, "--pasword", renewal.value, oidc.value}, says: "@FILE", status: 1},
 		"Docker's configuration": {environ: publish(host+"/me/app:1", "", `DOCKER_AUTH_CONFIG={"auths":{"`+host+`":{"username":"acme","password":`+quoted(password.value)+`}}}`),
 			hosts: map[string]http.Handler{host: locked(canary{"", "acme", "another"}, nil)}, sees: mine, says: "wrong-credentials", status: 1},
 		"Docker's configuration, broken": {environ: publish(host+"/me/app:1", "", `DOCKER_AUTH_CONFIG={"auths":{"`+host+`":{"username":"acme","password":`+quoted(jobToken.value)),
 			says: "DOCKER_AUTH_CONFIG", skips: true},
 		"identity token": {environ: publish(host+"/me/app:1", "", `DOCKER_AUTH_CONFIG={"auths":{"`+host+`":{"identitytoken":"`+renewal.value+`"}}}`),
-			hosts: map[string]http.Handler{host: tokenAuth("https://auth.example/token", bought, nil), "auth.example": echoing(401)},
+			hosts: map[string]http.Handler{host: tokenAuth("https://auth.example/token", bearer, nil), "auth.example": echoing(401)},
 			sees:  map[string][]canary{"auth.example": {renewal}}, says: host, status: 1},
 		"engine's address": {environ: publish(host+"/me/app:1", item(host, password), "INPUT_SOURCE=docker-daemon:app:1", "DOCKER_HOST=ssh://me:"+renewal.value+"@engine.example"),
 			hosts: map[string]http.Handler{host: locked(password, plainRegistry())}, sees: mine, says: "DOCKER_HOST", status: 1},
 		"pasted references": {environ: publish("https://me:"+renewal.value+"@"+host+"/me/app:1\n"+jobToken.value+"@"+host+"/app", "- registry: https://acme:"+oidc.value+"@"+host+"\n",
 			"INPUT_SOURCE=docker://"+request.value+"@"+host+"/me/app:1@"), says: "credentials stand in front of the host", status: 1},
 		// A subdomain: net/http itself lets Authorization follow there, and a body anywhere.
-		"token server redirects": {environ: one, hosts: map[string]http.Handler{host: tokenAuth("https://auth.example/token", bought, nil),
+		"token server redirects": {environ: one, hosts: map[string]http.Handler{host: tokenAuth("https://auth.example/token", bearer, nil),
 			"auth.example": answer(307, "", "Location", "https://next.auth.example/token"), "next.auth.example": echoing(401)}, sees: withToken, says: "unsafe-redirect", status: 1},
 		"token server redirects a refresh token": {environ: publish(host+"/me/app:1", "", `DOCKER_AUTH_CONFIG={"auths":{"`+host+`":{"identitytoken":"`+renewal.value+`"}}}`),
-			hosts: map[string]http.Handler{host: tokenAuth("https://auth.example/token", bought, nil), "auth.example": answer(307, "", "Location", "https://"+other+"/token"), other: echoing(401)},
+			hosts: map[string]http.Handler{host: tokenAuth("https://auth.example/token", bearer, nil), "auth.example": answer(307, "", "Location", "https://"+other+"/token"), other: echoing(401)},
 			sees:  map[string][]canary{"auth.example": {renewal}}, says: "unsafe-redirect", status: 1},
 		"secret in a tag": {environ: publish(host+"/me/app:"+request.value, item(host, password), "INPUT_GITHUB-TOKEN="+request.value),
 			hosts: map[string]http.Handler{host: locked(password, plainRegistry())}, sees: mine, says: "source.example", status: 1, written: []canary{request}},
 		"credential helper": {environ: publish(host+"/me/app:1", ""), setup: func(t *testing.T, dir string) []string {
-			writeFile(t, filepath.Join(dir, "config.json"), `{"credHelpers":{"`+host+`":"c4n4ry-missing"},"auths":{"`+host+`":{"auth":"!`+bought.value+`"}}}`)
+			writeFile(t, filepath.Join(dir, "config.json"), `{"credHelpers":{"`+host+`":"c4n4ry-missing"},"auths":{"`+host+`":{"auth":"!`+bearer.value+`"}}}`)
 			return []string{"DOCKER_CONFIG=" + dir}
 		}, says: "could not be started", skips: true},
 		"Docker Hub's exchange": {environ: publish("acme/app:1", "- username: acme\n  dockerhub-connection: 6a2f3a5e-0000-0000-0000-000000000000\n", keyless...),
@@ -104,8 +104,8 @@ func paths() map[string]path {
 			hosts: map[string]http.Handler{"oidc.example": issuer, "login.microsoftonline.com": echoing(401), "acme.azurecr.io": locked(password, nil)},
 			sees:  map[string][]canary{"oidc.example": {request}, "login.microsoftonline.com": {oidc}}, says: "oidc-refused", status: 1},
 		"Azure's own exchange": {environ: publish("acme.azurecr.io/app:1", "- registry: acme.azurecr.io\n  azure-client: c\n  azure-tenant: t\n", keyless...),
-			hosts: map[string]http.Handler{"oidc.example": issuer, "login.microsoftonline.com": answer(200, `{"access_token":"`+bought.value+`"}`), "acme.azurecr.io": echoing(403)},
-			sees:  map[string][]canary{"oidc.example": {request}, "login.microsoftonline.com": {oidc}, "acme.azurecr.io": {bought}}, says: "acme.azurecr.io", status: 1},
+			hosts: map[string]http.Handler{"oidc.example": issuer, "login.microsoftonline.com": answer(200, `{"access_token":"`+bearer.value+`"}`), "acme.azurecr.io": echoing(403)},
+			sees:  map[string][]canary{"oidc.example": {request}, "login.microsoftonline.com": {oidc}, "acme.azurecr.io": {bearer}}, says: "acme.azurecr.io", status: 1},
 		"issuer refuses": {environ: publish("acme/app:1", "- username: acme\n  dockerhub-connection: 6a2f3a5e-0000-0000-0000-000000000000\n", keyless...),
 			hosts: map[string]http.Handler{"oidc.example": echoing(403), "index.docker.io": locked(password, nil)},
 			sees:  map[string][]canary{"oidc.example": {request}}, says: "oidc", status: 1},

@@ -14,7 +14,7 @@ type Auth int
 // The ways to authenticate.
 const (
 	Basic Auth = iota // user and password with each request
-	Token             // a bearer token, bought from a token server
+	Token             // a bearer token, given by a token server
 	None              // everybody may do everything
 )
 

@@ -242,7 +242,7 @@ func (o *order) whole(write *Write, r *http.Request, of string, p pointers, imag
 }
 
 // there checks that something is in the repository that write goes to, and that no request
-// which brings it is still open. It returns a manifest's bytes.
+// that carries it is still open. It returns a manifest's bytes.
 func (o *order) there(write *Write, r *http.Request, of, what string) []byte {
 	ask := r.Clone(r.Context())
 	ask.Method, ask.Body, ask.ContentLength = http.MethodHead, http.NoBody, 0

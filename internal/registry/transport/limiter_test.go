@@ -123,7 +123,7 @@ func repeat(n int, size int64) []int64 {
 	return sizes
 }
 
-// As many large blobs are in flight as bring something, and no more than allowed.
+// As many large blobs are in flight as help, and no more than allowed.
 func TestLimiterFollowsTheLink(t *testing.T) {
 	const mb = 1 << 20
 	for name, test := range map[string]struct {
