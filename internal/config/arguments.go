@@ -27,6 +27,9 @@ var linesInputs = []string{"source", "tags", "annotations", "platforms"}
 // ownFlags are those that are no inputs.
 var ownFlags = []string{"help", "version", "output", "quiet", "verbose"}
 
+// words stand first, without dashes.
+var words = []string{"help", "version", "verify"}
+
 // argumentParser reads the arguments of one command line.
 type argumentParser struct {
 	def  *Definition
@@ -163,15 +166,21 @@ func (p *argumentParser) value(input *InputDefinition) (value string, ok bool) {
 }
 
 // unknown reports an argument that is no flag of ours. One that does not begin like a flag
-// may be a secret.
+// may be a secret; those that follow it most likely belong to it.
 func (p *argumentParser) unknown(name string, flag bool) {
-	what := "there is no flag " + short(name)
+	bare := strings.TrimLeft(name, "-")
+	what, remedy := "there is no flag "+short(name), suggest.DidYouMean(bare, "--", append(p.def.inputNames(), ownFlags...))
 	if !flag {
 		what = fmt.Sprintf("argument %d is not a flag", p.read)
 	}
-	remedy := "Every value belongs to a flag: --source, --tags and so on; see --help."
-	if bare := strings.TrimLeft(name, "-"); bare != name {
-		remedy = suggest.DidYouMean(bare, "--", append(p.def.inputNames(), ownFlags...))
+	if bare == name {
+		remedy = "Every value belongs to a flag, as in --source ./image.tar --tags ghcr.io/acme/app:1; see --help."
+		if word := suggest.Nearest(name, words); p.read == 1 && word != "" {
+			remedy = "Did you mean " + word + "?"
+		}
+		for len(p.args) > 0 && !strings.HasPrefix(p.args[0], "-") {
+			p.next()
+		}
 	}
 	p.bad.add(usererror.UnknownInput, what, remedy)
 }

@@ -298,6 +298,21 @@ func FuzzInputs(f *testing.F) {
 	})
 }
 
+// TestWordsThatAreNoFlags: who writes a command of another tool, or a word of ours with a
+// typo, reads one error, and none of what was written.
+func TestWordsThatAreNoFlags(t *testing.T) {
+	for args, remedy := range map[string]string{
+		"verfy results.json":                "Did you mean verify?",
+		"copy ./hunter22.tar quay.io/a/b:1": "Every value belongs to a flag, as in --source ./image.tar",
+		"--atomic copy ./hunter22.tar x":    "Every value belongs to a flag, as in --source ./image.tar",
+	} {
+		_, bad := ParseArguments(actionDefinition(t), strings.Fields(args))
+		if len(bad) != 1 || !strings.Contains(string(usererror.Advice(bad[0])), remedy) || strings.Contains(bad[0].Error(), "hunter22") {
+			t.Errorf("%s: %v", args, bad)
+		}
+	}
+}
+
 // TestVerifyArguments: verify takes a file and credentials, and never publishes.
 func TestVerifyArguments(t *testing.T) {
 	def := actionDefinition(t)

@@ -9,7 +9,7 @@ import (
 // Credential says which credential a repository gets, or why it gets none.
 type Credential struct {
 	// Origin says where the credential comes from, in the words of the log:
-	// `token from registry-auth (user "acme")`, `github-token`, `AWS default chain`.
+	// `password from registry-auth (user "acme")`, `github-token`, `AWS default chain`.
 	// It never holds the secret, and is empty where there is none.
 	Origin string
 	// Account says whose the credential is and where it stands, for the errors of a login:

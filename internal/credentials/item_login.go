@@ -58,7 +58,7 @@ func (r *Resolver) logIn(c *Credential, item *Item, method loginMethod, connecti
 	line := fmt.Sprintf("registry-auth, line %d", item.Line)
 	switch method {
 	case static:
-		c.Origin = "token from registry-auth" + user
+		c.Origin = "password from registry-auth" + user
 		c.Account = fmt.Sprintf("user %q of %s", item.Username.Text, line)
 		c.Auth = staticAuth{authn.AuthConfig{Username: item.Username.Text, Password: item.Password.Reveal()}}
 		return

@@ -37,9 +37,9 @@ func TestWhichCredentialApplies(t *testing.T) {
 		origin    string
 		skip      string
 	}{
-		{name: "item", items: []Item{login(1, "quay.io", "", "acme", "pw12")}, host: "quay.io", origin: `token from registry-auth (user "acme")`},
+		{name: "item", items: []Item{login(1, "quay.io", "", "acme", "pw12")}, host: "quay.io", origin: `password from registry-auth (user "acme")`},
 		{name: "nothing", host: "quay.io", skip: "no credentials in registry-auth or Docker's configuration"},
-		{name: "user is the secret", items: []Item{login(1, "registry.digitalocean.com", "", "dop_v1_secret", "dop_v1_secret")}, host: "registry.digitalocean.com", origin: `token from registry-auth (user "***")`},
+		{name: "user is the secret", items: []Item{login(1, "registry.digitalocean.com", "", "dop_v1_secret", "dop_v1_secret")}, host: "registry.digitalocean.com", origin: `password from registry-auth (user "***")`},
 		{name: "password empty", items: []Item{login(1, "quay.io", "", "acme", "")}, host: "quay.io", skip: "password in registry-auth is empty (item in line 1)"},
 		{name: "user name empty", items: []Item{login(1, "quay.io", "", "", "pw12")}, host: "quay.io", skip: "username in registry-auth is empty (item in line 1)"},
 		{name: "empty item does not fall through to github-token", items: []Item{login(1, "ghcr.io", "", "acme", "")}, github: "ghs_x", server: github, host: "ghcr.io", skip: "password in registry-auth is empty (item in line 1)"},
@@ -65,8 +65,8 @@ func TestWhichCredentialApplies(t *testing.T) {
 		{name: "no server and no github-token", host: "ghcr.io", skip: "no credentials in registry-auth or Docker's configuration"},
 
 		{name: "ECR with an access key", items: []Item{func() Item { i := login(1, ecrPrivate, "", "AKIAEXAMPLE", "aws-secret"); i.ECR = "auto"; return i }()}, host: ecrPrivate, origin: "AWS access key from registry-auth"},
-		{name: "ECR with its own password", items: []Item{login(1, ecrPrivate, "", "AWS", "eyJwYXlsb2Fk")}, host: ecrPrivate, origin: `token from registry-auth (user "AWS")`},
-		{name: "ECR turned off", items: []Item{func() Item { i := login(1, ecrPrivate, "", "u", "pw12"); i.ECR = "false"; return i }()}, host: ecrPrivate, origin: `token from registry-auth (user "u")`},
+		{name: "ECR with its own password", items: []Item{login(1, ecrPrivate, "", "AWS", "eyJwYXlsb2Fk")}, host: ecrPrivate, origin: `password from registry-auth (user "AWS")`},
+		{name: "ECR turned off", items: []Item{func() Item { i := login(1, ecrPrivate, "", "u", "pw12"); i.ECR = "false"; return i }()}, host: ecrPrivate, origin: `password from registry-auth (user "u")`},
 		{name: "ECR by the environment", env: awsEnv, host: ecrPrivate, origin: "AWS default chain"},
 		{name: "ECR Public by the environment", env: awsEnv, host: "public.ecr.aws", origin: "AWS default chain"},
 		{name: "ECR by the environment, options only", items: item(ecrPrivate, func(*Item) {}), env: awsEnv, host: ecrPrivate, origin: "AWS default chain"},
@@ -83,7 +83,7 @@ func TestWhichCredentialApplies(t *testing.T) {
 
 		{name: "Docker Hub connection", items: item("docker.io", func(i *Item) { i.Username, i.DockerHubConnection = set("acme"), set("c1") }), env: oidc, host: "docker.io", origin: `OIDC, Docker Hub connection (user "acme")`},
 		{name: "Docker Hub connection in the environment", items: item("docker.io", func(i *Item) { i.Username = set("acme") }), env: append(oidc, dockerHubConnection, "c1"), host: "docker.io", origin: `OIDC, Docker Hub connection (user "acme")`},
-		{name: "a password wins over the environment's connection", items: []Item{login(1, "docker.io", "", "acme", "pw12")}, env: append(oidc, dockerHubConnection, "c1"), host: "docker.io", origin: `token from registry-auth (user "acme")`},
+		{name: "a password wins over the environment's connection", items: []Item{login(1, "docker.io", "", "acme", "pw12")}, env: append(oidc, dockerHubConnection, "c1"), host: "docker.io", origin: `password from registry-auth (user "acme")`},
 		{name: "Docker Hub user alone", items: item("docker.io", func(i *Item) { i.Username = set("acme") }), host: "docker.io", skip: "its item in registry-auth has no password, and DOCKERHUB_OIDC_CONNECTIONID is unset"},
 		{name: "Docker Hub connection empty", items: item("docker.io", func(i *Item) { i.Username, i.DockerHubConnection = set("acme"), set("") }), env: oidc, host: "docker.io", skip: "dockerhub-connection in registry-auth is empty (item in line 1)"},
 		{name: "Docker Hub connection elsewhere", items: item("quay.io", func(i *Item) { i.Username, i.DockerHubConnection = set("acme"), set("c1") }), env: oidc, host: "quay.io", skip: "its item in registry-auth is incomplete: dockerhub-connection is for docker.io and dhi.io only, not for quay.io"},

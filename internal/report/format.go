@@ -12,18 +12,30 @@ func amount(n int64) string {
 	if n < 1000 {
 		return fmt.Sprintf("%d B", n)
 	}
-	f := float64(n)
-	for _, unit := range []string{"kB", "MB", "GB"} {
-		f /= 1000
-		if f < 999.95 {
-			return fmt.Sprintf("%.1f %s", f, unit)
-		}
-	}
-	return fmt.Sprintf("%.1f TB", f/1000)
+	divisor, unit := unitOf(n)
+	return fmt.Sprintf("%.1f %s", float64(n)/divisor, unit)
 }
 
-// megabytes writes bytes as megabytes without the unit, so that two of them can share it.
-func megabytes(n int64) string { return fmt.Sprintf("%.1f", float64(n)/1e6) }
+// portion writes bytes of a total in the unit of the total: 0.3 of 314.6 MB.
+func portion(done, total int64) string {
+	if total < 1000 {
+		return fmt.Sprintf("%d of %d B", done, total)
+	}
+	divisor, unit := unitOf(total)
+	return fmt.Sprintf("%.1f of %.1f %s", float64(done)/divisor, float64(total)/divisor, unit)
+}
+
+// unitOf returns the unit for 1000 bytes and more, and how many bytes it is.
+func unitOf(n int64) (divisor float64, unit string) {
+	divisor = 1000
+	for _, unit = range []string{"kB", "MB", "GB"} {
+		if float64(n)/divisor < 999.95 {
+			return divisor, unit
+		}
+		divisor *= 1000
+	}
+	return divisor, "TB"
+}
 
 // What is sent below these says nothing of a link's speed: it is all round trips.
 const (

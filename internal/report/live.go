@@ -83,7 +83,9 @@ func (l *Live) drop(keep map[string]bool) {
 
 func (l *Live) add(p Progress) *bar {
 	b := &bar{last: p}
-	b.Bar = l.bars.AddBar(p.Total,
+	// Without a total of its own: mpb ends a bar that has reached the one it began with, and
+	// leaves it there, while a copy's grows and shrinks.
+	b.Bar = l.bars.AddBar(0,
 		mpb.PrependDecorators(decor.Name(runewidth.Truncate(oneLine(p.Registry), 40, "…"), decor.WCSyncSpaceR)),
 		mpb.AppendDecorators(decor.Any(
 			func(decor.Statistics) string { return b.text() }, decor.WC{W: 36, C: decor.DindentRight},
@@ -98,7 +100,7 @@ func (b *bar) set(p Progress) {
 	b.last = p
 	b.mu.Unlock()
 	b.SetTotal(p.Total, false)
-	b.SetCurrent(min(p.Done, p.Total-1)) // a bar that is full ends; the copy ends with its phase
+	b.SetCurrent(p.Done)
 }
 
 func (b *bar) text() string {

@@ -147,3 +147,42 @@ func TestBarsLeaveNothingBehind(t *testing.T) {
 		t.Errorf("the window holds\n%s", got)
 	}
 }
+
+// TestBarsFollowTheirTotal: what is to be sent turns out as the source is read, and shrinks
+// where a blob is mounted; a bar that has passed its first total goes on, and goes in the end.
+func TestBarsFollowTheirTotal(t *testing.T) {
+	s := newStage(1, LogOptions{})
+	w := newTerminal(100)
+	live := NewLive(w, s.Log, w.columns)
+	s.Image(0, publish.ImageResult{Digest: digest})
+	s.copying("ghcr.io", 10*mb)
+	drawn := func() string {
+		s.after(time.Second)
+		live.Tick(s.now)
+		live.refresh <- s.now                           // is taken when the one before was
+		if _, err := live.bars.Write(nil); err != nil { // waits for the drawing
+			t.Fatal(err)
+		}
+		return w.String()
+	}
+	drawn()
+	for _, step := range []struct {
+		expected, sent int64
+		want           string
+	}{
+		{0, 10 * mb, "10.0 of 10.0 MB, finishing"},
+		{40 * mb, 15 * mb, "25.0 of 50.0 MB"},
+		{-20 * mb, 0, "25.0 of 30.0 MB"},
+	} {
+		s.Bytes("ghcr.io", step.expected, step.sent)
+		if got := drawn(); !strings.Contains(got, step.want) {
+			t.Errorf("no %q in\n%s", step.want, got)
+		}
+	}
+	s.Phase("ghcr.io", publish.Copy, s.now, publish.PhaseDone)
+	drawn()
+	if got := drawn(); strings.Contains(got, "ghcr.io  [") {
+		t.Errorf("after the copy:\n%s", got)
+	}
+	live.Close()
+}

@@ -146,9 +146,9 @@ func (p Progress) String() string {
 // figures are what stands behind a live bar: 132.1 of 314.6 MB, 25.1 MB/s, 8 s left.
 func (p Progress) figures() string {
 	if p.Growing {
-		return fmt.Sprintf("%s MB sent, more to come", megabytes(p.Done))
+		return amount(p.Done) + " sent, more to come"
 	}
-	parts := []string{fmt.Sprintf("%s of %s MB", megabytes(p.Done), megabytes(p.Total))}
+	parts := []string{portion(p.Done, p.Total)}
 	switch {
 	case p.Done >= p.Total:
 		parts = append(parts, "finishing") // the registry has yet to confirm the last bytes

@@ -65,7 +65,7 @@ func image() []publish.ImageResult {
 
 // small is a registry that gets an image of 30 MB under one tag.
 func small(host string, copied int) publish.RegistryResult {
-	return publish.RegistryResult{Host: host, Accounts: []redact.Redacted{`token from registry-auth (user "acme")`}, Wrote: true,
+	return publish.RegistryResult{Host: host, Accounts: []redact.Redacted{`password from registry-auth (user "acme")`}, Wrote: true,
 		References: []publish.ReferenceResult{pushed(host+"/acme/app:1.2.0", "")}, Start: at(10), End: at(copied + 70),
 		Spans: spans(310, copied, copied+50, copied+70), Blobs: publish.BlobCounts{Uploaded: 1, Existing: 2},
 		BytesExpected: 30 * mb, BytesSent: 30 * mb, BytesReused: 2 * mb, BytesUploaded: 30*mb + manifests, Requests: 12}
@@ -98,7 +98,7 @@ func mixed() publish.Result {
 				References: []publish.ReferenceResult{pushed("ghcr.io/acme/app:1.2.0", ""), pushed("ghcr.io/acme/app:latest", older)},
 				Start:      at(10), End: at(13230), Spans: spans(320, 13100, 13190, 13230), Blobs: publish.BlobCounts{Uploaded: 1},
 				BytesExpected: 314 * mb, BytesSent: 314 * mb, BytesUploaded: 314*mb + manifests, Requests: 31},
-			{Host: "docker.io", Accounts: []redact.Redacted{`token from registry-auth (user "acme")`}, Wrote: true,
+			{Host: "docker.io", Accounts: []redact.Redacted{`password from registry-auth (user "acme")`}, Wrote: true,
 				References: append([]publish.ReferenceResult{pushed("docker.io/acme/app:1.2.0", ""), pushed("docker.io/acme/app:latest", older)},
 					publish.ReferenceResult{Reference: "docker.io/acme/app:edge", Status: Skipped, SkipKind: publish.SkipTagsMatching, Reason: `tags-matching is v?\d+\.\d+\.\d+|latest`}),
 				Start: at(10), End: at(17030), Spans: spans(560, 16730, 16940, 17030), Blobs: publish.BlobCounts{Uploaded: 1, Mounted: 1},
