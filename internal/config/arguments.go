@@ -169,7 +169,8 @@ func (p *argumentParser) value(input *InputDefinition) (value string, ok bool) {
 // may be a secret; those that follow it most likely belong to it.
 func (p *argumentParser) unknown(name string, flag bool) {
 	bare := strings.TrimLeft(name, "-")
-	what, remedy := "there is no flag "+short(name), suggest.DidYouMean(bare, "--", append(p.def.inputNames(), ownFlags...))
+	what := "there is no flag " + short(name)
+	remedy := suggest.DidYouMean(bare, "--", append(p.def.inputNames(), ownFlags...))
 	if !flag {
 		what = fmt.Sprintf("argument %d is not a flag", p.read)
 	}

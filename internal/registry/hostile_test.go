@@ -491,7 +491,7 @@ func TestPermissionAnswers(t *testing.T) {
 		want          usererror.Code
 	}{
 		"denied":    {403, "DENIED", "permission_denied: write_package", usererror.NoPushPermission},
-		"read only": {405, "UNSUPPORTED", "The operation is unsupported.", usererror.NoPushPermission},
+		"read only": {405, "UNSUPPORTED", "The operation is unsupported.", usererror.RegistryRefused},
 		"unknown":   {404, "NAME_UNKNOWN", "The repository with name 'a' does not exist in the registry with id '1'", usererror.RepositoryMissing},
 		"ECR":       {400, "", "RepositoryNotFoundException: nothing there", usererror.RepositoryMissing},
 		"AWS":       {403, "", "not authorized to perform: ecr:InitiateLayerUpload because no identity-based policy allows it", usererror.NoPushPermission},

@@ -24,8 +24,8 @@ type Upload struct {
 }
 
 // StartUpload opens an upload, which proves the permission to push. A refusal is
-// usererror.NoPushPermission, a repository that has to be created first
-// usererror.RepositoryMissing.
+// usererror.NoPushPermission, a registry that takes none usererror.RegistryRefused, a
+// repository that has to be created first usererror.RepositoryMissing.
 func (r *Repository) StartUpload(ctx context.Context) (*Upload, error) {
 	const doing = "checking the permission to push"
 	proved := r.proof.begin()
@@ -37,8 +37,10 @@ func (r *Repository) StartUpload(ctx context.Context) (*Upload, error) {
 	var answer *Error
 	if errors.As(err, &answer) && !answer.TokenService && !missing(answer) && !noMatterOfRights(answer) {
 		switch answer.Status {
-		case http.StatusMethodNotAllowed, http.StatusNotFound:
-			// A mirror, or a registry that hides what we may not see.
+		case http.StatusMethodNotAllowed: // no account may
+			return nil, usererror.New(usererror.RegistryRefused, r.c.o.Host, r.String()+": "+doing,
+				"It takes no pushes: it is read-only, or a mirror. Push to the registry behind it.", err)
+		case http.StatusNotFound: // a registry that hides what we may not see
 			return nil, usererror.New(usererror.NoPushPermission, r.c.o.Host, r.String()+": "+doing, "", err)
 		}
 	}

@@ -316,7 +316,7 @@ func TestTokenServiceThatIsNone(t *testing.T) {
 	}{
 		"not there":         {404, "404 page not found", "answered 404 Not Found: 404 page not found"},
 		"method":            {405, "", "answered 405 Method Not Allowed"},
-		"gone":              {410, `{"errors":[{"code":"GONE","message":"moved"}]}`, "answered 410 Gone: GONE: moved"},
+		"gone":              {410, `{"errors":[{"code":"GONE","message":"moved"}]}`, "answered 410 GONE: moved"},
 		"not made":          {501, "", "answered 501 Not Implemented"},
 		"a page":            {200, " <!DOCTYPE html><title>Sign in</title>", "answered with a page of HTML, not a token"},
 		"a page for a 404":  {404, "<html>canary</html>", "answered 404 Not Found"},

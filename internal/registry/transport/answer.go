@@ -4,13 +4,14 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/retry"
@@ -57,23 +58,34 @@ type Error struct {
 // Error returns method, path, status, code and message.
 func (e *Error) Error() string { return e.Method + " " + e.Path + ": " + e.Said() }
 
-// Said returns status, code and message.
+// Said returns status, code and message, and nothing twice: most registries repeat the status
+// in words of their own, as in 401 Unauthorized: UNAUTHORIZED.
 func (e *Error) Said() string {
-	var b strings.Builder
-	fmt.Fprint(&b, e.Status)
-	if text := http.StatusText(e.Status); text != "" {
-		b.WriteString(" " + text)
-	}
-	if e.Code != "" {
-		b.WriteString(": " + e.Code)
-	}
-	if e.Message != "" {
-		b.WriteString(": " + e.Message)
+	text := strconv.Itoa(e.Status)
+	words := []string{http.StatusText(e.Status), e.Code, e.Message}
+	between := " "
+	for i, word := range words {
+		if i < 2 && slices.ContainsFunc(words[i+1:], func(o string) bool { return letters(o) == letters(word) }) {
+			continue
+		}
+		if word != "" {
+			text, between = text+between+word, ": "
+		}
 	}
 	if e.Named != "" {
-		b.WriteString(remark(e.Named))
+		text += remark(e.Named)
 	}
-	return b.String()
+	return text
+}
+
+// letters returns a text without anything but its letters, all small.
+func letters(text string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsLetter(r) {
+			return -1
+		}
+		return unicode.ToLower(r)
+	}, text)
 }
 
 // Is makes a registry's 404 match ErrNotFound: its token service's says nothing of what

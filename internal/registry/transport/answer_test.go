@@ -1,0 +1,21 @@
+package transport
+
+import "testing"
+
+// TestSaidOnce: what a registry repeats in its code or message stands there once.
+func TestSaidOnce(t *testing.T) {
+	for want, e := range map[string]Error{
+		"401 UNAUTHORIZED: authentication required": {Status: 401, Code: "UNAUTHORIZED", Message: "authentication required"},
+		"401 unauthorized":                          {Status: 401, Code: "UNAUTHORIZED", Message: "unauthorized"},
+		"405 Method not allowed.":                   {Status: 405, Message: "Method not allowed."},
+		"404 NOT_FOUND: artifact gone":              {Status: 404, Code: "NOT_FOUND", Message: "artifact gone"},
+		"403 Forbidden: DENIED: no rights":          {Status: 403, Code: "DENIED", Message: "no rights"},
+		"403 Forbidden":                             {Status: 403},
+		"599":                                       {Status: 599},
+		"599 BROKEN":                                {Status: 599, Code: "BROKEN"},
+	} {
+		if got := e.Said(); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
