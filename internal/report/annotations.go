@@ -125,7 +125,7 @@ func advised(why []explanation) string {
 	var b strings.Builder
 	for i, e := range why {
 		b.WriteString(e.coded() + "\n")
-		repeats := slices.ContainsFunc(why[:i], func(o explanation) bool { return o.remedy == e.remedy })
+		repeats := slices.ContainsFunc(why[i+1:], func(o explanation) bool { return o.remedy == e.remedy })
 		if e.remedy != "" && !repeats {
 			b.WriteString(strings.TrimRight(string(e.remedy), "\n") + "\n")
 		}

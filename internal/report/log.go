@@ -246,8 +246,6 @@ func (l *Log) Failure(host string, f publish.Failure) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	e := explain(host, f)
-	l.said["reason\n"+host+string(f.Message)] = true
-	l.said["reason\n"+host+explain("", f).coded()] = true
 	if host != "" && following(f.Code) != "" {
 		l.registry(host).failed = true
 		return

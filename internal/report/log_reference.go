@@ -22,10 +22,12 @@ func (l *Log) Reference(host string, r publish.ReferenceResult) {
 	}
 	text := referenceText(r)
 	switch {
-	case text == "", l.follows(host, r):
+	case text == "", r.Reason == publish.ReasonCancelled, r.Reason == publish.ReasonSource,
+		r.Reason == publish.ReasonElsewhere: // what it follows from is told
+	case r.Status == Failed: // its failure is told
 	case g.asked <= manyReferences:
 		l.once(Line{Text: r.Reference + "  " + text})
-	case r.Status == Failed || r.Status == HeldBack || r.Status == Skipped:
+	case r.Status == HeldBack || r.Status == Skipped:
 		l.once(Line{Text: prefixed(host, host+"  "+text)})
 	default:
 		l.write(Line{Kind: DebugLine, Text: r.Reference + "  " + text})
@@ -69,15 +71,4 @@ func referenceText(r publish.ReferenceResult) string {
 		return "not tagged" + because
 	}
 	return ""
-}
-
-// follows reports whether the reason is one that has been said.
-func (l *Log) follows(host string, r publish.ReferenceResult) bool {
-	switch r.Reason {
-	case publish.ReasonCancelled, publish.ReasonSource, publish.ReasonElsewhere:
-		return true
-	case "":
-		return r.Status == Failed // a failure of the registry says why
-	}
-	return r.Status == Failed && l.said["reason\n"+host+string(r.Reason)]
 }

@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -28,6 +29,44 @@ func (e explanation) coded() string {
 		return e.text
 	}
 	return e.text + " [" + string(e.code) + "]"
+}
+
+// What differs where registries fail alike: what was dialled, how often and for how long.
+var (
+	dialled = regexp.MustCompile(`dial tcp( \S+)?: (connect: )?(lookup \S+( on \S+)?: )?`)
+	tried   = regexp.MustCompile(`given up after \d+ tries in \S+: `)
+)
+
+// gist returns a text without what differs where registries fail alike.
+func gist(text string) string {
+	if strings.Contains(text, "given up after ") {
+		text = tried.ReplaceAllString(text, "given up: ")
+	}
+	if strings.Contains(text, "dial tcp") {
+		text = dialled.ReplaceAllString(text, "")
+	}
+	return text
+}
+
+// like reports whether two reasons are the same to whoever has to do something about them.
+func (e explanation) like(o explanation) bool {
+	if e.code != o.code || e.remedy != o.remedy || e.optional != o.optional {
+		return false
+	}
+	return e.text == o.text || gist(e.text) == gist(o.text)
+}
+
+// common returns the reasons that all rows share, without what differs.
+func common(rows [][]explanation) []explanation {
+	all := slices.Clone(rows[0])
+	for _, row := range rows[1:] {
+		for i, e := range row {
+			if e != all[i] {
+				all[i].text = gist(e.text)
+			}
+		}
+	}
+	return all
 }
 
 // following returns what a registry is said to have failed of, where that follows from
@@ -166,9 +205,11 @@ func together(registries []publish.RegistryResult, of func(publish.RegistryResul
 	var all []shared
 	for _, g := range registries {
 		for _, e := range of(g) {
-			i := slices.IndexFunc(all, func(s shared) bool { return s.explanation == e })
+			i := slices.IndexFunc(all, func(s shared) bool { return s.like(e) })
 			if i < 0 {
 				i, all = len(all), append(all, shared{explanation: e})
+			} else if all[i].explanation != e {
+				all[i].text = gist(e.text)
 			}
 			all[i].hosts = append(all[i].hosts, g.Host)
 		}

@@ -433,6 +433,37 @@ func TestTableKeepsItsWidth(t *testing.T) {
 	}
 }
 
+// TestDeadRegistriesShareAReason: addresses and tries differ, what is wrong does not, and the
+// remedy stands once, below the last reason that has it.
+func TestDeadRegistriesShareAReason(t *testing.T) {
+	var r publish.Result
+	for i, why := range []string{
+		"logging in: given up after 5 tries in 5s: dial tcp 10.0.0.1:443: connect: connection refused",
+		"logging in: given up after 6 tries in 10s: dial tcp 10.0.0.2:443: connect: connection refused",
+		"logging in: given up after 6 tries in 9s: dial tcp [::1]:443: connect: connection refused",
+	} {
+		host := fmt.Sprintf("r%d.example.com", i)
+		lost := failure(0, usererror.Unreachable, redact.Redacted(why), "Check the host.")
+		r.Registries = append(r.Registries, publish.RegistryResult{Host: host, Failures: []publish.Failure{lost, lost}})
+	}
+	var table strings.Builder
+	for _, line := range Table(r, 120) {
+		table.WriteString(line.Text + "\n")
+	}
+	const want = "  all 3: logging in: given up: connection refused [registry-unreachable]\n  Check the host.\n"
+	if got := table.String(); !strings.HasSuffix(got, want) || strings.Count(got, "Check") != 1 {
+		t.Errorf("the table:\n%s", got)
+	}
+	if got := Markdown(r, MaxSummary); strings.Count(got, "logging in: given up: connection refused") != 1 {
+		t.Errorf("the summary:\n%s", got)
+	}
+	two := r.Registries[0]
+	two.Failures = append(two.Failures, failure(0, usererror.Unreachable, "another: broke", "Check the host."))
+	if got := advised(explanations(two)); !strings.HasSuffix(got, "broke [registry-unreachable]\nCheck the host.") {
+		t.Errorf("the annotation:\n%s", got)
+	}
+}
+
 func TestWithoutHost(t *testing.T) {
 	for text, want := range map[string]string{
 		"logging in to quay.io: 401":                            "logging in: 401",

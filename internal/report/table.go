@@ -52,7 +52,7 @@ func sideBySide(registries []publish.RegistryResult) []publish.RegistryResult {
 	rank := map[string]int{}
 	for _, g := range registries {
 		why := explanations(g)
-		i := slices.IndexFunc(first, func(o []explanation) bool { return slices.Equal(o, why) })
+		i := slices.IndexFunc(first, func(o []explanation) bool { return slices.EqualFunc(o, why, explanation.like) })
 		if i < 0 {
 			i, first = len(first), append(first, why)
 		}
@@ -71,17 +71,18 @@ func tableRows(r publish.Result, width int) []Line {
 	}
 	widths := columns(rows, width)
 	lines := []Line{{Text: aligned(rows[0], widths), Style: Strong}}
-	alike := 0
+	var alike [][]explanation // of the rows since the last reasons
 	for i, g := range all {
 		style := styleOf(g.Status())
 		lines = append(lines, Line{Text: aligned(rows[i+1], widths), Style: style})
 		why := below(g)
-		alike++
-		if i+1 < len(all) && all[i+1].Status() == g.Status() && len(why) > 0 && slices.Equal(below(all[i+1]), why) {
+		alike = append(alike, why)
+		if i+1 < len(all) && all[i+1].Status() == g.Status() && len(why) > 0 &&
+			slices.EqualFunc(below(all[i+1]), why, explanation.like) {
 			continue // the last of them has it
 		}
-		lines = append(lines, blocks(why, alike, width, style)...)
-		alike = 0
+		lines = append(lines, blocks(common(alike), len(alike), width, style)...)
+		alike = nil
 	}
 	return lines
 }
@@ -103,15 +104,15 @@ func blocks(why []explanation, rows, width int, style Style) []Line {
 			text = "not required\n" + text
 		}
 		lines = append(lines, wrapped(text, 2, width, style)...)
-		lines = append(lines, remedyLines(e, why[:i], width, style)...)
+		lines = append(lines, remedyLines(e, why[i+1:], width, style)...)
 	}
 	return lines
 }
 
-// remedyLines writes what to do, unless it has just been said. Blocks to be pasted keep
-// their lines.
-func remedyLines(e explanation, before []explanation, width int, style Style) []Line {
-	if slices.ContainsFunc(before, func(b explanation) bool { return b.remedy == e.remedy }) {
+// remedyLines writes what to do, unless a reason that follows has the same remedy. Blocks to
+// be pasted keep their lines.
+func remedyLines(e explanation, after []explanation, width int, style Style) []Line {
+	if slices.ContainsFunc(after, func(o explanation) bool { return o.remedy == e.remedy }) {
 		return nil
 	}
 	var lines []Line
