@@ -23,7 +23,10 @@ type jobToken struct {
 func (r *Resolver) jobToken(ctx context.Context, registry, audience string) (jobToken, error) {
 	if !r.job.hasOIDC() {
 		remedy := ""
-		if r.job.Forge {
+		switch {
+		case r.job.CommandLine:
+			remedy = "Only a workflow's job has one: on a command line, give the item `username` and `password-env`."
+		case r.job.Forge:
 			remedy = "On Forgejo add `enable-openid-connect: true` to the workflow; Gitea gives jobs no OIDC token."
 		}
 		return jobToken{}, usererror.New(usererror.OIDCMissing, registry, "logging in to "+registry+

@@ -231,6 +231,11 @@ func TestOIDCMissingIsSaid(t *testing.T) {
 	if !usererror.Is(err, usererror.OIDCMissing) || !strings.Contains(usererror.Advice(err), "enable-openid-connect: true") {
 		t.Errorf("on Forgejo: %v; advice %q", err, usererror.Advice(err))
 	}
+	r, _ = NewResolver(Options{Items: []Item{{Line: 1, Registry: "quay.io", QuayRobot: set("acme+publisher")}}, Job: Job{CommandLine: true}})
+	_, err = r.For(t.Context(), repo("quay.io", "acme/app")).Auth.Authorization()
+	if !usererror.Is(err, usererror.OIDCMissing) || !strings.Contains(usererror.Advice(err), "password-env") {
+		t.Errorf("on a command line: %v; advice %q", err, usererror.Advice(err))
+	}
 }
 
 func TestNeedsCreate(t *testing.T) {

@@ -268,7 +268,7 @@ func many() publish.Result {
 		var failed publish.Failure
 		switch {
 		case i%3 == 1:
-			failed = failure(9000, usererror.Unreachable, redact.Redacted("connecting to "+host+": connection refused"), "Check the host and port; inside a container action, services are reached by their label, not by localhost.")
+			failed = failure(9000, usererror.Unreachable, redact.Redacted("connecting to "+host+": connection refused"), "Check the host and port, and whether the registry is up.")
 		case i == 9:
 			failed = failure(800, usererror.NoPushPermission, redact.Redacted(host+"/acme/app: 403 DENIED"), "Give the account or token write access to the repository.")
 		}

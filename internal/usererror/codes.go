@@ -93,7 +93,7 @@ func Catalogue() []Entry {
 		{NoPullPermission, "The credentials may not read this repository.",
 			"Give the account or token read access, or check the repository's name."},
 		{RepositoryMissing, "The repository does not exist and the registry does not create it on push.",
-			"Create it, or set `create-repository: true`."},
+			"Create it in the registry first; on Amazon ECR, `create-repository: true` does that."},
 		{CannotCreate, "The repository could not be created.", "Allow the action that the message names."},
 		{OIDCMissing, "A keyless login needs the job's OIDC token, and the job has none.",
 			"Add `permissions: id-token: write` to the job."},
