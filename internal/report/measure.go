@@ -88,7 +88,7 @@ func besides(g publish.RegistryResult) []string {
 	if n := g.Referrers; n.Copied+n.Kept+n.PassedOver > 0 {
 		parts := []string{fmt.Sprintf("%d copied", n.Copied)}
 		if n.Kept > 0 {
-			parts = append(parts, fmt.Sprintf("%d there already", n.Kept))
+			parts = append(parts, fmt.Sprintf("%d kept as they were", n.Kept))
 		}
 		if n.PassedOver > 0 {
 			parts = append(parts, fmt.Sprintf("%d passed over", n.PassedOver))
