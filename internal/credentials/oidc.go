@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/redact"
 	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
@@ -124,7 +125,7 @@ func (r *Resolver) refused(code usererror.Code, registry, what, remedy string, e
 	case errors.As(err, &authority):
 		code, remedy = usererror.UnknownAuthority, ""
 	case untrusted(err):
-		code, remedy = usererror.CertificateInvalid, ""
+		code, remedy = usererror.CertificateInvalid, usererror.OutOfDate(err, time.Now())
 	case errors.As(err, &u):
 		code, remedy = usererror.Unreachable, "Run the job again. If it lasts, look whether the runner can reach "+
 			u.host+"."

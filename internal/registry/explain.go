@@ -78,11 +78,9 @@ func (r *Repository) diagnose(err error, write bool) (code usererror.Code, remed
 		return usererror.Unreachable, "The name server did not answer; run the job again."
 	case errors.As(err, &authority):
 		return usererror.UnknownAuthority, ""
-	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
-		// crypto/tls has looked at the machine's clock, whatever ours says.
-		return usererror.CertificateInvalid, outOfDate(invalid.Cert, time.Now())
 	case errors.As(err, &host), errors.As(err, &invalid), errors.As(err, &verify):
-		return usererror.CertificateInvalid, ""
+		// crypto/tls has looked at the machine's clock, whatever ours says.
+		return usererror.CertificateInvalid, usererror.OutOfDate(err, time.Now())
 	case transport.AnsweredInPlain(err):
 		return usererror.TLSMismatch, ""
 	case errors.As(err, &op) && op.Op == "proxyconnect":

@@ -31,15 +31,23 @@ func TestTrustThroughTheProgram(t *testing.T) {
 			refused := w.run(wrong)
 			refused.tags, refused.oidc = r.tags, true
 			o = refused.do(t, n, g)
-			if !strings.Contains(o.log, "claims:") {
-				return // refused for a reason that is no matter of trust
-			}
 			for _, want := range []string{
 				"claims:%0A  iss: ", // the annotation
 				"\n  iss: ",         // the log's table, and the summary's block
 			} {
 				if !strings.Contains(o.all, want) {
 					t.Errorf("no %q in:\n%s", want, o.all)
+				}
+			}
+			// The rule names the subject once more wherever the claims do.
+			claimed := strings.Count(o.all, "sub: "+g.Subject)
+			if all := strings.Count(o.all, g.Subject); claimed < 3 || all < 2*claimed {
+				t.Errorf("the subject stands %d times, %d of them as a claim:\n%s", all, claimed, o.all)
+			}
+			for _, token := range g.Issued() {
+				signature := token[strings.LastIndex(token, ".")+1:]
+				if strings.Contains(o.all, token) || strings.Contains(o.all, signature) {
+					t.Errorf("the job's OIDC token, or its signature, is shown:\n%s", o.all)
 				}
 			}
 		})
