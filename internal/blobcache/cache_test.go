@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -658,4 +659,44 @@ func TestMemoryIsBounded(t *testing.T) {
 	if st := s.Stats(); st.Memory != 0 || st.Disk != 0 {
 		t.Errorf("after release: %+v", st)
 	}
+}
+
+// TestErrorThatWrapsEOF: a source that cannot be reached any more breaks off with errors that wrap
+// io.EOF; they are no end of the blob.
+func TestErrorThatWrapsEOF(t *testing.T) {
+	for _, left := range []int64{0, 5} {
+		digest, size, err := v1.SHA256(strings.NewReader("hello blob"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := New(Options{Dir: t.TempDir(), Retryable: func(error) bool { return false }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = s.Close() }()
+		dead := fmt.Errorf("GET /v2/: %w", io.EOF)
+		lease := s.Blob(v1.Descriptor{Digest: digest, Size: size}, wrapsEOF{left, dead}, 1).Lease()
+		defer lease.Release()
+		r, err := lease.Open(t.Context(), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = r.Close() }()
+		if _, err := io.ReadAll(r); err == nil {
+			t.Errorf("after %d bytes: the blob ends", left)
+		}
+	}
+}
+
+// wrapsEOF is a source that breaks off with err, after some bytes or at once.
+type wrapsEOF struct {
+	bytes int64
+	err   error
+}
+
+func (w wrapsEOF) Open(context.Context, int64) (io.ReadCloser, error) {
+	if w.bytes == 0 {
+		return nil, w.err
+	}
+	return io.NopCloser(io.MultiReader(strings.NewReader("hello"[:w.bytes]), iotest.ErrReader(w.err))), nil
 }

@@ -2,7 +2,6 @@ package blobcache
 
 import (
 	"context"
-	"errors"
 	"io"
 	"slices"
 )
@@ -66,7 +65,7 @@ func (b *Blob) fetch(ctx context.Context) error {
 		if got < n {
 			s.unreserve(b, n-got)
 		}
-		last := errors.Is(err, io.EOF)
+		last := err == io.EOF //nolint:errorlint // an error that wraps it is a connection's
 		switch {
 		case err != nil && !last:
 			s.unreserve(b, got)

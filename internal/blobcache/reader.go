@@ -2,7 +2,6 @@ package blobcache
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -205,7 +204,7 @@ func (r *reader) WriteTo(w io.Writer) (int64, error) {
 				return total, err
 			}
 		}
-		if errors.Is(err, io.EOF) {
+		if err == io.EOF { //nolint:errorlint // an error that wraps it is a connection's
 			return total, nil
 		}
 		if err != nil {

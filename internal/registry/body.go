@@ -146,7 +146,7 @@ func (p *pass) Read(buf []byte) (int, error) {
 	n, err := p.content.Read(buf)
 	p.stall.Resume()
 	p.advance(int64(n))
-	if errors.Is(err, io.EOF) && p.left > 0 {
+	if err == io.EOF && p.left > 0 { //nolint:errorlint // an error that wraps it is a connection's
 		err = fmt.Errorf("the source ended %d bytes early", p.left)
 	}
 	if err != nil && !errors.Is(err, io.EOF) {

@@ -211,10 +211,10 @@ func (b *blobBody) Read(p []byte) (int, error) {
 	}
 	n, err := b.ReadCloser.Read(p)
 	b.left -= int64(n)
-	if errors.Is(err, io.EOF) && b.left > 0 {
+	if err == io.EOF && b.left > 0 { //nolint:errorlint // an error that wraps it is a connection's
 		err = io.ErrUnexpectedEOF
 	}
-	if errors.Is(err, io.EOF) && n > 0 {
+	if err == io.EOF && n > 0 { //nolint:errorlint // an error that wraps it is a connection's
 		err = nil
 	}
 	if err != nil && !errors.Is(err, io.EOF) && b.ctx.Err() != nil {

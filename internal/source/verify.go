@@ -193,7 +193,7 @@ func (r *verifiedReader) Read(p []byte) (int, error) {
 	p = p[:min(int64(len(p)), left)]
 	n, err := r.content.ReadAt(p, r.offset)
 	if n < len(p) {
-		if err == nil || errors.Is(err, io.EOF) {
+		if err == nil || err == io.EOF { //nolint:errorlint // an error that wraps it is a connection's
 			err = io.ErrUnexpectedEOF
 		}
 		return 0, broken(err, "blob %s cannot be read at byte %d", r.blob.descriptor.Digest, r.offset+int64(n))
