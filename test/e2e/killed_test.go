@@ -52,15 +52,20 @@ func TestKilled(t *testing.T) {
 	image := images.Build(images.Options{LayerBytes: 1 << 10})
 	j := job{source: image.Archive(t), auth: s.Item(0), tags: []string{s.Reference("acme/app", "1"), "skipped.test/acme/app:1"}}
 	p := j.program(t, "")
-	killed := make(chan struct{})
+	started, killed := make(chan struct{}), make(chan struct{})
 	s.Faults.Add(servers.Fault{Match: servers.Matching("PATCH|PUT", servers.UploadPath), Nth: 3, Wait: killed,
 		Reached: func(*http.Request) {
+			<-started
 			if err := p.Process.Kill(); err != nil {
 				t.Error(err)
 			}
 			close(killed)
 		}})
-	if err := p.Run(); err == nil || p.ProcessState.Exited() {
+	if err := p.Start(); err != nil {
+		t.Fatal(err)
+	}
+	close(started)
+	if err := p.Wait(); err == nil || p.ProcessState.Exited() {
 		t.Fatalf("it was not killed: %v\n%s", err, p.log)
 	}
 	outputs := parseOutputs(t, read(t, p.output))

@@ -201,6 +201,9 @@ func TestMounts(t *testing.T) {
 	image := images.Build(images.Options{})
 	source := image.Layout(t, "docker.io/acme/app:1")
 	for name, s := range kinds(t, servers.Options{Auth: servers.Token}) {
+		if name == "go-containerregistry" {
+			continue // it mounts nothing
+		}
 		t.Run(name, func(t *testing.T) {
 			o := job{source: "oci:" + source, auth: s.Item(0), tags: []string{
 				s.Reference("acme/app", "1"), s.Reference("acme/mirror", "1"), s.Reference("other/app", "1"),

@@ -59,7 +59,8 @@ func TestSeveralImages(t *testing.T) {
 	for at, s := range to {
 		api.Compare(t, s.Reference("acme/api", "1"), s.Inspect()...)
 		web.Compare(t, s.Reference("acme/web", "1"), s.Inspect()...)
-		if r := o.registry(s.Host); r.BytesUploaded >= api.BlobBytes()+web.BlobBytes() {
+		mounts := at != "go-containerregistry"
+		if r := o.registry(s.Host); mounts && r.BytesUploaded >= api.BlobBytes()+web.BlobBytes() {
 			t.Errorf("%s: %d bytes sent, %+v", at, r.BytesUploaded, r.Blobs)
 		}
 	}
