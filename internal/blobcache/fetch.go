@@ -65,7 +65,7 @@ func (b *Blob) fetch(ctx context.Context) error {
 		if got < n {
 			s.unreserve(b, n-got)
 		}
-		last := err == io.EOF //nolint:errorlint // an error that wraps it is a connection's
+		last := err == io.EOF //nolint:errorlint // wrapped, it is no end
 		switch {
 		case err != nil && !last:
 			s.unreserve(b, got)

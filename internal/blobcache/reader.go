@@ -204,7 +204,7 @@ func (r *reader) WriteTo(w io.Writer) (int64, error) {
 				return total, err
 			}
 		}
-		if err == io.EOF { //nolint:errorlint // an error that wraps it is a connection's
+		if err == io.EOF { //nolint:errorlint // wrapped, it is no end
 			return total, nil
 		}
 		if err != nil {

@@ -3,7 +3,6 @@ package registry
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -146,10 +145,10 @@ func (p *pass) Read(buf []byte) (int, error) {
 	n, err := p.content.Read(buf)
 	p.stall.Resume()
 	p.advance(int64(n))
-	if err == io.EOF && p.left > 0 { //nolint:errorlint // an error that wraps it is a connection's
+	if err == io.EOF && p.left > 0 { //nolint:errorlint // wrapped, it is no end
 		err = fmt.Errorf("the source ended %d bytes early", p.left)
 	}
-	if err != nil && !errors.Is(err, io.EOF) {
+	if err != nil && err != io.EOF { //nolint:errorlint // wrapped, it is no end
 		if !p.stall.Ended() { // else it is the request that has ended, and the source with it
 			p.o.mu.Lock()
 			p.o.err = err

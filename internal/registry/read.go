@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"mime"
@@ -211,13 +210,13 @@ func (b *blobBody) Read(p []byte) (int, error) {
 	}
 	n, err := b.ReadCloser.Read(p)
 	b.left -= int64(n)
-	if err == io.EOF && b.left > 0 { //nolint:errorlint // an error that wraps it is a connection's
+	if err == io.EOF && b.left > 0 { //nolint:errorlint // wrapped, it is no end
 		err = io.ErrUnexpectedEOF
 	}
-	if err == io.EOF && n > 0 { //nolint:errorlint // an error that wraps it is a connection's
+	if err == io.EOF && n > 0 { //nolint:errorlint // wrapped, it is no end
 		err = nil
 	}
-	if err != nil && !errors.Is(err, io.EOF) && b.ctx.Err() != nil {
+	if err != nil && err != io.EOF && b.ctx.Err() != nil { //nolint:errorlint // wrapped, it is no end
 		err = context.Cause(b.ctx)
 	}
 	return n, err

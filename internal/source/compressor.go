@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"hash"
 	"io"
 	"os"
@@ -30,7 +29,7 @@ func (p compressor) fromFile(ctx context.Context, f file) (layer, error) {
 	defer func() { _ = c.Close() }()
 	head := make([]byte, 6)
 	n, err := c.ReadAt(head[:min(6, f.size)], 0)
-	if err != nil && !errors.Is(err, io.EOF) {
+	if err != nil && err != io.EOF { //nolint:errorlint // wrapped, it is no end
 		return layer{}, broken(err, "the layer cannot be read")
 	}
 	r := io.NewSectionReader(c, 0, f.size)
@@ -51,7 +50,7 @@ func (p compressor) fromFile(ctx context.Context, f file) (layer, error) {
 func (p compressor) fromStream(ctx context.Context, r io.Reader) (layer, error) {
 	buffered := bufio.NewReaderSize(r, 64<<10)
 	head, err := buffered.Peek(6)
-	if err != nil && !errors.Is(err, io.EOF) {
+	if err != nil && err != io.EOF { //nolint:errorlint // wrapped, it is no end
 		return layer{}, err
 	}
 	how := sniff(head)

@@ -4,7 +4,6 @@ import (
 	"context"
 	_ "crypto/sha512" // descriptors may use it (image-spec, descriptor.md)
 	"encoding/hex"
-	"errors"
 	"hash"
 	"io"
 	"sync"
@@ -193,7 +192,7 @@ func (r *verifiedReader) Read(p []byte) (int, error) {
 	p = p[:min(int64(len(p)), left)]
 	n, err := r.content.ReadAt(p, r.offset)
 	if n < len(p) {
-		if err == nil || err == io.EOF { //nolint:errorlint // an error that wraps it is a connection's
+		if err == nil || err == io.EOF { //nolint:errorlint // wrapped, it is no end
 			err = io.ErrUnexpectedEOF
 		}
 		return 0, broken(err, "blob %s cannot be read at byte %d", r.blob.descriptor.Digest, r.offset+int64(n))
@@ -203,7 +202,8 @@ func (r *verifiedReader) Read(p []byte) (int, error) {
 	} else if again, err := r.blob.finish(r.ctx, r.content, p, r.offset); err != nil {
 		return 0, err
 	} else if again {
-		if _, err := r.content.ReadAt(p, r.offset); err != nil && !errors.Is(err, io.EOF) {
+		//nolint:errorlint // wrapped, it is no end
+		if _, err := r.content.ReadAt(p, r.offset); err != nil && err != io.EOF {
 			return 0, broken(err, "blob %s cannot be read at byte %d", r.blob.descriptor.Digest, r.offset)
 		}
 	}

@@ -2,7 +2,6 @@ package transport
 
 import (
 	"context"
-	"errors"
 	"io"
 	"net/http"
 	"sync"
@@ -178,7 +177,7 @@ func (b *incoming) Read(p []byte) (int, error) {
 			b.counter.Add(int64(n))
 		}
 	}
-	if err != nil && !errors.Is(err, io.EOF) {
+	if err != nil && err != io.EOF { //nolint:errorlint // wrapped, it is no end
 		err = b.reason(err)
 		b.err.Store(&err)
 	}
