@@ -420,6 +420,30 @@ func TestRealmsOfTheRegistry(t *testing.T) {
 	}
 }
 
+// A realm that only looks like the registry, in small letters, gets nothing, and nothing is asked in
+// its place.
+func TestRealmThatLooksAlike(t *testing.T) {
+	for _, realm := range []string{"https://des\u212a.test/token", "http://de\u017fk.test/token", "https://de\u017fk.test:8443/token"} {
+		n := &network{hosts: map[string]http.HandlerFunc{"desk.test": func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/token" {
+				_, _ = io.WriteString(w, `{"token":"token-of-the-registry"}`)
+				return
+			}
+			w.Header().Set("WWW-Authenticate", fmt.Sprintf(`Bearer realm="%s",service="x"`, realm))
+			w.WriteHeader(http.StatusUnauthorized)
+		}}}
+		c := New(Options{Host: "desk.test", Base: n, Clock: newClock(), Auth: account("acme", "hunter22")})
+		if err := c.Repository("me/app").Login(t.Context()); !usererror.Is(err, usererror.UnsafeRedirect) {
+			t.Errorf("%s: %v", realm, err)
+		}
+		for _, request := range n.seen {
+			if strings.Contains(request, "/token") {
+				t.Errorf("%s: %q", realm, n.seen)
+			}
+		}
+	}
+}
+
 // A public registry's realm at a private address, or on this machine, gets nothing.
 func TestRealmsThatAPublicRegistryMustNotName(t *testing.T) {
 	for _, realm := range []string{

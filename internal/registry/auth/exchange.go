@@ -59,7 +59,7 @@ func (h *Host) exchange(ctx context.Context, ch challenge, cfg *authn.AuthConfig
 func (h *Host) realms(realm string) []string {
 	u, err := url.Parse(realm)
 	base := h.t.Base()
-	own := err == nil && strings.EqualFold(u.Hostname(), base.Hostname())
+	own := err == nil && transport.SameName(u, &base)
 	if err != nil || !own && (!h.t.Loopback() || !imageref.Loopback(u.Host)) {
 		return []string{realm}
 	}

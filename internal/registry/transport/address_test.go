@@ -165,6 +165,25 @@ func TestAddressesInOtherSpellings(t *testing.T) {
 	}
 }
 
+// Letters that become ASCII ones in small letters make no host the registry's, on no port and
+// by no scheme.
+func TestNamesThatLookAlike(t *testing.T) {
+	h := New(Options{Host: "desk.test"})
+	h.scheme = "https"
+	base := h.Base()
+	for _, location := range []string{
+		"http://des\u212a.test/x", "http://de\u017fk.test:80/x", "https://de\u017fk.test/x", "http://de\u017fk.test:8080/x", "https://des\u212a.test:8443/x",
+	} {
+		var unsafe *UnsafeError
+		if u, err := h.Target(&base, location); !errors.As(err, &unsafe) {
+			t.Errorf("%s: %v, %v", location, u, err)
+		}
+		if u, err := url.Parse(location); err != nil || SameName(u, &base) || len(h.Addresses(u)) != 1 {
+			t.Errorf("%s counts as the registry's (%v)", location, err)
+		}
+	}
+}
+
 // What counts as the registry is what net/http dials as the registry.
 func FuzzHostInARedirect(f *testing.F) {
 	for _, s := range []string{

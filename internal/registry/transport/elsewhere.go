@@ -66,7 +66,7 @@ func (e *elsewhere) failed(err error, now time.Time) (since time.Time, never boo
 // NotServed has been called with it.
 func (h *Host) Addresses(u *url.URL) []*url.URL {
 	base := h.Base()
-	if !strings.EqualFold(u.Hostname(), base.Hostname()) || h.Owns(u) {
+	if !SameName(u, &base) || h.Owns(u) {
 		return []*url.URL{u}
 	}
 	reached := *u

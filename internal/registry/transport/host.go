@@ -217,7 +217,7 @@ func (h *Host) Target(from *url.URL, location string) (*url.URL, error) {
 	u.Fragment, u.User = "", nil
 	base := h.Base()
 	// A registry behind a proxy that ends TLS often calls itself http://.
-	if base.Scheme == "https" && u.Scheme == "http" && strings.EqualFold(u.Hostname(), base.Hostname()) {
+	if base.Scheme == "https" && u.Scheme == "http" && SameName(u, &base) {
 		u.Scheme = base.Scheme
 		if port := u.Port(); port == "" || port == "80" {
 			u.Host = base.Host
@@ -240,6 +240,12 @@ const maxLocation = 16 << 10
 // another name before it dials is nobody's.
 func sameHost(a, b *url.URL) bool {
 	return dialledAsWritten(a.Host) && dialledAsWritten(b.Host) && HostPort(a) == HostPort(b)
+}
+
+// SameName reports whether a and b have one host name, whatever their ports. The registry's is
+// never that of a name which only looks alike in small letters (U+212A for k, U+017F for s).
+func SameName(a, b *url.URL) bool {
+	return dialledAsWritten(a.Host) && dialledAsWritten(b.Host) && strings.EqualFold(a.Hostname(), b.Hostname())
 }
 
 // dialledAsWritten reports whether a URL's host holds only what net/http dials as it is
