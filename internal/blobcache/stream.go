@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"hash"
 	"io"
@@ -121,7 +120,7 @@ func (st *stream) attempt(ctx context.Context, p []byte) (int, error) {
 			continue
 		case err == nil:
 			err = io.ErrNoProgress
-		case errors.Is(err, io.EOF):
+		case err == io.EOF: //nolint:errorlint // wrapped, it is no end
 			if err := st.endedEarly(); err != nil {
 				return 0, err
 			}

@@ -229,7 +229,8 @@ func (e *sourceError) Error() string { return fmt.Sprintf("reading the source: %
 func (e *sourceError) Unwrap() error { return e.err }
 
 func markSource(err error) error {
-	if err == nil || errors.Is(err, io.EOF) || errors.Is(err, context.Canceled) {
+	//nolint:errorlint // wrapped, it is no end: connections break off with such errors
+	if err == nil || err == io.EOF || errors.Is(err, context.Canceled) {
 		return err
 	}
 	return &sourceError{err}
