@@ -189,6 +189,11 @@ func (t *target) failTag(err error) {
 func (p *repository) takeProof() *registry.Upload {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	return p.handOver()
+}
+
+// handOver is takeProof for who holds mu.
+func (p *repository) handOver() *registry.Upload {
 	u := p.proof
 	p.proof = nil
 	return u
@@ -201,9 +206,7 @@ func (p *repository) spare() *registry.Upload {
 	if p.pending > 1 {
 		return nil
 	}
-	u := p.proof
-	p.proof = nil
-	return u
+	return p.handOver()
 }
 
 // sent says that an image sends no more blobs to the repository, and returns the upload
@@ -214,9 +217,7 @@ func (p *repository) sent() (unused *registry.Upload) {
 	if p.pending--; p.pending > 0 {
 		return nil
 	}
-	u := p.proof
-	p.proof = nil
-	return u
+	return p.handOver()
 }
 
 // connect makes the client of every enabled registry.

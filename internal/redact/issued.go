@@ -94,7 +94,7 @@ func (r *Redactor) LearnIssued(host string, s Text) {
 		known.bytes -= len(known.tokens[0].value)
 		known.tokens = slices.Delete(known.tokens, 0, 1)
 	}
-	r.forget()
+	r.current.Store(nil) // lines are not searched for it
 	r.maskIssued(known, forms("", value), value)
 }
 

@@ -63,7 +63,8 @@ func (r *Redactor) Learn(user string, s Text) {
 		return
 	}
 	r.given = append(r.given, given{user, value, found})
-	r.forget()
+	r.current.Store(nil)
+	r.lines.Store(nil)
 	for _, form := range forms(user, value) {
 		if !r.masked[form] {
 			r.masked[form] = true
@@ -97,12 +98,6 @@ func (r *Redactor) redact(text string, m *matcher) string {
 	}
 	defer r.buffers.Put(b)
 	return replace(text, m.spans(text, b))
-}
-
-// forget has the next search look for what is known by then. The caller holds mu.
-func (r *Redactor) forget() {
-	r.current.Store(nil)
-	r.lines.Store(nil)
 }
 
 // matcher returns what finds all that is known now.

@@ -1,7 +1,6 @@
 package transport
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -142,9 +141,7 @@ func (h *Host) onlyPlain(err error) bool {
 // too.)
 func isPage(resp *http.Response) bool {
 	return resp.StatusCode >= 200 && resp.StatusCode < 300 &&
-		strings.HasPrefix(resp.Header.Get("Content-Type"), "text/html") &&
-		resp.Header.Get("Docker-Distribution-Api-Version") == "" &&
-		bytes.HasPrefix(bytes.TrimSpace(Peek(resp)), []byte("<"))
+		resp.Header.Get("Docker-Distribution-Api-Version") == "" && IsPage(resp)
 }
 
 // redirected returns the error for an API's root that is somewhere else.
