@@ -2,7 +2,6 @@ package container
 
 import (
 	"fmt"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -50,11 +49,7 @@ func TestActRecipes(t *testing.T) {
 			}
 			write(t, filepath.Join(repository, "recipe.yml"), forAct(t, c.workflow, c.drop, first, second))
 			write(t, filepath.Join(repository, "secrets"), secretsFile(contexts))
-			cmd := exec.Command(act, "push", "--workflows", "recipe.yml",
-				"--platform", "ubuntu-latest="+base, "--pull=false", "--network", "host", "--no-cache-server", "--rm",
-				"--container-daemon-socket", "unix://"+socket(t), "--secret-file", "secrets")
-			cmd.Dir = repository
-			out, err := command(cmd, "HOME="+t.TempDir(), "DOCKER_HOST=unix://"+socket(t))
+			out, err := inContainers(t, act, repository, "recipe.yml")
 			if err != nil {
 				t.Fatalf("act: %v\n%s", err, out)
 			}
@@ -78,11 +73,7 @@ func TestActRecipes(t *testing.T) {
 // firstExample is the first block of YAML in README, as a job.
 func firstExample(t *testing.T) string {
 	t.Helper()
-	_, rest, ok := strings.Cut(read(t, "../../README.md"), "```yaml\n")
-	steps, _, closed := strings.Cut(rest, "```")
-	if !ok || !closed {
-		t.Fatal("README has no example")
-	}
+	steps := between(t, "../../README.md", "```yaml\n", "```")
 	return "on: push\njobs:\n  publish:\n    runs-on: ubuntu-latest\n    steps:\n    - uses: actions/checkout@v7\n" +
 		"    " + strings.TrimSpace(strings.ReplaceAll(steps, "\n", "\n    ")) + "\n"
 }

@@ -19,15 +19,33 @@ func TestAct(t *testing.T) {
 	repository := sources(t)
 	write(t, filepath.Join(repository, "secrets"), secretsFile(c))
 
-	cmd := exec.Command(act, "push", "--workflows", "test/container/testdata/workflows/act.yml",
-		"--platform", "ubuntu-latest="+base, "--pull=false", "--network", "host", "--no-cache-server", "--rm",
-		"--container-daemon-socket", "unix://"+socket(t), "--secret-file", "secrets",
+	out, err := inContainers(t, act, repository, "test/container/testdata/workflows/act.yml",
 		"--var", "FIRST="+first.Host, "--var", "SECOND="+second.Host)
-	cmd.Dir = repository
-	out, err := command(cmd, "HOME="+t.TempDir(), "DOCKER_HOST=unix://"+socket(t))
 	if err != nil {
 		t.Fatalf("act: %v\n%s", err, out)
 	}
+	published(t, out, first, second)
+	if says := "This container sees only the workspace (" + repository + ")"; !strings.Contains(out, says) {
+		t.Errorf("the error for a file elsewhere does not say %q:\n%s", says, out)
+	}
+	keepsPasswords(t, out, first, second)
+}
+
+// inContainers lets act run a workflow of a repository whose jobs are containers of this machine's
+// engine, with the file of secrets that is there.
+func inContainers(t *testing.T, act, repository, workflow string, more ...string) (string, error) {
+	t.Helper()
+	cmd := exec.Command(act, append([]string{"push", "--workflows", workflow,
+		"--platform", "ubuntu-latest=" + base, "--pull=false", "--network", "host", "--no-cache-server", "--rm",
+		"--container-daemon-socket", "unix://" + socket(t), "--secret-file", "secrets"}, more...)...)
+	cmd.Dir = repository
+	return command(cmd, "HOME="+t.TempDir(), "DOCKER_HOST=unix://"+socket(t))
+}
+
+// published fails the test unless both registries serve the image and a later step has read the
+// outputs.
+func published(t *testing.T, out string, first, second *servers.Server) {
+	t.Helper()
 	want := expected(t)["buildkit-attested.tar"].Images[0].Digest
 	for _, s := range []*servers.Server{first, second} {
 		serves(t, first, second, s.Reference("acme/app", "1.0.0"), want)
@@ -37,10 +55,12 @@ func TestAct(t *testing.T) {
 			t.Errorf("the later step does not print %s:\n%s", line, out)
 		}
 	}
-	if says := "This container sees only the workspace (" + repository + ")"; !strings.Contains(out, says) {
-		t.Errorf("the error for a file elsewhere does not say %q:\n%s", says, out)
-	}
-	for _, s := range []*servers.Server{first, second} {
+}
+
+// keepsPasswords fails the test if a registry's password is in act's log.
+func keepsPasswords(t *testing.T, out string, registries ...*servers.Server) {
+	t.Helper()
+	for _, s := range registries {
 		if strings.Contains(out, s.Users[0].Password) {
 			t.Error("a password is in act's log")
 		}

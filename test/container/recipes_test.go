@@ -11,15 +11,15 @@ import (
 	"github.com/goccy/go-yaml"
 )
 
-// jenkinsScript is what the stage of the Jenkinsfile gives to the shell.
-func jenkinsScript(t *testing.T) string {
+// between returns what stands in a file between the first from and the next to.
+func between(t *testing.T, path, from, to string) string {
 	t.Helper()
-	_, rest, ok := strings.Cut(read(t, "../../docs/recipes/Jenkinsfile"), "sh '''\n")
-	script, _, closed := strings.Cut(rest, "'''")
+	_, rest, ok := strings.Cut(read(t, path), from)
+	text, _, closed := strings.Cut(rest, to)
 	if !ok || !closed {
-		t.Fatal("the Jenkinsfile has no script")
+		t.Fatalf("%s has nothing between %q and %q", path, from, to)
 	}
-	return script
+	return text
 }
 
 // TestRecipesWithDocker follows the recipes for a machine with Docker alone, to the
@@ -38,8 +38,8 @@ func TestRecipesWithDocker(t *testing.T) {
 	script := gitlab.Publish.Script
 	for name, recipe := range map[string]string{
 		"shell":   shell,
-		"gitlab":  script[len(script)-1], // what comes before needs buildx, and another engine
-		"jenkins": jenkinsScript(t),
+		"gitlab":  script[len(script)-1],                                           // what comes before needs buildx, and another engine
+		"jenkins": between(t, "../../docs/recipes/Jenkinsfile", "sh '''\n", "'''"), // of its stage
 	} {
 		for passwords := range 3 {
 			t.Run(fmt.Sprintf("%s, %d of 2 passwords", name, passwords), func(t *testing.T) {
