@@ -98,10 +98,11 @@ func TestTooFewOpenFiles(t *testing.T) {
 	image.Push(t, from.Reference("acme/built", "1"), from.Inspect()...)
 	for kind, source := range map[string]string{"archive": image.Archive(t), "registry": from.Reference("acme/built", "1")} {
 		t.Run(kind, func(t *testing.T) {
+			t.Parallel() // the program waits for files to be closed, as long as for a host
 			j := job{source: source, auth: s.Item(0) + from.Item(0), tags: []string{s.Reference("acme/"+kind, "1")}}
 			p := j.program(t, "ulimit -n 9")
 			if err := p.Run(); err == nil {
-				t.Skip("it needs no more")
+				t.Fatal("nine are enough: this shows nothing")
 			}
 			if text := p.log.String(); !strings.Contains(text, "too many open files") || !strings.Contains(text, "ulimit -n") {
 				t.Errorf("%s", text)

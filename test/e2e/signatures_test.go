@@ -96,6 +96,7 @@ func TestReferrersOfFourJobs(t *testing.T) {
 		"olareg that knows If-Match": servers.Olareg(t, servers.Options{NoReferrersAPI: true, Preconditions: true}),
 	} {
 		t.Run(kind, func(t *testing.T) {
+			t.Parallel() // it waits between looks
 			var jobs [4]job
 			var artifacts [4]*images.Image
 			for i := range jobs {
