@@ -2,6 +2,7 @@ package servers
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -244,7 +245,8 @@ func (o *order) whole(write *Write, r *http.Request, of string, p pointers, imag
 // there checks that something is in the repository that write goes to, and that no request
 // that carries it is still open. It returns a manifest's bytes.
 func (o *order) there(write *Write, r *http.Request, of, what string) []byte {
-	ask := r.Clone(r.Context())
+	// A client that has given its request up takes nothing away from what is there.
+	ask := r.Clone(context.WithoutCancel(r.Context()))
 	ask.Method, ask.Body, ask.ContentLength = http.MethodHead, http.NoBody, 0
 	ask.Header = http.Header{"Accept": {"*/*", string(types.OCIImageIndex), string(types.OCIManifestSchema1),
 		string(types.DockerManifestList), string(types.DockerManifestSchema2)}}
