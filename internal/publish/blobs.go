@@ -150,7 +150,7 @@ func (r *run) copyBlob(ctx context.Context, s *registryRun, l *leases, j *blobJo
 	case <-ctx.Done():
 		return
 	}
-	s.results.bytes(j.descriptor.Size, 0)
+	s.results.bytes(j.descriptor.Size, 0, 0)
 	expected := j.descriptor.Size
 	for _, t := range lacking {
 		how, ok := r.sendBlob(ctx, t, l, j, known)
@@ -159,10 +159,11 @@ func (r *run) copyBlob(ctx context.Context, s *registryRun, l *leases, j *blobJo
 		}
 		j.arrived[t].resolve(nil)
 		if how == registry.Uploaded {
+			s.results.bytes(0, 0, j.descriptor.Size)
 			expected -= j.descriptor.Size
 		}
 	}
-	s.results.bytes(-expected, 0) // mounted, or sent more than once
+	s.results.bytes(-expected, 0, 0) // mounted, or sent more than once
 }
 
 // askForBlob asks every repository for a blob and returns those that lack it.
@@ -236,7 +237,7 @@ func (r *run) sendBlob(ctx context.Context, t *target, l *leases, j *blobJob, kn
 type sentBytes struct{ results *registryResults }
 
 // Sent implements registry.Progress.
-func (p sentBytes) Sent(n int64) { p.results.bytes(0, n) }
+func (p sentBytes) Sent(n int64) { p.results.bytes(0, n, 0) }
 
 // copyAhead sends layers that are still being compressed, each as soon as its digest is
 // known, before there is a manifest that names them.

@@ -458,7 +458,7 @@ func (s *setup) failedWith(host string, code usererror.Code) bool {
 type quiet struct{}
 
 func (quiet) Phase(string, Phase, time.Time, PhaseChange) {}
-func (quiet) Bytes(string, int64, int64)                  {}
+func (quiet) Bytes(string, int64, int64, int64)           {}
 func (quiet) Image(int, ImageResult)                      {}
 func (quiet) Reference(string, ReferenceResult)           {}
 func (quiet) Note(Note)                                   {}

@@ -9,8 +9,9 @@ type Observer interface {
 	// Phase is called when a registry enters a phase, and when it leaves it.
 	Phase(host string, p Phase, at time.Time, change PhaseChange)
 	// Bytes is called when more bytes of blobs turn out to be needed (or fewer:
-	// negative), and when bytes were sent.
-	Bytes(host string, expected, sent int64)
+	// negative), when bytes were sent (or turned out to be lost: negative), and when the
+	// registry confirmed that a blob has arrived, with its size.
+	Bytes(host string, expected, sent, arrived int64)
 	// Image is called when it is known what is published.
 	Image(index int, image ImageResult)
 	// Reference is called with the last word on a reference, the moment it is known.

@@ -212,15 +212,15 @@ func (s *registryResults) missing(d v1.Descriptor) {
 	s.out.BytesMissing += d.Size
 }
 
-// bytes puts down that more bytes of blobs turned out to be needed, or were sent.
-func (s *registryResults) bytes(expected, sent int64) {
-	if expected == 0 && sent == 0 {
+// bytes puts down that more bytes of blobs turned out to be needed, were sent, or arrived.
+func (s *registryResults) bytes(expected, sent, arrived int64) {
+	if expected == 0 && sent == 0 && arrived == 0 {
 		return
 	}
 	s.change(func(out *RegistryResult) {
 		out.BytesExpected += expected
 		out.BytesSent += sent
-		s.r.observer.Bytes(out.Host, expected, sent)
+		s.r.observer.Bytes(out.Host, expected, sent, arrived)
 	})
 }
 

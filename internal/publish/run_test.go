@@ -31,8 +31,13 @@ var everywhere = []string{"a.test/me/app:1", "a.test/me/app:latest", "a.test/me/
 func TestRunPublishesEverywhere(t *testing.T) {
 	root := twoPlatforms(t, "new")
 	s := newSetup(t, root, everywhere...)
+	copied := &transferred{sent: map[string]int64{}, arrived: map[string]int64{}}
+	s.observer = copied
 	s.run(t.Context())
 	s.kept(t)
+	if !maps.Equal(copied.sent, copied.arrived) || copied.arrived["a.test"] == 0 {
+		t.Errorf("sent %v, arrived %v", copied.sent, copied.arrived)
+	}
 	digest := root.Descriptor.Digest.String()
 	for host, want := range map[string]map[string]string{
 		"a.test": {"me/app:1": digest, "me/app:latest": digest, "me/copy:1": digest},
@@ -54,6 +59,20 @@ func TestRunPublishesEverywhere(t *testing.T) {
 	if uploaded != 5 || mounted != 5 {
 		t.Errorf("a.test got %d blobs uploaded and %d mounted, want 5 of each: a second repository mounts", uploaded, mounted)
 	}
+}
+
+// transferred counts what was sent to each registry, and what arrived there.
+type transferred struct {
+	quiet
+	mu            sync.Mutex
+	sent, arrived map[string]int64
+}
+
+func (c *transferred) Bytes(host string, _, sent, arrived int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.sent[host] += sent
+	c.arrived[host] += arrived
 }
 
 func TestRunAgainSendsNothing(t *testing.T) {

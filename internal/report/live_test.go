@@ -91,7 +91,7 @@ func TestLiveBars(t *testing.T) {
 	s.Image(0, publish.ImageResult{Digest: digest})
 	s.copying("ghcr.io", 100*mb)
 	s.after(2 * time.Second)
-	s.Bytes("ghcr.io", 0, 50*mb)
+	s.Bytes("ghcr.io", 0, 50*mb, 0)
 	live.Tick(s.now)
 	if _, err := live.Write([]byte("a line above\n")); err != nil {
 		t.Fatal(err)
@@ -119,7 +119,7 @@ func TestBarsLeaveNothingBehind(t *testing.T) {
 	hosts := []string{"ghcr.io", "docker.io", "registry.example.com"}
 	for _, host := range hosts {
 		s.copying(host, 100*mb)
-		s.Bytes(host, 0, 10*mb)
+		s.Bytes(host, 0, 10*mb, 0)
 	}
 	write := func(line string) {
 		if _, err := live.Write([]byte(line + "\n")); err != nil {
@@ -142,6 +142,15 @@ func TestBarsLeaveNothingBehind(t *testing.T) {
 		}
 	}
 	write("second")
+	s.Cancelled()
+	live.Tick(s.now)
+	live.refresh <- s.now
+	if _, err := live.bars.Write(nil); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.String(); got != "first\nsecond\n" {
+		t.Errorf("of a run that was cancelled there is\n%s", got)
+	}
 	live.Close()
 	if got := w.String(); got != "first\nsecond\n" {
 		t.Errorf("the window holds\n%s", got)
@@ -174,7 +183,7 @@ func TestBarsFollowTheirTotal(t *testing.T) {
 		{40 * mb, 15 * mb, "25.0 of 50.0 MB"},
 		{-20 * mb, 0, "25.0 of 30.0 MB"},
 	} {
-		s.Bytes("ghcr.io", step.expected, step.sent)
+		s.Bytes("ghcr.io", step.expected, step.sent, 0)
 		if got := drawn(); !strings.Contains(got, step.want) {
 			t.Errorf("no %q in\n%s", step.want, got)
 		}

@@ -194,10 +194,10 @@ func (l *Log) verified(g *registryLog) {
 }
 
 // Bytes implements [publish.Observer].
-func (l *Log) Bytes(host string, expected, sent int64) {
+func (l *Log) Bytes(host string, expected, sent, arrived int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.registry(host).add(l.o.Now(), expected, sent)
+	l.registry(host).add(l.o.Now(), expected, sent, arrived)
 }
 
 // Image implements [publish.Observer].

@@ -4,7 +4,8 @@ import (
 	"time"
 )
 
-// Progress returns the copies that are under way at now, in the order of the registries.
+// Progress returns the copies that are under way at now, in the order of the registries;
+// none of a run that was cancelled, which copies nothing to its end.
 func (l *Log) Progress(now time.Time) []Progress {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -12,6 +13,9 @@ func (l *Log) Progress(now time.Time) []Progress {
 }
 
 func (l *Log) progress(now time.Time) []Progress {
+	if l.cancelled {
+		return nil
+	}
 	var all []Progress
 	for _, g := range l.registries {
 		if g.under() && !g.failed {

@@ -31,7 +31,7 @@ func (s *stage) after(d time.Duration) { s.now = s.now.Add(d) }
 
 func (s *stage) copying(host string, expected int64) {
 	s.Phase(host, publish.Copy, s.now, publish.PhaseBegan)
-	s.Bytes(host, expected, 0)
+	s.Bytes(host, expected, 0, 0)
 }
 
 func (s *stage) last() string { return s.lines[len(s.lines)-1].Text }
@@ -158,7 +158,7 @@ func TestProgressFollowsTheClock(t *testing.T) {
 	}
 	for range 20 {
 		s.after(time.Second)
-		s.Bytes("r", 0, 20*mb)
+		s.Bytes("r", 0, 20*mb, 0)
 		s.Tick(s.now)
 	}
 	if n := lines(); n != 3 {
@@ -166,43 +166,15 @@ func TestProgressFollowsTheClock(t *testing.T) {
 	}
 	for range 20 {
 		s.after(time.Second)
-		s.Bytes("r", 0, 2*mb)
+		s.Bytes("r", 0, 2*mb, 0)
 	}
 	got := s.Progress(s.now)[0]
 	if got.PerSecond > 3*mb || got.Done != 440*mb || got.Percent() != 44 {
 		t.Errorf("got %+v, %s", got, got)
 	}
-	s.Bytes("r", 0, -40*mb)
+	s.Bytes("r", 0, -40*mb, 0)
 	if got := s.Progress(s.now)[0]; got.Done != 400*mb {
 		t.Errorf("bytes lost on the way still count: %+v", got)
-	}
-}
-
-// TestTimeLeft: what buffers hold has not arrived, and a link that pauses will pause again.
-func TestTimeLeft(t *testing.T) {
-	for name, c := range map[string]struct {
-		total   int64
-		handed  func(second int) int64 // within this second
-		seconds int
-		left    time.Duration
-	}{
-		// 4 MB disappear into buffers at once, the link takes 1 MB a second: when 19 of 20
-		// MB are handed over, 5 are still to go.
-		"buffers": {20 * mb, func(second int) int64 { return map[bool]int64{true: 5 * mb, false: mb}[second == 0] }, 15, 5 * time.Second},
-		// Four seconds of five nothing goes: 1 MB a second over all.
-		"pauses": {100 * mb, func(second int) int64 { return map[bool]int64{true: 5 * mb}[second%5 == 4] }, 50, 50 * time.Second},
-		"steady": {100 * mb, func(int) int64 { return 2 * mb }, 30, 20 * time.Second},
-	} {
-		s := newStage(1, LogOptions{})
-		s.Image(0, publish.ImageResult{Digest: digest})
-		s.copying("r", c.total)
-		for second := range c.seconds {
-			s.after(time.Second)
-			s.Bytes("r", 0, c.handed(second))
-		}
-		if got := s.Progress(s.now)[0].Left; got < c.left*9/10 || got > c.left*5/4 {
-			t.Errorf("%s: %v left, want %v", name, got, c.left)
-		}
 	}
 }
 
@@ -224,11 +196,11 @@ func TestProgressOfASourceThatIsCompressed(t *testing.T) {
 	if got := wait(); got != "reading the image, 11.0 s so far" {
 		t.Errorf("with nothing to copy yet: %q", got)
 	}
-	both(func(s *stage) { s.copying("r", 60*mb); s.Bytes("r", 0, 60*mb) })
+	both(func(s *stage) { s.copying("r", 60*mb); s.Bytes("r", 0, 60*mb, 0) })
 	if got := wait(); got != "r  60.0 MB sent, more to come" {
 		t.Errorf("while layers are compressed: %q", got)
 	}
-	both(func(s *stage) { s.Image(0, publish.ImageResult{Digest: digest}); s.Bytes("r", 60*mb, 0) })
+	both(func(s *stage) { s.Image(0, publish.ImageResult{Digest: digest}); s.Bytes("r", 60*mb, 0, 0) })
 	if got := wait(); !strings.HasPrefix(got, "r  50 %, 60.0 of 120.0 MB") {
 		t.Errorf("when all is known: %q", got)
 	}

@@ -8,10 +8,6 @@ import (
 	"github.com/multi-registry-push/multi-registry-push/internal/publish"
 )
 
-// window is how far back the rate of a transfer looks: long enough to be calm, short
-// enough to show that a link has become slow.
-const window = 15 * time.Second
-
 // Progress is how far the copy to one registry has come.
 type Progress struct {
 	Registry    string
@@ -21,21 +17,32 @@ type Progress struct {
 	Growing     bool          // layers are still being compressed: Total is what is known so far
 }
 
-// meter measures the copy to one registry.
+// meter measures the copy to one registry. What is handed over to a connection disappears
+// into buffers first, of this machine and of proxies on the way, and links pause: so an
+// estimate looks at the whole copy, not at its last second.
 type meter struct {
-	host           string
-	copying        int // how many times the phase was entered, and not left
-	since          time.Time
-	expected, sent int64 // bytes of blobs
-	samples        []sample
-	first          sample // a second or more after the start: buffers are full by then
+	host                    string
+	copying                 int // how many times the phase was entered, and not left
+	since                   time.Time
+	expected, sent, arrived int64 // bytes of blobs
+	samples                 []sample
+	idle                    time.Duration // that all was handed over, before idleSince
+	idleSince               time.Time     // zero while something is to be handed over
 }
 
-// sample is how many bytes had been sent at a time.
+// sample is how many bytes had been handed over after some time in which there were any.
 type sample struct {
-	at    time.Time
+	after time.Duration
 	bytes int64
 }
+
+const (
+	// window is how far back the rate of a transfer looks: long enough to be calm, short
+	// enough to show that a link has become slow.
+	window = 15 * time.Second
+	// mostSamples bounds what a meter keeps. Of more than these, every other one goes.
+	mostSamples = 512
+)
 
 // phase is told when the registry enters or leaves a phase.
 func (m *meter) phase(p publish.Phase, at time.Time, done bool) {
@@ -46,26 +53,51 @@ func (m *meter) phase(p publish.Phase, at time.Time, done bool) {
 	default:
 		if m.copying++; m.since.IsZero() {
 			m.since = at
-			m.samples = []sample{{at, m.sent}}
 		}
 	}
 }
 
-// add is told what turned out to be needed, and what was sent.
-func (m *meter) add(now time.Time, expected, sent int64) {
+// add is told what turned out to be needed, what was handed over, and what the registry has
+// confirmed. What was lost on the way counts as never handed over.
+func (m *meter) add(now time.Time, expected, sent, arrived int64) {
+	if m.since.IsZero() {
+		m.since = now
+	}
 	m.expected += expected
 	m.sent += sent
-	if n := len(m.samples); n > 0 && now.Sub(m.samples[n-1].at) < time.Second {
+	m.arrived += arrived
+	if sent < 0 {
+		for i := range m.samples {
+			m.samples[i].bytes = max(m.samples[i].bytes+sent, 0)
+		}
+	}
+	if done := m.sent >= m.expected; done && m.idleSince.IsZero() {
+		m.idleSince = now
+	} else if !done && !m.idleSince.IsZero() {
+		m.idle, m.idleSince = m.idle+now.Sub(m.idleSince), time.Time{}
+	}
+	after := m.active(now)
+	if n := len(m.samples); n > 0 && after-m.samples[n-1].after < max(after/mostSamples, 100*time.Millisecond) {
 		return
 	}
-	m.samples = append(m.samples, sample{now, m.sent})
-	if m.first.at.IsZero() && !m.since.IsZero() && now.Sub(m.since) >= time.Second {
-		m.first = sample{now, m.sent}
-	}
-	for len(m.samples) > 2 && now.Sub(m.samples[1].at) >= window {
-		m.samples = m.samples[1:]
+	if m.samples = append(m.samples, sample{after, m.sent}); len(m.samples) > mostSamples {
+		for i := range mostSamples / 2 {
+			m.samples[i] = m.samples[2*i]
+		}
+		m.samples = append(m.samples[:mostSamples/2], sample{after, m.sent})
 	}
 }
+
+// idled is how long all that was expected had been handed over.
+func (m *meter) idled(now time.Time) time.Duration {
+	if m.idleSince.IsZero() {
+		return m.idle
+	}
+	return m.idle + now.Sub(m.idleSince)
+}
+
+// active is how long there was something to hand over.
+func (m *meter) active(now time.Time) time.Duration { return now.Sub(m.since) - m.idled(now) }
 
 // under reports whether a copy is under way.
 func (m *meter) under() bool { return m.copying > 0 && m.expected > 0 }
@@ -73,56 +105,52 @@ func (m *meter) under() bool { return m.copying > 0 && m.expected > 0 }
 func (m *meter) progress(now time.Time) Progress {
 	p := Progress{Registry: m.host, Total: m.expected}
 	p.Done = min(max(m.sent, 0), p.Total)
-	if len(m.samples) == 0 {
-		return p
-	}
-	from := m.samples[0]
-	if base := m.base(now); from.at.Before(base.at) {
-		from = base
-	}
-	if passed := now.Sub(from.at); passed >= time.Second && m.sent > from.bytes {
-		p.PerSecond = float64(m.sent-from.bytes) / passed.Seconds()
-		p.Left = m.left(now, p)
+	if active := m.active(now); active >= time.Second {
+		p.PerSecond = m.rate(now, active-window)
+		p.Left = m.left(now)
 	}
 	return p
 }
 
-// base returns what rates are measured from: the first second, which fills buffers, is left
-// out where there are others.
-func (m *meter) base(now time.Time) sample {
-	if m.first.at.IsZero() || now.Sub(m.first.at) < 2*time.Second {
-		return sample{at: m.since}
+// rate returns how many bytes a second were handed over since the copy had lasted for from.
+func (m *meter) rate(now time.Time, from time.Duration) float64 {
+	from = max(from, 0)
+	if passed := m.active(now) - from; passed > 0 {
+		return float64(m.sent-m.at(from)) / passed.Seconds()
 	}
-	return m.first
+	return 0
 }
 
-// left estimates the time that a copy still takes. What was handed over last is still in
-// flight: it is in buffers on the way, and the registry has yet to confirm it. So it is not
-// counted as done. And a link that pauses will pause again: the rate is that of the whole
-// copy where it is lower than that of the last seconds.
-func (m *meter) left(now time.Time, p Progress) time.Duration {
-	base := m.base(now)
-	perSecond := p.PerSecond
-	if whole := now.Sub(base.at).Seconds(); whole > 0 {
-		perSecond = min(perSecond, float64(m.sent-base.bytes)/whole)
+// at returns how many bytes had been handed over when the copy had lasted for after.
+func (m *meter) at(after time.Duration) int64 {
+	before := sample{}
+	for _, s := range m.samples {
+		if s.after > after {
+			share := float64(after-before.after) / float64(s.after-before.after)
+			return before.bytes + int64(share*float64(s.bytes-before.bytes))
+		}
+		before = s
+	}
+	return before.bytes
+}
+
+// left estimates the time that a copy still takes, 0 where it cannot tell. Buffers are full
+// after the first quarter of a copy: from then on they take what the link takes, and what
+// was handed over beyond that rate is in them, unless the registry has confirmed it. A link
+// that paused will pause again.
+func (m *meter) left(now time.Time) time.Duration {
+	active := m.active(now)
+	perSecond := m.rate(now, active/4)
+	buffered := max(float64(m.sent)-perSecond*active.Seconds(), 0)
+	if buffered == 0 {
+		perSecond = m.rate(now, 0)
 	}
 	if perSecond <= 0 {
 		return 0
 	}
-	return time.Duration(float64(p.Total-p.Done+m.inFlight(now)) / perSecond * float64(time.Second))
-}
-
-// inFlight estimates what was handed over and has not arrived: buffers on the way take
-// their fill at once and keep it, so that it is what the first second took above the rate
-// of those that followed.
-func (m *meter) inFlight(now time.Time) int64 {
-	base := m.base(now)
-	if base.bytes == 0 {
-		return 0
-	}
-	perSecond := float64(m.sent-base.bytes) / now.Sub(base.at).Seconds()
-	steady := int64(perSecond * base.at.Sub(m.since).Seconds())
-	return min(max(base.bytes-steady, 0), base.bytes)
+	buffered = min(max(buffered-perSecond*m.idled(now).Seconds(), 0), float64(max(m.sent-m.arrived, 0)))
+	left := (float64(max(m.expected-m.sent, 0)) + buffered) / perSecond
+	return time.Duration(min(left, time.Hour.Seconds()*24*365) * float64(time.Second))
 }
 
 // Percent is 100 only when everything has arrived.
@@ -152,8 +180,14 @@ func (p Progress) figures() string {
 	switch {
 	case p.Done >= p.Total:
 		parts = append(parts, "finishing") // the registry has yet to confirm the last bytes
+		if p.Left >= time.Second {
+			parts = append(parts, remaining(p.Left)+" left")
+		}
 	case p.PerSecond > 0:
-		parts = append(parts, fmt.Sprintf("%.1f MB/s", p.PerSecond/1e6), remaining(p.Left)+" left")
+		parts = append(parts, fmt.Sprintf("%.1f MB/s", p.PerSecond/1e6))
+		if p.Left > 0 {
+			parts = append(parts, remaining(p.Left)+" left")
+		}
 	case p.Done == 0:
 		parts = append(parts, "waiting")
 	}

@@ -386,10 +386,10 @@ func TestTimeline(t *testing.T) {
 	r := well()
 	r.Registries = r.Registries[:1]
 	r.Registries[0].Spans = []publish.Span{
-		span(publish.Copy, 200, 2500), span(publish.Login, 100, 900), span(publish.Tag, 2000, 2400), span(publish.Verify, 2300, 2600), span(publish.Copy, 2550, 2700),
+		span(publish.Copy, 200, 2500), span(publish.Login, 100, 900), span(publish.Tag, 2000, 2400), span(publish.Verify, 2430, 2600), span(publish.Copy, 2600, 2700),
 	}
 	for _, want := range []string{
-		"login 0.8 s :done, 00:00:00.100, 00:00:00.900\n  copy 2.3 s :00:00:00.200, 00:00:02.500\n  tag and verify 0.6 s :done, 00:00:02.000, 00:00:02.600\n  copy 0.1 s :00:00:02.550, 00:00:02.700\n",
+		"login 0.8 s :done, 00:00:00.100, 00:00:00.900\n  copy 2.3 s :00:00:00.200, 00:00:02.500\n  tag and verify 0.6 s :done, 00:00:02.000, 00:00:02.600\n  copy 0.1 s :00:00:02.600, 00:00:02.700\n",
 	} {
 		if got := timeline(r); !strings.Contains(got, want) {
 			t.Errorf("no %s in\n%s", want, got)

@@ -41,7 +41,7 @@ func timeline(r publish.Result) string {
 	var bars []string
 	drawn, end, longest := 0, time.Duration(0), 0
 	for _, g := range r.Registries {
-		steps := stepsOf(g)
+		steps := stepsOf(g, r.End.Sub(r.Start)/50)
 		if len(steps) == 0 {
 			continue
 		}
@@ -124,9 +124,9 @@ func middleCut(s string, limit int) string {
 }
 
 // stepsOf returns the spans worth a bar, by their start: tag and verify, which are over in
-// a blink, are one, as are spans of one step that overlap. Only of a registry that failed a
+// a blink, are one, as are spans of one step with less than gap between them. Only of a registry that failed a
 // step is drawn as failed: others were held back or broken off.
-func stepsOf(g publish.RegistryResult) []publish.Span {
+func stepsOf(g publish.RegistryResult, gap time.Duration) []publish.Span {
 	status := g.Status()
 	if status == Skipped {
 		return nil
@@ -139,7 +139,9 @@ func stepsOf(g publish.RegistryResult) []publish.Span {
 			s.Phase = publish.Tag
 		}
 		s.Failed = s.Failed && status == Failed
-		i := slices.IndexFunc(steps, func(o publish.Span) bool { return o.Phase == s.Phase && !s.Start.After(o.End) })
+		i := slices.IndexFunc(steps, func(o publish.Span) bool {
+			return o.Phase == s.Phase && s.Start.Sub(o.End) <= gap
+		})
 		if i < 0 {
 			steps = append(steps, s)
 			continue
