@@ -47,6 +47,7 @@ type step struct {
 	now       func() time.Time
 	log       *report.Log
 	budget    source.Budget // of the documents of all images
+	shared    source.Shared // what several of them are made from
 
 	notesMu sync.Mutex
 	notes   []publish.Note // of what runs beside the plan: clients, the cache
@@ -178,6 +179,7 @@ func (s *step) sourceOptions(one publish.Image,
 		TempDir:    s.temp(),
 		Docker:     source.NewDocker(s.getenv, s.paths),
 		Budget:     &s.budget,
+		Shared:     &s.shared,
 	}
 	if one.Merge {
 		for _, a := range s.set.Annotations {

@@ -229,7 +229,7 @@ func (m *merge) entriesOf(ctx context.Context, n int, root *Manifest) ([]mergedE
 			return nil, unsupported("Name the inner index, or publish this image alone.",
 				"its index names another index, %s, and indexes in an index are not merged", d.Digest)
 		}
-		e := mergedEntry{raw: raws[i], descriptor: d, manifest: child, part: n, platform: d.Platform}
+		e := mergedEntry{raw: raws[i], descriptor: d, manifest: own(child), part: n, platform: d.Platform}
 		e.attestation = d.Annotations[attestationType] != "" || d.Platform != nil && d.Platform.OS == "unknown"
 		if e.attestation {
 			e.platform = nil
@@ -257,7 +257,15 @@ func (m *merge) bare(ctx context.Context, n int, root *Manifest) (mergedEntry, e
 	d := v1.Descriptor{MediaType: root.Descriptor.MediaType, Size: root.Descriptor.Size,
 		Digest: root.Descriptor.Digest, Platform: &p}
 	raw, err := encode(d)
-	return mergedEntry{raw: raw, descriptor: d, manifest: root, part: n, platform: &p}, err
+	return mergedEntry{raw: raw, descriptor: d, manifest: own(root), part: n, platform: &p}, err
+}
+
+// own returns a copy of a part's manifest, whose blobs shareBlobs may exchange: other images can
+// have the same part.
+func own(m *Manifest) *Manifest {
+	one := *m
+	one.Blobs = slices.Clone(m.Blobs)
+	return &one
 }
 
 func (m *merge) platformOf(ctx context.Context, n int, child *Manifest) (v1.Platform, error) {

@@ -48,6 +48,8 @@ type Options struct {
 	TempDir string
 	// Budget is shared by all images of a run; nil is one of its own for each.
 	Budget *Budget
+	// Shared are the sources that the run has open; nil shares none.
+	Shared *Shared
 	// Annotations are those of a merged index.
 	Annotations map[string]string
 	// Workers is how many cores compression uses; 0 is all.
@@ -58,11 +60,19 @@ type Options struct {
 }
 
 // Open opens what spec names. It reads manifests, but no layer. The image must be
-// closed; ctx must live as long as it.
+// closed; ctx must live as long as it and, with Options.Shared, as the run.
 func Open(ctx context.Context, spec Spec, o Options) (*Image, error) {
 	if err := CheckPlatforms(o.Platforms); err != nil {
 		return nil, err
 	}
+	if o.Shared != nil && len(o.Platforms) == 0 {
+		return o.Shared.openWhole(ctx, spec, o)
+	}
+	return openNew(ctx, spec, o)
+}
+
+// openNew opens what spec names for one image.
+func openNew(ctx context.Context, spec Spec, o Options) (*Image, error) {
 	var (
 		i    *Image
 		err  error

@@ -19,9 +19,9 @@ import (
 	"github.com/multi-registry-push/multi-registry-push/test/servers"
 )
 
-// A release of four images goes to registries of every kind: one from a registry, the same
-// once more for other repositories, one merged from a glob of BuildKit's archives, one from a
-// docker save and an archive. Each host is logged in to once, what is named twice is opened
+// A release of five images goes to registries of every kind: one from a registry, the same
+// once more for other repositories and as a part of another, one merged from a glob of
+// BuildKit's archives, one from a docker save and an archive. Each host is logged in to once, what is named twice is opened
 // once, every part is in results, and another client reads the merged index by platform.
 func TestRelease(t *testing.T) {
 	from := servers.Olareg(t, servers.Options{Auth: servers.Token})
@@ -37,8 +37,10 @@ func TestRelease(t *testing.T) {
 	}
 	saved := "docker-archive:" + filepath.Join(here(t), "..", "..", "testdata", "docker20.tar")
 	arm := images.Build(images.Options{LayerBytes: 1 << 10, Platforms: []string{"linux/arm64"}}).Archive(t)
+	s390x := images.Build(images.Options{LayerBytes: 1 << 10, Platforms: []string{"linux/s390x"}}).Archive(t)
 	remoteText := from.Host + "/acme/built@" + built.Digest()
-	sources := map[string]string{"api": remoteText, "again": remoteText, "web": folder + "/*.tar", "tools": saved + "\n" + arm}
+	sources := map[string]string{"api": remoteText, "again": remoteText, "more": remoteText + "\n" + s390x,
+		"web": folder + "/*.tar", "tools": saved + "\n" + arm}
 
 	to := kinds(t, servers.Options{Auth: servers.Token})
 	j := job{inputs: map[string]string{"images": itemsOf(t, sources, to)}, auth: from.Item(0)}
@@ -59,7 +61,7 @@ func TestRelease(t *testing.T) {
 		parts = append(parts, p.Image+" "+filepath.Base(p.Reference))
 	}
 	slices.Sort(parts)
-	want := []string{"tools " + filepath.Base(arm), "tools docker20.tar", "web linux-amd64.tar", "web linux-arm64.tar"}
+	want := []string{"more built@" + built.Digest(), "more " + filepath.Base(s390x), "tools " + filepath.Base(arm), "tools docker20.tar", "web linux-amd64.tar", "web linux-arm64.tar"}
 	slices.Sort(want)
 	if !slices.Equal(parts, want) {
 		t.Errorf("parts %q, want %q", parts, want)
