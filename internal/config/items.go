@@ -16,21 +16,15 @@ import (
 	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
-// itemKeys are the keys of an item of registry-auth, in the order of the documents.
-var itemKeys = []string{
-	"registry", "username", "password", "ecr", "aws-role", "dockerhub-connection", "gcp-provider",
-	"gcp-service-account",
-	"azure-client", "azure-tenant", "quay-robot", "quay-audience", "jfrog-provider", "jfrog-audience", "jfrog-url",
-	"aws-session", "password-env", "public", "ecr-tag-mutability", "ecr-tag-exclusions", "anonymous", "insecure",
-	"tags-matching", "required", "scope",
-}
+// itemKeys are the keys of an item of registry-auth: where it is for, how it logs in, what else
+// it sets.
+var itemKeys = slices.Concat([]string{"registry", "scope"}, verbatimKeys, []string{
+	"ecr", "ecr-tag-mutability", "ecr-tag-exclusions", "anonymous", "insecure", "public", "tags-matching", "required",
+})
 
-// credentialKeys are those whose text is taken exactly as written.
-var credentialKeys = []string{
-	"username", "password", "password-env", "aws-role", "aws-session", "dockerhub-connection",
-	"gcp-provider", "gcp-service-account",
-	"azure-client", "azure-tenant", "quay-robot", "quay-audience", "jfrog-provider", "jfrog-audience", "jfrog-url",
-}
+// verbatimKeys are those whose value must be all that stands there: YAML drops parts of a text
+// without a word. White space around it does not count.
+var verbatimKeys = credentials.Keys()
 
 // parseItems reads registry-auth. Messages name line and column, never a value. Passwords
 // are learned by learn before anything is said, those of wrong items too.
@@ -143,7 +137,7 @@ func (l *itemList) entry(key, value *yaml.Node, entries map[string]entry) {
 		l.wrong(usererror.InvalidAuth, value, "the value of "+name+" is not text", l.whole)
 		return
 	}
-	if slices.Contains(credentialKeys, name) && !l.unchanged(key, value) {
+	if slices.Contains(verbatimKeys, name) && !l.unchanged(key, value) {
 		l.wrong(usererror.InvalidAuth, value,
 			"YAML would change the value of "+name+
 				" without a word: part of it reads as a comment or goes on in the next line",
@@ -275,15 +269,8 @@ func (l *itemList) scope(item *credentials.Item, entries map[string]entry) {
 }
 
 func (l *itemList) credentials(item *credentials.Item, entries map[string]entry) {
-	for name, to := range map[string]*credentials.Value{
-		"username": &item.Username, "aws-role": &item.AWSRole, "dockerhub-connection": &item.DockerHubConnection,
-		"gcp-provider": &item.GCPProvider, "gcp-service-account": &item.GCPServiceAccount,
-		"azure-client": &item.AzureClient, "azure-tenant": &item.AzureTenant,
-		"quay-robot": &item.QuayRobot, "quay-audience": &item.QuayAudience,
-		"jfrog-provider": &item.JFrogProvider, "jfrog-audience": &item.JFrogAudience, "jfrog-url": &item.JFrogURL,
-		"aws-session": &item.AWSSession, "password-env": &item.PasswordEnv,
-	} {
-		if e, ok := entries[name]; ok {
+	for name, e := range entries {
+		if to := item.Value(name); to != nil {
 			*to = credentials.Value{Set: true, Text: strings.TrimSpace(e.text)}
 		}
 	}

@@ -321,6 +321,25 @@ func TestCommentsThatAreOnlyComments(t *testing.T) {
 	}
 }
 
+// Every key that takes part in a login is taken whole or refused, and arrives.
+func TestEveryCredentialKeyArrives(t *testing.T) {
+	for _, name := range credentials.Keys() {
+		cut := "YAML would change the value of " + name + " without a word"
+		if _, bad, _ := items(t, "- registry: acme.example\n  "+name+": x # y\n"); len(bad) == 0 || !strings.Contains(bad[0].Error(), cut) {
+			t.Errorf("%s: x # y: %v", name, bad)
+		}
+		got, bad, _ := items(t, "- registry: acme.example\n  "+name+": x\n")
+		switch {
+		case len(got) == 1 && len(bad) == 0 && got[0].HasCredentialKey():
+			if v := got[0].Value(name); v != nil && v.Text != "x" {
+				t.Errorf("%s arrived as %+v", name, v)
+			}
+		case len(bad) == 0 || !strings.Contains(bad[0].Error(), ": "+name+" "):
+			t.Errorf("%s alone: %+v, %v", name, got, bad)
+		}
+	}
+}
+
 // An item with an empty key is skipped, whatever else it lacks.
 func TestEmptyKeyIsNoError(t *testing.T) {
 	for _, text := range []string{

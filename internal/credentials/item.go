@@ -2,6 +2,7 @@ package credentials
 
 import (
 	"regexp"
+	"slices"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/redact"
 )
@@ -51,6 +52,57 @@ type Item struct {
 	Required     *bool          // nil: failures fail the step, missing credentials skip
 }
 
+// credentialKey is a key of an item that takes part in its login.
+type credentialKey struct {
+	name  string
+	value func(*Item) *Value // nil for password, whose text is a secret
+
+	// hasDefault says that a key without a value counts as one that is not there, where any
+	// other leaves the item skipped: its default is no other login. jfrog-url is none of
+	// them: where it is unset, the job's token would go to a host that nobody meant.
+	hasDefault bool
+}
+
+// credentialKeys are all of them. What reads, checks or skips an item goes by this table alone:
+// a key that one of them did not know would leave the registry to other credentials.
+var credentialKeys = []credentialKey{
+	{name: "username", value: func(i *Item) *Value { return &i.Username }},
+	{name: "password"},
+	{name: "password-env", value: func(i *Item) *Value { return &i.PasswordEnv }},
+	{name: "aws-role", value: func(i *Item) *Value { return &i.AWSRole }},
+	{name: "aws-session", value: func(i *Item) *Value { return &i.AWSSession }, hasDefault: true},
+	{name: "dockerhub-connection", value: func(i *Item) *Value { return &i.DockerHubConnection }},
+	{name: "gcp-provider", value: func(i *Item) *Value { return &i.GCPProvider }},
+	{name: "gcp-service-account", value: func(i *Item) *Value { return &i.GCPServiceAccount }},
+	{name: "azure-client", value: func(i *Item) *Value { return &i.AzureClient }},
+	{name: "azure-tenant", value: func(i *Item) *Value { return &i.AzureTenant }},
+	{name: "quay-robot", value: func(i *Item) *Value { return &i.QuayRobot }},
+	{name: "quay-audience", value: func(i *Item) *Value { return &i.QuayAudience }, hasDefault: true},
+	{name: "jfrog-provider", value: func(i *Item) *Value { return &i.JFrogProvider }},
+	{name: "jfrog-audience", value: func(i *Item) *Value { return &i.JFrogAudience }, hasDefault: true},
+	{name: "jfrog-url", value: func(i *Item) *Value { return &i.JFrogURL }},
+}
+
+// Keys returns the names of the keys that take part in a login.
+func Keys() []string {
+	var names []string
+	for _, k := range credentialKeys {
+		names = append(names, k.name)
+	}
+	return names
+}
+
+// Value returns where the value of a key that takes part in a login stands, nil for password
+// and for all other keys.
+func (i *Item) Value(name string) *Value {
+	for _, k := range credentialKeys {
+		if k.name == name && k.value != nil {
+			return k.value(i)
+		}
+	}
+	return nil
+}
+
 // HasCredentialKey reports whether the item names any credential. One that
 // does not sets options only.
 func (i *Item) HasCredentialKey() bool {
@@ -58,64 +110,34 @@ func (i *Item) HasCredentialKey() bool {
 }
 
 // has reports whether the item has a credential key of that name.
-func (i *Item) has(name string) bool {
-	for _, k := range i.keys() {
-		if k.name == name {
-			return true
-		}
-	}
-	return false
-}
+func (i *Item) has(name string) bool { return slices.Contains(i.keys(), name) }
 
 // emptyKey returns the first credential key that is there without a value, "" if all
 // have one: the mark of a secret or variable that is not set.
 func (i *Item) emptyKey() string {
-	for _, k := range i.keys() {
-		if k.empty {
-			return k.name
+	for _, name := range i.keys() {
+		if v := i.Value(name); v == nil && i.Password.IsZero() || v != nil && v.Text == "" {
+			return name
 		}
 	}
 	return ""
 }
 
-// credentialKey is a key of an item that takes part in a login.
-type credentialKey struct {
-	name  string
-	empty bool
-}
-
 // keys returns the credential keys that are written in the item. Those that have a default
 // count only where they hold something.
-func (i *Item) keys() []credentialKey {
-	var keys []credentialKey
-	add := func(name string, v Value) {
-		if v.Set {
-			keys = append(keys, credentialKey{name, v.Text == ""})
+func (i *Item) keys() []string {
+	var names []string
+	for _, k := range credentialKeys {
+		set := i.PasswordSet
+		if k.value != nil {
+			v := k.value(i)
+			set = v.Set && (v.Text != "" || !k.hasDefault)
+		}
+		if set {
+			names = append(names, k.name)
 		}
 	}
-	withDefault := func(name string, v Value) {
-		if v.Text != "" {
-			add(name, v)
-		}
-	}
-	add("username", i.Username)
-	if i.PasswordSet {
-		keys = append(keys, credentialKey{"password", i.Password.IsZero()})
-	}
-	add("password-env", i.PasswordEnv)
-	add("aws-role", i.AWSRole)
-	withDefault("aws-session", i.AWSSession)
-	add("dockerhub-connection", i.DockerHubConnection)
-	add("gcp-provider", i.GCPProvider)
-	add("gcp-service-account", i.GCPServiceAccount)
-	add("azure-client", i.AzureClient)
-	add("azure-tenant", i.AzureTenant)
-	add("quay-robot", i.QuayRobot)
-	withDefault("quay-audience", i.QuayAudience)
-	add("jfrog-provider", i.JFrogProvider)
-	withDefault("jfrog-audience", i.JFrogAudience)
-	add("jfrog-url", i.JFrogURL)
-	return keys
+	return names
 }
 
 // isECR reports whether the item's registry is ECR: by its name, or because the item

@@ -56,7 +56,10 @@ func (i *Item) where() string {
 func (r *Resolver) logIn(c *Credential, item *Item, method loginMethod, connection string) {
 	user := fmt.Sprintf(" (user %q)", item.Username.Text)
 	line := fmt.Sprintf("registry-auth, line %d", item.Line)
+	//exhaustive:enforce
 	switch method {
+	case optionsOnly, anonymous: // these log nobody in
+		return
 	case static:
 		c.Origin = "password from registry-auth" + user
 		c.Account = fmt.Sprintf("user %q of %s", item.Username.Text, line)
@@ -98,7 +101,9 @@ func (r *Resolver) logIn(c *Credential, item *Item, method loginMethod, connecti
 // exchangeFor sets how the credential is got from its provider.
 func (r *Resolver) exchangeFor(c *Credential, item *Item, method loginMethod, connection string) {
 	host, _ := item.isECR()
+	//exhaustive:enforce
 	switch method {
+	case optionsOnly, anonymous, static: // these have no provider
 	case awsAccessKey:
 		r.useECR(c, item.Registry, host, r.accessKey(item))
 	case awsDefaultChain:

@@ -24,11 +24,14 @@ const (
 
 // keyless reports whether the method needs the job's OIDC token.
 func (m loginMethod) keyless() bool {
+	//exhaustive:enforce
 	switch m {
+	case optionsOnly, anonymous, static, awsAccessKey, awsDefaultChain:
+		return false
 	case awsRole, dockerHub, google, azure, quay, jfrog:
 		return true
 	}
-	return false
+	return true // where there is no such token, it is a skip or an error, and not a login as nobody
 }
 
 // methodRule says which keys and hosts a method takes.
@@ -99,6 +102,8 @@ func (i *Item) loginMethod(connection bool) (loginMethod, error) {
 		return static, nil
 	case i.has("username"):
 		return optionsOnly, keyError("username", "needs password beside it")
+	case len(i.keys()) > 0: // one without a rule must not leave the registry to other credentials
+		return optionsOnly, keyError(i.keys()[0], "is no way to log in")
 	case i.ECR == "true":
 		return awsDefaultChain, nil
 	}
@@ -116,8 +121,8 @@ func (i *Item) follows(rule methodRule) error {
 		}
 	}
 	for _, k := range i.keys() {
-		if k.name != rule.key && !slices.Contains(rule.needs, k.name) && !slices.Contains(rule.may, k.name) {
-			return keyError(rule.key, "and %s do not go together: an item has one way to log in", k.name)
+		if k != rule.key && !slices.Contains(rule.needs, k) && !slices.Contains(rule.may, k) {
+			return keyError(rule.key, "and %s do not go together: an item has one way to log in", k)
 		}
 	}
 	if i.Anonymous {

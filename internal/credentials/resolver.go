@@ -3,6 +3,7 @@ package credentials
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -17,6 +18,7 @@ import (
 	"github.com/multi-registry-push/multi-registry-push/internal/imageref"
 	"github.com/multi-registry-push/multi-registry-push/internal/redact"
 	"github.com/multi-registry-push/multi-registry-push/internal/retry"
+	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
 // Options is everything that decides which credential a registry gets.
@@ -150,15 +152,28 @@ func (r *Resolver) For(ctx context.Context, repo imageref.Repository) Credential
 			return create(ctx, path, item.tagMutability(immutable))
 		}
 	}
-	if c.Auth == nil {
-		c.Auth = authn.Anonymous
-	}
+	r.complete(&c, repo.Host)
 	if config, ok := c.Auth.(staticAuth); ok && !r.o.GitHubToken.IsZero() {
 		c.JobToken = config.Password == r.o.GitHubToken.Reveal()
 	}
 	// Some registries take the token as the user name, too.
 	c.Origin, c.Account = r.o.Redactor.Redact(c.Origin), r.o.Redactor.Redact(c.Account)
 	return c
+}
+
+// complete sets Auth where there is none: to nobody only if nobody was meant. A login that has
+// no exchange fails.
+func (r *Resolver) complete(c *Credential, registry string) {
+	switch {
+	case c.Auth != nil:
+	case c.Anonymous || c.Skip != "":
+		c.Auth = authn.Anonymous
+	default:
+		c.Auth = r.account(c.Key, func(context.Context) (issued, error) {
+			return issued{}, usererror.New(usererror.Internal, registry, "logging in to "+registry, "",
+				errors.New("the way to log in of its item has no exchange"))
+		})
+	}
 }
 
 // item returns the item with the longest match for repo, nil if none matches: its
