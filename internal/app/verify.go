@@ -79,7 +79,7 @@ func (f *finding) Unwrap() error { return f.Err }
 
 // problem prints an error and what to do about it.
 func (s *step) problem(host string, err error) {
-	text := err.Error()
+	text := usererror.Text(err)
 	if advice := usererror.Advice(err); advice != "" {
 		text += "\n" + advice
 	}

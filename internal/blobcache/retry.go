@@ -28,6 +28,5 @@ func Retryable(err error) bool {
 	if errors.As(err, &self) {
 		return self.Retryable()
 	}
-	var p *usererror.Problem
-	return !errors.As(err, &p)
+	return usererror.Of(err) == nil
 }

@@ -1,7 +1,6 @@
 package credentials
 
 import (
-	"errors"
 	"strings"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
@@ -38,7 +37,7 @@ func (c Credential) Refused(registry string, err error) error {
 // answer returns what the registry answered, without the sentence around it that says the
 // same as ours: that a login failed.
 func answer(err error) error {
-	if p, ok := errors.AsType[*usererror.Problem](err); ok && p.Err != nil {
+	if p := usererror.Of(err); p != nil && p.Err != nil {
 		return p.Err
 	}
 	return err

@@ -2,7 +2,6 @@ package publish
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 
@@ -191,8 +190,8 @@ func notThere(p *repository, err error) error {
 // wantsLogin gives a refusal the remedy that it has where nobody logged in: there is no
 // account whose user name or rights one could look at.
 func wantsLogin(err error) error {
-	p, ok := errors.AsType[*usererror.Problem](err)
-	if !ok || !slices.Contains([]usererror.Code{usererror.WrongCredentials, usererror.NoPushPermission,
+	p := usererror.Of(err)
+	if p == nil || !slices.Contains([]usererror.Code{usererror.WrongCredentials, usererror.NoPushPermission,
 		usererror.NoPullPermission}, p.Code) {
 		return err
 	}

@@ -35,7 +35,7 @@ func (r *run) verifyPublic(ctx context.Context, s *registryRun, updates []*tagUp
 					u.t.Repository.Path), err))
 		default:
 			r.note(Note{Host: s.Host, Warning: true},
-				"whether "+u.String()+" can be pulled without a login could not be found out: "+err.Error())
+				"whether "+u.String()+" can be pulled without a login could not be found out: "+usererror.Text(err))
 		}
 	})
 }

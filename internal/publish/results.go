@@ -310,7 +310,7 @@ func NewFailure(err error, at time.Time, clean func(string) redact.Redacted) Fai
 		f.Remedy += clean(line)
 	}
 	text := err.Error()
-	if p, ok := errors.AsType[*usererror.Problem](err); ok {
+	if p := usererror.Of(err); p != nil {
 		f.Code = p.Code
 		text = strings.TrimSuffix(text, " ["+string(p.Code)+"]")
 	}
@@ -421,7 +421,7 @@ func (r *run) unsettledReason(ctx context.Context, err error) redact.Redacted {
 	case errors.As(err, &broken):
 		return ReasonSource
 	}
-	return r.deps.Clean(err.Error())
+	return r.deps.Clean(usererror.Text(err))
 }
 
 // skip returns why nothing went to the registry, if all was left out.

@@ -398,7 +398,7 @@ func (r *run) tagFailed(ctx context.Context, u *tagUpdate, err error) {
 	if ctx.Err() != nil {
 		return
 	}
-	u.failure = err.Error()
+	u.failure = usererror.Text(err)
 	now := ""
 	if usererror.Is(err, usererror.ImmutableTag) {
 		now = u.before // it did not move, for sure

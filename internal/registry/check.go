@@ -8,14 +8,13 @@ import (
 
 	"github.com/multi-registry-push/multi-registry-push/internal/registry/auth"
 	"github.com/multi-registry-push/multi-registry-push/internal/registry/transport"
-	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
 // Login finds scheme and challenge, and proves the credentials: by a token for
 // pulling and pushing, or, where the registry takes user name and password as they
 // are, by asking with them. Repositories that are only read need no Login. A refusal
-// is usererror.WrongCredentials, or usererror.NoPushPermission where the credentials are
-// right and only the scope was refused.
+// is of the kind WrongCredentials, or NoPushPermission where the credentials are right and
+// only the scope was refused.
 func (r *Repository) Login(ctx context.Context) error {
 	return r.login(ctx, auth.Access{Write: true})
 }
@@ -112,7 +111,7 @@ func (l *logins) once(ctx context.Context, header string, ask func(context.Conte
 }
 
 func (r *Repository) wrong(err error) error {
-	return usererror.New(usererror.WrongCredentials, r.c.o.Host, r.String()+": logging in", "", err)
+	return r.failed(WrongCredentials, "logging in", err)
 }
 
 // CheckPush proves the permission to push as StartUpload does, and gives the upload up.

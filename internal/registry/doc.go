@@ -20,7 +20,7 @@
 //	public.go              what somebody without a login may pull
 //	words.go               every word of registries that decides something, with its source
 //
-// Errors are *usererror.Problem, which wrap what happened: an *Error is the registry's
+// Errors are *OperationError, which wrap what happened: an *Error is the registry's
 // answer; ErrNotFound, ErrUnclear, ErrPrecondition, ErrImmutable, ErrUnsupported,
 // ErrNotPublic and *MissingContentError are what decisions are made on.
 package registry

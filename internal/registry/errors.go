@@ -7,7 +7,6 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/registry/transport"
-	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
 // What decisions are made on.
@@ -33,6 +32,71 @@ const maxManifest = 4 << 20
 
 // Error is a registry's answer that says no.
 type Error = transport.Error
+
+// Kind says what went wrong.
+type Kind string
+
+// The kinds of failures.
+const (
+	Refused            Kind = "refused"             // by an answer of which there is no more to say
+	ReadOnly           Kind = "read-only"           // the host takes pushes from nobody
+	GaveUp             Kind = "gave-up"             // it kept failing until the time for retries was used up
+	RateLimited        Kind = "rate-limited"        // as GaveUp, by 429
+	Unreachable        Kind = "unreachable"         // nobody has ever answered
+	NameServerSilent   Kind = "name-server-silent"  // the host's name could not be asked for
+	ProxyRefused       Kind = "proxy-refused"       // the proxy did not connect us
+	LoopbackInside     Kind = "loopback-inside"     // nobody answers on the loopback of our own container
+	UnknownHost        Kind = "unknown-host"        // the host's name does not resolve
+	TLSMismatch        Kind = "tls-mismatch"        // plain HTTP where TLS is needed
+	UnknownAuthority   Kind = "unknown-authority"   // who signed the certificate is not trusted
+	CertificateInvalid Kind = "certificate-invalid" // out of date, or another host's
+	NotARegistry       Kind = "not-a-registry"      // a page answers
+	UnsafeRedirect     Kind = "unsafe-redirect"     // to an address that a registry must not name
+	WrongCredentials   Kind = "wrong-credentials"   // #nosec G101 -- the name of a failure
+	NoPushPermission   Kind = "no-push-permission"  // the credentials are right
+	NoPullPermission   Kind = "no-pull-permission"  // as above
+	RepositoryMissing  Kind = "repository-missing"  // and is not created by a push
+	DigestMismatch     Kind = "digest-mismatch"     // bytes do not have their digest
+	ManifestTooLarge   Kind = "manifest-too-large"  // above 4 MiB
+	TagImmutable       Kind = "tag-immutable"       // the registry itself protects the tag
+	TagRefused         Kind = "tag-refused"         // the tag is not written, or not removed
+	MediaTypeRefused   Kind = "media-type-refused"  // the registry takes no such manifests
+)
+
+// OperationError says which operation on a repository failed, and how.
+type OperationError struct {
+	Host      string // as people write it
+	Path      string // the repository's
+	Operation string // what was being done, "reading manifest latest", or what is wrong with what came of it
+	Kind      Kind
+	Err       error // what happened, an *Error for instance; nil if Operation says it
+}
+
+// Error returns what failed, and what happened.
+func (e *OperationError) Error() string {
+	_, text, _ := e.Failure()
+	if e.Err != nil {
+		text += ": " + e.Err.Error()
+	}
+	return text
+}
+
+// Unwrap returns what happened.
+func (e *OperationError) Unwrap() error { return e.Err }
+
+// Failure returns what usererror makes a message, a code and a remedy of.
+func (e *OperationError) Failure() (host, operation, kind string) {
+	return e.Host, e.Host + "/" + e.Path + ": " + e.Operation, string(e.Kind)
+}
+
+// advised is an error that whoever made it has put into words for people already: of an
+// account that has no credential to give, for instance.
+type advised interface{ Advice() string }
+
+func isAdvised(err error) bool {
+	var a advised
+	return errors.As(err, &a)
+}
 
 // MissingContentError says that a registry refused a manifest because it lacks what the
 // manifest points at: a blob that it lost, or does not see yet.
@@ -62,6 +126,6 @@ func missingContent(answer *Error) *MissingContentError {
 // and 505 aside), or a connection that could not be made or broke. What a Client
 // returns after it has used up its own retries is none.
 func Retryable(err error) bool {
-	var p *usererror.Problem
-	return err != nil && !errors.As(err, &p) && transport.Transient(err)
+	var failed *OperationError
+	return err != nil && !errors.As(err, &failed) && !isAdvised(err) && transport.Transient(err)
 }

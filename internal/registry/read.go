@@ -15,7 +15,6 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/registry/transport"
-	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
 // accept lists every kind of manifest: a registry converts, or says 404, when the
@@ -34,8 +33,8 @@ const digestHeader = "Docker-Content-Digest"
 
 // Manifest reads a manifest by tag or digest: its bytes as they are, and their
 // descriptor. The digest is computed, and compared with ref if that is one and with
-// what the registry announced: usererror.DigestMismatch. ErrNotFound if there is none;
-// usererror.ManifestTooLarge above 4 MiB.
+// what the registry announced: DigestMismatch. ErrNotFound if there is none; ManifestTooLarge
+// above 4 MiB.
 func (r *Repository) Manifest(ctx context.Context, ref string) (raw []byte, d v1.Descriptor, err error) {
 	doing := "reading manifest " + short(ref)
 	raw, d, err = r.manifest(ctx, doing, ref, nil)
@@ -75,8 +74,7 @@ func (r *Repository) manifest(
 }
 
 func (r *Repository) tooLarge(ref string) error {
-	return usererror.New(usererror.ManifestTooLarge, r.c.o.Host,
-		fmt.Sprintf("%s: manifest %s is larger than 4 MiB", r, short(ref)), "", nil)
+	return r.failed(ManifestTooLarge, "manifest "+short(ref)+" is larger than 4 MiB", nil)
 }
 
 // describe checks a manifest's bytes against ref and headers.
@@ -101,9 +99,8 @@ func (r *Repository) describe(ref string, raw []byte, h http.Header) (v1.Descrip
 	// An announced digest of another algorithm than ours cannot be compared.
 	if expected != "" && expected != digest.String() &&
 		(expected == ref || strings.HasPrefix(expected, algorithm+":")) {
-		return v1.Descriptor{}, usererror.New(usererror.DigestMismatch, r.c.o.Host,
-			fmt.Sprintf("%s: manifest %s has the digest %s, not %s", r, short(ref), digest,
-				r.c.host.Redact(expected)), "", nil)
+		return v1.Descriptor{}, r.failed(DigestMismatch,
+			fmt.Sprintf("manifest %s has the digest %s, not %s", short(ref), digest, r.c.host.Redact(expected)), nil)
 	}
 	var head struct {
 		MediaType string          `json:"mediaType"`
@@ -200,8 +197,7 @@ func (b *blobBody) Read(p []byte) (int, error) {
 		// One byte more than announced is one too many: it is not the blob.
 		var one [1]byte
 		if n, _ := io.ReadFull(b.ReadCloser, one[:]); n > 0 {
-			return 0, usererror.New(usererror.DigestMismatch, b.r.c.o.Host,
-				b.r.String()+": "+b.doing+": longer than its descriptor says", "", nil)
+			return 0, b.r.failed(DigestMismatch, b.doing+": longer than its descriptor says", nil)
 		}
 		return 0, io.EOF
 	}

@@ -6,7 +6,6 @@ import (
 	"net/http"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/registry/transport"
-	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
 const (
@@ -133,8 +132,7 @@ func (t *transfer) judge(err error) (sessionState, error) {
 		// What arrived is not what was sent, or an upload that was resumed has a seam, or
 		// the registry says so of all that is sent in this way.
 		if t.wrong++; t.wrong > mostTwice {
-			return sessionKnown, usererror.New(usererror.DigestMismatch, t.r.c.o.Host, t.r.String()+": "+t.doing, "",
-				err)
+			return sessionKnown, t.r.failed(DigestMismatch, t.doing, err)
 		}
 		t.refusedPut = t.refusedPut || t.byPut && answer.Code == codeUploadInvalid && !t.wholeOnly()
 		return sessionLost, again

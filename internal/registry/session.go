@@ -11,7 +11,6 @@ import (
 
 	"github.com/multi-registry-push/multi-registry-push/internal/registry/auth"
 	"github.com/multi-registry-push/multi-registry-push/internal/registry/transport"
-	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
 // Upload is an upload that a registry has opened. It carries one blob (see
@@ -24,8 +23,8 @@ type Upload struct {
 }
 
 // StartUpload opens an upload, which proves the permission to push. A refusal is
-// usererror.NoPushPermission, a registry that takes none usererror.RegistryRefused, a
-// repository that has to be created first usererror.RepositoryMissing.
+// NoPushPermission, a registry that takes none Refused or ReadOnly, a repository that has
+// to be created first RepositoryMissing.
 func (r *Repository) StartUpload(ctx context.Context) (*Upload, error) {
 	const doing = "checking the permission to push"
 	proved := r.proof.begin()
@@ -38,10 +37,9 @@ func (r *Repository) StartUpload(ctx context.Context) (*Upload, error) {
 	if errors.As(err, &answer) && !answer.TokenService && !missing(answer) && !noMatterOfRights(answer) {
 		switch answer.Status {
 		case http.StatusMethodNotAllowed: // no account may
-			return nil, usererror.New(usererror.RegistryRefused, r.c.o.Host, r.String()+": "+doing,
-				"It takes no pushes: it is read-only, or a mirror. Push to the registry behind it.", err)
+			return nil, r.failed(ReadOnly, doing, err)
 		case http.StatusNotFound: // a registry that hides what we may not see
-			return nil, usererror.New(usererror.NoPushPermission, r.c.o.Host, r.String()+": "+doing, "", err)
+			return nil, r.failed(NoPushPermission, doing, err)
 		}
 	}
 	return nil, r.explain(ctx, doing, true, err)

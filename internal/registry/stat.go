@@ -12,7 +12,6 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/registry/transport"
-	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
 // errIncomplete says that an answer to HEAD does not tell what a GET will.
@@ -73,8 +72,8 @@ func (r *Repository) headManifest(ctx context.Context, doing, ref string) (d v1.
 			return errIncomplete
 		}
 		if strings.Contains(ref, ":") && digest != ref {
-			return usererror.New(usererror.DigestMismatch, r.c.o.Host,
-				fmt.Sprintf("%s: asked for manifest %s, the registry answers for %s", r, short(ref), hash), "", nil)
+			return r.failed(DigestMismatch,
+				fmt.Sprintf("asked for manifest %s, the registry answers for %s", short(ref), hash), nil)
 		}
 		mediaType := types.MediaType(transport.Cut(mediaTypeOf(resp.Header)))
 		d = v1.Descriptor{MediaType: mediaType, Digest: hash, Size: resp.ContentLength}

@@ -11,7 +11,6 @@ import (
 
 	"github.com/multi-registry-push/multi-registry-push/internal/registry/auth"
 	"github.com/multi-registry-push/multi-registry-push/internal/registry/transport"
-	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
 // Condition makes a manifest's write depend on what is there. Registries may
@@ -106,8 +105,8 @@ func (w *manifestWrite) try(ctx context.Context) error {
 	w.result.Subject = transport.Cut(resp.Header.Get("OCI-Subject"))
 	if got, err := v1.NewHash(resp.Header.Get(digestHeader)); err == nil {
 		if want := digestOf(got.Algorithm, w.raw); want != "" && got.String() != want {
-			return usererror.New(usererror.DigestMismatch, w.r.c.o.Host,
-				fmt.Sprintf("%s: %s: the registry took it as %s, its digest is %s", w.r, w.doing, got, want), "", nil)
+			return w.r.failed(DigestMismatch,
+				fmt.Sprintf("%s: the registry took it as %s, its digest is %s", w.doing, got, want), nil)
 		}
 	}
 	return nil
@@ -130,26 +129,23 @@ func (w *manifestWrite) isThereAlready(ctx context.Context, err error) bool {
 	return err == nil && d.Digest.String() == digestOf(d.Digest.Algorithm, w.raw)
 }
 
-// explain gives a refusal its code.
+// explain returns err as an *OperationError.
 func (w *manifestWrite) explain(ctx context.Context, err error) error {
 	var answer *Error
 	if !errors.As(err, &answer) || answer.TokenService || transport.TransientStatus(answer.Status) {
 		return w.r.explain(ctx, w.doing, true, err)
 	}
-	what := w.r.String() + ": " + w.doing
 	rights := (answer.Status == http.StatusUnauthorized || answer.Status == http.StatusForbidden) &&
 		!w.r.allowed(answer)
 	switch {
 	case w.protected(answer):
-		return usererror.New(usererror.ImmutableTag, w.r.c.o.Host, what, "", fmt.Errorf("%w: %w", ErrImmutable, answer))
+		return w.r.failed(TagImmutable, w.doing, fmt.Errorf("%w: %w", ErrImmutable, answer))
 	case answer.Status == http.StatusPreconditionFailed:
-		return usererror.New(usererror.TagRefused, w.r.c.o.Host, what, "",
-			fmt.Errorf("%w: %w", ErrPrecondition, answer))
+		return w.r.failed(TagRefused, w.doing, fmt.Errorf("%w: %w", ErrPrecondition, answer))
 	case refusesMediaType(answer):
-		return usererror.New(usererror.MediaTypeRefused, w.r.c.o.Host,
-			fmt.Sprintf("%s: the registry does not take %s", what, w.mediaType), "", err)
+		return w.r.failed(MediaTypeRefused, w.doing+": the registry does not take "+w.mediaType, err)
 	case w.isTag && !rights && !missing(answer):
-		return usererror.New(usererror.TagRefused, w.r.c.o.Host, what, "", err)
+		return w.r.failed(TagRefused, w.doing, err)
 	}
 	return w.r.explain(ctx, w.doing, true, err)
 }
@@ -169,7 +165,7 @@ func digestOf(algorithm string, raw []byte) string {
 func (r *Repository) DeleteTag(ctx context.Context, tag string) error {
 	doing := "removing tag " + tag
 	if strings.Contains(tag, ":") {
-		return usererror.New(usererror.TagRefused, r.c.o.Host, r.String()+": "+doing+": not a tag", "", ErrUnsupported)
+		return r.failed(TagRefused, doing+": not a tag", ErrUnsupported)
 	}
 	tries := 0
 	err := r.reading(ctx, doing, func(ctx context.Context) error {
@@ -195,8 +191,7 @@ func (r *Repository) DeleteTag(ctx context.Context, tag string) error {
 		case answer.Status == http.StatusMethodNotAllowed, answer.Status == http.StatusNotImplemented,
 			answer.Status == http.StatusBadRequest,
 			answer.Code == codeUnsupported, answer.Code == codeDigestInvalid:
-			return usererror.New(usererror.TagRefused, r.c.o.Host, r.String()+": "+doing, "",
-				fmt.Errorf("%w: %w", ErrUnsupported, answer))
+			return r.failed(TagRefused, doing, fmt.Errorf("%w: %w", ErrUnsupported, answer))
 		}
 	}
 	return r.explain(ctx, doing, true, err)

@@ -36,13 +36,16 @@ func (p *Problem) Error() string {
 		cause := p.Err.Error()
 		var inner *Problem
 		if errors.As(p.Err, &inner) { // one code is enough to look for
-			cause = strings.TrimSuffix(cause, " ["+string(inner.Code)+"]")
+			cause = strings.TrimSuffix(cause, inner.suffix())
 		}
 		b.WriteString(": " + cause)
 	}
-	b.WriteString(" [" + string(p.Code) + "]")
+	b.WriteString(p.suffix())
 	return b.String()
 }
+
+// suffix is the code as it stands behind a message.
+func (p *Problem) suffix() string { return " [" + string(p.Code) + "]" }
 
 // Unwrap returns the cause.
 func (p *Problem) Unwrap() error { return p.Err }
@@ -60,28 +63,44 @@ func (p *Problem) Advice() string {
 	return ""
 }
 
+// Of returns the first problem in err's chain, of which a failure of a registry is one too;
+// nil if there is none.
+func Of(err error) *Problem {
+	var p *Problem
+	var f failure
+	within := errors.As(err, &f)
+	if errors.As(err, &p) && (!within || errors.As(error(p), &f)) { // the failure is what caused p
+		return p
+	}
+	if within {
+		return problemOf(f)
+	}
+	return nil
+}
+
 // Is reports whether err has a problem with this code in its chain.
 func Is(err error, code Code) bool {
-	var p *Problem
-	for errors.As(err, &p) {
+	for p := Of(err); p != nil; p = Of(p.Err) {
 		if p.Code == code {
 			return true
-		}
-		err = p.Err
-		p = nil
-		if err == nil {
-			return false
 		}
 	}
 	return false
 }
 
-// Advice returns the remedy of the first problem in err's chain that has one,
-// or "".
+// Advice returns the remedy of the first problem in err's chain, or "".
 func Advice(err error) string {
-	var p *Problem
-	if errors.As(err, &p) {
+	if p := Of(err); p != nil {
 		return p.Advice()
 	}
 	return ""
+}
+
+// Text returns err's message with the code of its first problem behind it.
+func Text(err error) string {
+	text := err.Error()
+	if p := Of(err); p != nil && !strings.HasSuffix(text, p.suffix()) {
+		text += p.suffix()
+	}
+	return text
 }

@@ -23,6 +23,8 @@ type surveyor struct {
 	constants map[string]string
 	whats     map[string][]string // by function: what its composite literals put into a field of this name, of an error
 	wrappers  map[string][]site
+
+	inRegistry bool // whose errors have kinds in place of codes
 }
 
 // site is a place that makes a problem, as its caller sees it. In what, hole(i) stands for
@@ -44,9 +46,17 @@ func newSurveyor(codes map[string]Code) *surveyor {
 func (s *surveyor) survey(files []*ast.File) {
 	s.index(files)
 	s.calls(func(f *ast.FuncDecl, call *ast.CallExpr) {
-		if isSelector(call.Fun, "usererror", "New") && len(call.Args) > 2 {
+		switch {
+		case isSelector(call.Fun, "usererror", "New") && len(call.Args) > 2:
 			for _, made := range s.codesOf(f, call.Args[0]) {
 				for _, made.what = range s.texts(f, call.Args[2]) {
+					s.note(f, made)
+				}
+			}
+		case s.inRegistry && called(call) == "failed" && len(call.Args) == 3:
+			for _, made := range s.codesOf(f, call.Args[0]) {
+				for _, what := range s.texts(f, call.Args[1]) {
+					made.what = "…: " + what // the repository
 					s.note(f, made)
 				}
 			}
@@ -85,6 +95,7 @@ func (s *surveyor) known() (n int) {
 func (s *surveyor) index(files []*ast.File) {
 	s.functions, s.constants, s.whats, s.wrappers = map[string][]*ast.FuncDecl{}, map[string]string{}, map[string][]string{}, map[string][]site{}
 	structs := map[string][]string{}
+	s.inRegistry = files[0].Name.Name == "registry"
 	for _, f := range files {
 		for _, d := range f.Decls {
 			switch d := d.(type) {
@@ -105,6 +116,10 @@ func (s *surveyor) index(files []*ast.File) {
 		ast.Inspect(f, func(n ast.Node) bool {
 			switch n := n.(type) {
 			case *ast.SelectorExpr:
+				if code, ok := s.code(n); ok {
+					s.used[code] = true
+				}
+			case *ast.Ident:
 				if code, ok := s.code(n); ok {
 					s.used[code] = true
 				}
@@ -278,6 +293,10 @@ func (s *surveyor) code(e ast.Expr) (Code, bool) {
 	if sel, ok := e.(*ast.SelectorExpr); ok && isSelector(e, "usererror", sel.Sel.Name) {
 		code, ok := s.codes[sel.Sel.Name]
 		return code, ok
+	}
+	if id, ok := e.(*ast.Ident); ok && s.inRegistry {
+		known, ok := failures[s.constants[id.Name]]
+		return known.code, ok
 	}
 	return "", false
 }

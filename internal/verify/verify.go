@@ -6,6 +6,8 @@ import (
 	"fmt"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
 // mostQuestions is how many references are asked for at a time.
@@ -93,7 +95,7 @@ func JSON(receipt Receipt, findings []Finding, clean func(string) string) (strin
 	for _, f := range findings {
 		r := reference{Reference: f.Reference.String(), Digest: f.Digest, Now: f.Now, Status: f.Status}
 		if f.Err != nil {
-			r.Reason = clean(f.Err.Error())
+			r.Reason = clean(usererror.Text(f.Err))
 		}
 		out.References = append(out.References, r)
 	}
@@ -105,7 +107,7 @@ func JSON(receipt Receipt, findings []Finding, clean func(string) string) (strin
 func (f Finding) String() string {
 	switch {
 	case f.Status == Unknown:
-		return fmt.Sprintf("%s could not be asked for: %v", f.Reference, f.Err)
+		return fmt.Sprintf("%s could not be asked for: %s", f.Reference, usererror.Text(f.Err))
 	case f.Status == Same:
 		return fmt.Sprintf("%s serves %s", f.Reference, f.Digest)
 	case f.Now == "":

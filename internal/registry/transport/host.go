@@ -64,9 +64,6 @@ func (h *Host) Options() Options { return h.o }
 // index.docker.io for docker.io.
 func (h *Host) Name() string { return h.name }
 
-// Hostname returns Name without the port.
-func (h *Host) Hostname() string { return hostname(h.name) }
-
 // Loopback reports whether the host is this machine by its name.
 func (h *Host) Loopback() bool { return h.loopback }
 
