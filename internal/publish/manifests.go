@@ -149,7 +149,7 @@ func (r *run) repairTarget(ctx context.Context, t *target, l *leases) error {
 	}
 	results.change(func(out *RegistryResult) { after = out.Repaired })
 	r.note(Note{Host: t.Repository.Host, Warning: true}, fmt.Sprintf(
-		"%s lacked content of manifests that are there: %d blobs were sent again", t.Repository, after-before))
+		"%s lacked content of manifests that are there; blobs sent again: %d", t.Repository, after-before))
 	return r.repairChildren(ctx, t)
 }
 

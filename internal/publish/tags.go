@@ -372,7 +372,10 @@ func (r *run) putTag(ctx context.Context, u *tagUpdate, cond registry.Condition,
 	if u.tag != "" || r.late(u.t)[u.digest] { // else the root is there: something refers to it
 		err = put()
 	}
-	if lacksContent(err) && l != nil && u.asked && ctx.Err() == nil {
+	if lacksContent(err) && u.asked && ctx.Err() == nil {
+		if l == nil { // of atomic: all was copied, and what is read now comes from the source itself
+			l = r.newLeases(u.t.image)
+		}
 		if err = r.repair(ctx, u.t, l); err == nil {
 			err = put()
 		}

@@ -34,7 +34,7 @@ func (r Run) Disorder() (wrong []string) {
 	for s, all := range writes {
 		for i, w := range all {
 			if w.Kind == Tag && images[w.Digest] && !strings.HasPrefix(w.Name, "sha256-") {
-				if tagged == 0 || w.Began < tagged {
+				if w.Status/100 != 4 && (tagged == 0 || w.Began < tagged) { // a refused one is no tag
 					tagged = w.Began
 				}
 				wrong = append(wrong, late(s, w, all[i+1:])...)
