@@ -148,16 +148,17 @@ func (a *asker) close() {
 
 // digest returns what a reference serves, "" for nothing.
 func (a *asker) digest(ctx context.Context, p verify.Published) (string, error) {
+	account := a.accounts[p.Reference.Repository]
 	d, err := a.hosts[p.Reference.Host].Repository(p.Reference.Path).Stat(ctx, p.Reference.Identifier())
 	switch {
 	case errors.Is(err, registry.ErrNotFound):
 		return "", nil
-	case err != nil && a.accounts[p.Reference.Repository].Skip != "" && refused(err):
+	case err != nil && account.Skip != "" && refused(err):
 		return "", usererror.New(usererror.MissingCredentials, p.Reference.Host,
 			"verify: the registry wants a login, and there are no credentials for it",
 			"Give it an item in the file that --registry-auth names.", err)
 	case err != nil:
-		return "", err
+		return "", account.Refused(p.Reference.Host, err)
 	}
 	return d.Digest.String(), nil
 }

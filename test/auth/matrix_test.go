@@ -243,12 +243,14 @@ func ways(t *testing.T, n *standins.Internet, g *standins.GitHub) []way {
 			"no such connection", `OIDC, Docker Hub connection (user "acme")`, unset, "dockerhub-connection needs username", nil, hub.Issued),
 		keyless("Docker Hub connection for hardened images", "dhi.io", map[string]string{"username": "acme", "dockerhub-connection": hub.Connection}, "dockerhub-connection", "8d1b9c3e-0000-4d0e-9f6e-2f3b1c0d4e5f",
 			"no such connection", `OIDC, Docker Hub connection (user "acme")`, unset, "dockerhub-connection needs username", nil, hub.Issued),
-		keyless("Quay robot account", "quay.acme.example", map[string]string{"quay-robot": robot.Robot}, "quay-robot", "acme+stranger",
-			"Could not find robot", "OIDC, Quay robot account "+robot.Robot, unset, "", nil, robot.Issued),
+		halfNamed(keyless("Quay robot account", "quay.acme.example", map[string]string{"quay-robot": robot.Robot}, "quay-robot", "acme+stranger",
+			"Could not find robot", "OIDC, Quay robot account "+robot.Robot, unset, "quay-robot is not", nil, robot.Issued), "quay-robot: publisher"),
 		keyless("Quay robot account with an audience", "quay.acme.example", map[string]string{"quay-robot": robot.Robot, "quay-audience": "quay.acme.example"}, "quay-audience", "another.example",
 			"is not for", "OIDC, Quay robot account "+robot.Robot, unset, "quay-audience needs quay-robot", nil, robot.Issued),
 		keyless("JFrog integration", "acme.jfrog.io", map[string]string{"jfrog-provider": platform.Provider}, "jfrog-provider", "another",
 			"OIDC configuration for provider another not found", "OIDC, JFrog integration "+platform.Provider, unset, "", nil, platform.Issued),
+		keyless("JFrog integration with an audience", "acme.jfrog.io", map[string]string{"jfrog-provider": platform.Provider, "jfrog-audience": platform.Audience}, "jfrog-audience", "another",
+			"is not for", "OIDC, JFrog integration "+platform.Provider, unset, "jfrog-audience needs jfrog-provider", nil, platform.Issued),
 		keyless("JFrog integration of a platform elsewhere", "docker.acme.example", map[string]string{"jfrog-provider": split.Provider, "jfrog-audience": split.Audience, "jfrog-url": "https://platform.acme.example"},
 			"jfrog-url", "https://acme.jfrog.io", "is not for", "OIDC, JFrog integration "+split.Provider, unset, "jfrog-url needs jfrog-provider", nil, split.Issued),
 		keyless("Google", standins.GoogleRegistry, map[string]string{"gcp-provider": google.Provider}, "gcp-provider", "projects/9/locations/global/workloadIdentityPools/x/providers/y",
@@ -285,7 +287,7 @@ func keyless(name, host string, keys map[string]string, mark, other, refusal, or
 		wrong: {"failed", refusal, usererror.OIDCRefused, ""},
 		right: {"pushed", "", "", origin},
 	}}
-	if mark == "quay-audience" { // it has a default, which is right here
+	if mark == "quay-audience" || mark == "jfrog-audience" { // they have a default, which is right here
 		w.want[isEmpty], w.want[isNull] = w.want[right], w.want[right]
 	}
 	if lacks != "" {
@@ -308,6 +310,19 @@ func keyless(name, host string, keys map[string]string, mark, other, refusal, or
 			r.items = item("", keys[mark])
 		}
 		return r
+	}
+	return w
+}
+
+// halfNamed gives a way whose one key has no other to miss a partial state: the key with half a
+// name.
+func halfNamed(w way, half string) way {
+	all := w.run
+	w.run = func(state string) run {
+		if state == partial {
+			return run{oidc: true, items: items("registry: "+w.host, half)}
+		}
+		return all(state)
 	}
 	return w
 }

@@ -59,3 +59,72 @@ func TestVerifyCommand(t *testing.T) {
 	results = filepath.Join(dir, "none.json")
 	verify().exits(2).says("the results cannot be read")
 }
+
+// At every kind of registry, with and without a login: what is served is compared, and a
+// registry that is gone is not taken for one that serves something else.
+func TestVerifyAtEveryKind(t *testing.T) {
+	for name, c := range map[string]struct {
+		options servers.Options
+		login   bool
+	}{
+		"a token":            {servers.Options{Auth: servers.Token}, true},
+		"a password":         {servers.Options{Auth: servers.Basic}, true},
+		"an anonymous token": {servers.Options{Auth: servers.Token, AnonymousPull: true}, false},
+		"no login":           {servers.Options{Auth: servers.None}, false},
+	} {
+		for at, s := range kinds(t, c.options) {
+			t.Run(at+", "+name, func(t *testing.T) {
+				auth := ""
+				if c.login {
+					auth = s.Item(0)
+				}
+				verifyAt(t, s, auth)
+			})
+		}
+	}
+}
+
+// verifyAt publishes to a server and verifies that with auth, until the server is gone.
+func verifyAt(t *testing.T, s *servers.Server, auth string) {
+	image, other := images.Build(images.Options{}), images.Build(images.Options{Single: true, Seed: 9})
+	tag := s.Reference("acme/app", "1")
+	publish := job{source: image.Archive(t), tags: []string{tag}, auth: s.Item(0), clock: newClock()}
+	results := publish.run(t).exits(0).outputs["results"]
+	publish.inputs = map[string]string{"push-by-digest": "true"}
+	byDigest := publish.run(t).exits(0).outputs["results"]
+	truncated := strings.Replace(results, "{", `{"truncated":true,`, 1)
+
+	receiptOf(t, byDigest, auth).exits(0).says(s.Host + "/acme/app@" + image.Digest() + " serves " + image.Digest())
+	receiptOf(t, results, auth).exits(0).says("1 of 1 references serve what was published", tag+" serves "+image.Digest())
+	receiptOf(t, truncated, auth).exits(2).says("1 of 1 references serve what was published; the results are truncated")
+	none := strings.ReplaceAll(results, tag, s.Reference("acme/app", "none"))
+	receiptOf(t, none, auth).exits(1).says("acme/app:none serves nothing; it was published with " + image.Digest())
+
+	other.Push(t, tag, s.Inspect()...)
+	receiptOf(t, results, auth).exits(1).says(tag+" serves "+other.Digest()+"; it was published with "+image.Digest(), "0 of 1", "1 differ")
+	receiptOf(t, truncated, auth).exits(1).says("1 differ", "truncated")
+	if auth != "" { // one who is refused is not told what is served
+		receiptOf(t, results, "").exits(2).says(tag + " could not be asked for")
+		stranger := strings.Replace(auth, "username: ", "username: not-", 1)
+		receiptOf(t, results, stranger).exits(2).says(tag+" could not be asked for", `user "not-acme" of registry-auth, line 1,`)
+	}
+	s.Stop()
+	receiptOf(t, results, auth).exits(2).says("0 of 1", tag+" could not be asked for", "1 could not be asked for")
+}
+
+// receiptOf verifies results on a command line, with the items of a file where there are any.
+func receiptOf(t *testing.T, results, auth string) outcome {
+	t.Helper()
+	dir := t.TempDir()
+	file, items := filepath.Join(dir, "results.json"), filepath.Join(dir, "auth.yml")
+	for path, text := range map[string]string{file: results, items: auth} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	args := []string{"verify", file}
+	if auth != "" {
+		args = append(args, "--registry-auth", "@"+items)
+	}
+	return job{args: args, clock: newClock()}.run(t)
+}
