@@ -21,7 +21,8 @@ func Markdown(r publish.Result, limit int) string {
 	s.add("## " + prose(Headline(r)) + "\n\n")
 	s.addAll("### What went wrong\n\n", wrongs(r), "\n", limit/4)
 	s.addAll("", sublines(r), "\n", limit/16)
-	s.addAll(tableHead(r), markdownRows(r), "\n", limit/4)
+	head, rows := markdownTable(r)
+	s.addAll(head, rows, "\n", limit/4)
 	s.addAll("### Held back\n\n", sharedLines(together(having(r, HeldBack), explanations)), "\n", limit/16)
 	s.addAll("### Left out\n\n", leftOuts(r), "\n", limit/8)
 	s.addAll("### Not proved\n\n", sharedLines(together(having(r, Planned), explanations)), "\n", limit/16)
@@ -125,7 +126,7 @@ func sublines(r publish.Result) []string {
 		parts = append(parts, amount(image.SizeBytes))
 	}
 	parts = append(parts, took(r))
-	if from := origin(image); from != "" {
+	if from := origin(image, image.Digest); from != "" {
 		parts = append(parts, "from "+from)
 	}
 	return []string{code(image.Digest) + "<br>\n" + strings.Join(parts, " · ") + "\n"}
@@ -140,13 +141,13 @@ func took(r publish.Result) string {
 	return text
 }
 
-// origin says where an image comes from.
-func origin(image publish.ImageResult) string {
+// origin says where an image comes from, with the first characters of digest alone.
+func origin(image publish.ImageResult, digest string) string {
 	if len(image.Parts) == 0 {
 		if image.Reference == "" {
 			return ""
 		}
-		return code(bounded(image.Reference, 300))
+		return code(bounded(strings.ReplaceAll(image.Reference, "@"+digest, "@"+short(digest)), 300))
 	}
 	var parts []string
 	for _, part := range image.Parts {
@@ -160,13 +161,14 @@ func imageRows(r publish.Result) []string {
 	lines := []string{took(r) + "\n\n| Image | Digest | Platforms | Size | From |\n| --- | --- | --- | ---: | --- |\n"}
 	for i, image := range r.Images {
 		digest, size := digestCell(image.Digest), ""
+		_, from, _ := strings.Cut(image.Reference, "@")
 		if image.Failure != nil {
 			digest = statusMark(Failed) + "&nbsp;not read"
 		} else if image.SizeBytes > 0 {
 			size = strings.ReplaceAll(amount(image.SizeBytes), " ", "&nbsp;")
 		}
 		lines = append(lines, fmt.Sprintf("| %s | %s | %s | %s | %s |\n",
-			code(bounded(imageName(r, i), 200)), digest, prose(listed(image.Platforms, 8)), size, origin(image)))
+			code(bounded(imageName(r, i), 200)), digest, prose(listed(image.Platforms, 8)), size, origin(image, from)))
 	}
 	return lines
 }

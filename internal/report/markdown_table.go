@@ -14,13 +14,39 @@ const tagsInCell = 4
 // tagsInSight is how many tags are listed that all registries share.
 const tagsInSight = 12
 
-// tableHead is the head of the table, with the tags that all registries share above it.
-func tableHead(r publish.Result) string {
-	head := "| Registry | Status | " + counted(r) + " | Sent | Reused | Time | Speed |\n" +
-		"| --- | --- | --- | ---: | ---: | ---: | ---: |\n"
+// markdownTable returns the table's head and its rows, with the tags that all registries
+// share above it. What no registry has an amount of has no column.
+func markdownTable(r publish.Result) (head string, rows []string) {
+	names := []string{"Registry", "Status", counted(r), "Sent", "Reused", "Time", "Speed"}
+	const amounts = 3 // the first column of them
+	all := markdownRows(r)
+	title, rule := "|", "|"
+	lines := make([]string, len(all))
+	for column, name := range names {
+		if column >= amounts && !slices.ContainsFunc(all, func(row []string) bool { return row[column] != "" }) {
+			continue
+		}
+		title += " " + name + " |"
+		if column < amounts {
+			rule += " --- |"
+		} else {
+			rule += " ---: |"
+		}
+		for i, row := range all {
+			lines[i] += "| " + row[column] + " "
+		}
+	}
+	for i := range lines {
+		lines[i] += "|\n"
+	}
+	return sharedLine(r) + title + "\n" + rule + "\n", lines
+}
+
+// sharedLine lists the tags that all registries share.
+func sharedLine(r publish.Result) string {
 	shared := sharedTags(r)
 	if len(shared) == 0 {
-		return head
+		return ""
 	}
 	var names []string
 	for _, tag := range shared[:min(len(shared), tagsInSight)] {
@@ -30,7 +56,7 @@ func tableHead(r publish.Result) string {
 	if more := len(shared) - len(names); more > 0 {
 		text += fmt.Sprintf(" and %d more", more)
 	}
-	return fmt.Sprintf("%d tags, the same everywhere: %s\n\n", len(shared), text) + head
+	return fmt.Sprintf("%d tags, the same everywhere: %s\n\n", len(shared), text)
 }
 
 // sharedTags returns the tags that every registry was asked for, if there are several
@@ -59,9 +85,9 @@ func sharedTags(r publish.Result) []string {
 	return shared
 }
 
-func markdownRows(r publish.Result) []string {
+func markdownRows(r publish.Result) [][]string {
 	shared := sharedTags(r)
-	var rows []string
+	var rows [][]string
 	for _, g := range failedFirst(r) {
 		status := g.Status()
 		cells := []string{code(bounded(g.Host, 300)), statusCell(status), tagCell(r, g, shared), "", "", "", ""}
@@ -75,7 +101,7 @@ func markdownRows(r publish.Result) []string {
 		for i, amount := range cells[3:] { // "12.5 s" must not break
 			cells[3+i] = strings.ReplaceAll(amount, " ", "&nbsp;") // #nosec G602 -- i is an index of cells[3:]
 		}
-		rows = append(rows, "| "+strings.Join(cells, " | ")+" |\n")
+		rows = append(rows, cells)
 	}
 	return rows
 }

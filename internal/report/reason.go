@@ -129,7 +129,12 @@ func explanations(g publish.RegistryResult) []explanation {
 	for _, ref := range g.References {
 		if ref.Status == status || ref.Status == "" && status == Failed {
 			text := firstOf(bounded(oneLine(string(ref.Reason)), longestReason), unsaid(status))
-			add(explanation{text: withoutHost(g.Host, text), optional: status == Failed && g.Optional})
+			e := explanation{optional: status == Failed && g.Optional}
+			if short, ok := strings.CutSuffix(text, " ["+string(usererror.AtomicHeldBack)+"]"); ok {
+				text, e.code = short, usererror.AtomicHeldBack
+			}
+			e.text = withoutHost(g.Host, text)
+			add(e)
 		}
 	}
 	return all
@@ -160,7 +165,7 @@ func reason(g publish.RegistryResult) string {
 		return strings.Join(texts, "; ")
 	}
 	for _, e := range explanations(g) {
-		return e.text
+		return e.coded()
 	}
 	return ""
 }

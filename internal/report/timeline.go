@@ -19,6 +19,7 @@ const shortestDrawn = time.Second
 // room in their bar stand on the page: their grey has the same contrast to white as to
 // GitHub's dark background. Bars of login and tag are hollow, so that a label within them
 // is on the page, too. Bands are a faint grey; Mermaid's own are yellow, as for a warning.
+// The axis's lines have a colour of their own, the page's text's, and would cross labels.
 const look = `"theme": "base", "themeVariables": {` +
 	`"textColor": "#777777", "titleColor": "#777777", ` +
 	`"taskTextOutsideColor": "#777777", "taskTextDarkColor": "#777777", ` +
@@ -27,7 +28,8 @@ const look = `"theme": "base", "themeVariables": {` +
 	`"doneTaskBkgColor": "transparent", "doneTaskBorderColor": "#777777", ` +
 	`"critBkgColor": "#cf222e", "critBorderColor": "#cf222e", ` +
 	`"sectionBkgColor": "rgba(136,136,136,0.5)", "sectionBkgColor2": "rgba(136,136,136,0.5)", ` +
-	`"altSectionBkgColor": "transparent", "gridColor": "rgba(136,136,136,0.5)"}`
+	`"altSectionBkgColor": "transparent", "gridColor": "rgba(136,136,136,0.5)"}, ` +
+	`"themeCSS": ".grid .tick line { stroke: #888888; stroke-opacity: 0.35; }"`
 
 // timeline draws what each registry did when, as a Mermaid gantt diagram; "" for a dry
 // run, for one that is over at once, and where nothing has a beginning and an end.
