@@ -84,7 +84,7 @@ func (l *itemList) item(n *yaml.Node) (credentials.Item, bool) {
 	l.credentials(&item, entries)
 	whole := len(*l.bad) == before // with a key or the host misread, more complaints would be false
 	l.options(&item, entries)
-	if whole && item.ECR != "" {
+	if whole && item.ECR != "" { // without, how it logs in is not known
 		for _, e := range item.Check() {
 			l.wrong(usererror.InvalidAuth, entries[e.Key].key, e.What,
 				"An item has one way to log in, with all its keys: docs/registries shows one for each registry.")

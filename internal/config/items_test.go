@@ -128,9 +128,25 @@ func TestItemKeys(t *testing.T) {
 - registry: acme.azurecr.io
   azure-client: c
   azure-tenant: t
+- registry: quay.io
+  quay-robot: acme+publisher
+  quay-audience: aud
+  public: true
+- registry: acme.jfrog.io
+  jfrog-provider: github
+  jfrog-audience: aud
+  jfrog-url: https://acme.jfrog.io
+- registry: 123456789012.dkr.ecr.eu-west-3.amazonaws.com
+  aws-role: arn:aws:iam::123456789012:role/publish
+  aws-session: release
+  ecr-tag-mutability: immutable_with_exclusion
+  ecr-tag-exclusions: [latest, dev-*]
+- registry: 123456789012.dkr.ecr.eu-west-2.amazonaws.com
+  ecr-tag-mutability: IMMUTABLE_WITH_EXCLUSION
+  ecr-tag-exclusions: latest, dev-*
 `
 	got, bad, learned := items(t, text)
-	if len(bad) > 0 || len(got) != 6 {
+	if len(bad) > 0 || len(got) != 10 {
 		t.Fatalf("%d items, %v", len(got), bad)
 	}
 	hub := got[0]
@@ -151,41 +167,17 @@ func TestItemKeys(t *testing.T) {
 	if got[3].ECR != "false" || got[4].GCPProvider.Text == "" || got[4].GCPServiceAccount.Text == "" || got[5].AzureClient.Text != "c" || got[5].AzureTenant.Text != "t" {
 		t.Errorf("%+v", got[3:])
 	}
-	if strings.Join(learned, " ") != "me:p AWS:x" {
-		t.Errorf("learned %q", learned)
+	if got[6].QuayRobot.Text != "acme+publisher" || got[6].QuayAudience.Text != "aud" || !got[6].Public ||
+		got[7].JFrogProvider.Text != "github" || got[7].JFrogAudience.Text != "aud" || got[7].JFrogURL.Text != "https://acme.jfrog.io" || got[8].AWSSession.Text != "release" {
+		t.Errorf("%+v", got[6:])
 	}
-}
-
-func TestNewItemKeys(t *testing.T) {
-	got, bad, _ := items(t, `
-- registry: quay.io
-  quay-robot: acme+publisher
-  quay-audience: aud
-  public: true
-- registry: acme.jfrog.io
-  jfrog-provider: github
-  jfrog-audience: aud
-  jfrog-url: https://acme.jfrog.io
-- registry: 123456789012.dkr.ecr.eu-west-1.amazonaws.com
-  aws-role: arn:aws:iam::123456789012:role/publish
-  aws-session: release
-  ecr-tag-mutability: immutable_with_exclusion
-  ecr-tag-exclusions: [latest, dev-*]
-- registry: 123456789012.dkr.ecr.eu-west-2.amazonaws.com
-  ecr-tag-mutability: IMMUTABLE_WITH_EXCLUSION
-  ecr-tag-exclusions: latest, dev-*
-`)
-	if len(bad) > 0 || len(got) != 4 {
-		t.Fatalf("%d items, %v", len(got), bad)
-	}
-	if got[0].QuayRobot.Text != "acme+publisher" || got[0].QuayAudience.Text != "aud" || !got[0].Public ||
-		got[1].JFrogProvider.Text != "github" || got[1].JFrogAudience.Text != "aud" || got[1].JFrogURL.Text != "https://acme.jfrog.io" || got[2].AWSSession.Text != "release" {
-		t.Errorf("%+v", got)
-	}
-	for _, item := range got[2:] {
+	for _, item := range got[8:] {
 		if item.ECRTagMutability != "IMMUTABLE_WITH_EXCLUSION" || strings.Join(item.ECRTagExclusions, " ") != "latest dev-*" {
 			t.Errorf("%+v", item)
 		}
+	}
+	if strings.Join(learned, " ") != "me:p AWS:x" {
+		t.Errorf("learned %q", learned)
 	}
 	for text, says := range map[string]string{
 		"- registry: 123456789012.dkr.ecr.eu-west-1.amazonaws.com\n  ecr-tag-exclusions: {a: b}": "the value of ecr-tag-exclusions is not text",

@@ -31,7 +31,7 @@ type awsKeys func(context.Context) (aws.Credentials, error)
 // region, endpoints and requests are ours to give. busy requests are tried again by
 // the carrier, so the SDK's own retries are off.
 func (r *Resolver) awsConfig(region string, keys awsKeys) aws.Config {
-	carrier := r.exchange()
+	carrier := r.exchangeTransport()
 	carrier.busy = throttled
 	c := aws.Config{
 		Region:        region,
@@ -123,7 +123,7 @@ func (r *Resolver) assumedRole(registry string, h ecrHost, role, session string)
 		audience = "sts.amazonaws.com.cn" // what AWS documents for the partition aws-cn
 	}
 	cache := aws.NewCredentialsCache(aws.CredentialsProviderFunc(func(ctx context.Context) (aws.Credentials, error) {
-		id, err := r.jobToken(ctx, registry, audience)
+		id, err := r.idToken(ctx, registry, audience)
 		if err != nil {
 			return aws.Credentials{}, err
 		}
@@ -143,7 +143,7 @@ func (r *Resolver) assumedRole(registry string, h ecrHost, role, session string)
 		}
 		if err != nil {
 			return aws.Credentials{}, r.awsProblem(usererror.OIDCRefused, registry, what, "",
-				r.distrust(awsTrust(), id.claims, err))
+				r.explainTrust(awsTrust(), id.claims, err))
 		}
 		got := aws.Credentials{
 			AccessKeyID:     aws.ToString(out.Credentials.AccessKeyId),
@@ -248,20 +248,20 @@ func (r *Resolver) awsProblem(code usererror.Code, registry, what, remedy string
 	}
 	var trust *TrustRefused
 	if errors.As(err, &trust) {
-		return r.refused(code, registry, what, remedy, trust)
+		return r.problemOf(code, registry, what, remedy, trust)
 	}
 	var u *unanswered
 	if errors.As(err, &u) {
-		return r.refused(code, registry, what, remedy, u)
+		return r.problemOf(code, registry, what, remedy, u)
 	}
 	var api smithy.APIError
 	if errors.As(err, &api) {
-		return r.refused(code, registry, what, remedy,
+		return r.problemOf(code, registry, what, remedy,
 			errors.New("AWS answered "+api.ErrorCode()+": "+api.ErrorMessage()))
 	}
 	var malformed *smithy.DeserializationError
 	if errors.As(err, &malformed) {
-		return r.refused(code, registry, what, remedy, errors.New("the answer of AWS is not what was expected"))
+		return r.problemOf(code, registry, what, remedy, errors.New("the answer of AWS is not what was expected"))
 	}
-	return r.refused(code, registry, what, remedy, bare(err))
+	return r.problemOf(code, registry, what, remedy, bare(err))
 }

@@ -5,8 +5,6 @@ import (
 	"net/url"
 	"time"
 
-	"github.com/google/go-containerregistry/pkg/authn"
-
 	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
@@ -26,7 +24,7 @@ const (
 // for a refresh token of the registry.
 func (r *Resolver) exchangeAzure(registry, client, tenant string) issueFunc {
 	return func(ctx context.Context) (issued, error) {
-		id, err := r.jobToken(ctx, registry, azureAudience)
+		id, err := r.idToken(ctx, registry, azureAudience)
 		if err != nil {
 			return issued{}, err
 		}
@@ -36,32 +34,23 @@ func (r *Resolver) exchangeAzure(registry, client, tenant string) issueFunc {
 			"client_assertion_type": {"urn:ietf:params:oauth:client-assertion-type:jwt-bearer"},
 			"client_assertion":      {id.text.Reveal()},
 			"scope":                 {azureScope},
-		}, "access_token", 0)
+		}, "access_token")
 		if err != nil {
-			return issued{}, r.refused(usererror.OIDCRefused, registry,
+			return issued{}, r.problemOf(usererror.OIDCRefused, registry,
 				"exchanging the job's OIDC token for one of Microsoft Entra for "+registry, "",
-				r.distrust(azureTrust(), id.claims, err))
+				r.explainTrust(azureTrust(), id.claims, err))
 		}
 		refresh, err := r.postForm(ctx, "https://"+registry+"/oauth2/exchange", url.Values{
 			"grant_type":   {"access_token"},
 			"service":      {registry},
 			"tenant":       {tenant},
 			"access_token": {access.token.Reveal()},
-		}, "refresh_token", 0)
+		}, "refresh_token")
 		if err != nil {
-			return issued{}, r.refused(usererror.OIDCRefused, registry,
+			return issued{}, r.problemOf(usererror.OIDCRefused, registry,
 				"exchanging the Entra token for one of "+registry,
 				"Give the application the role AcrPush on the registry.", err)
 		}
-		r.o.Redactor.Learn(acrUser, refresh.token)
-		expires := jwtExpiry(refresh.token)
-		if expires.IsZero() {
-			expires = refresh.at.Add(acrLife)
-		}
-		return issued{
-			config:  authn.AuthConfig{Username: acrUser, Password: refresh.token.Reveal()},
-			at:      refresh.at,
-			expires: expires,
-		}, nil
+		return r.passwordOf(acrUser, refresh, acrLife), nil
 	}
 }

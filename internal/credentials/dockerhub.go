@@ -8,8 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/go-containerregistry/pkg/authn"
-
 	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
@@ -38,7 +36,7 @@ func (r *Resolver) exchangeDockerHub(registry, organization, connection string) 
 				"Set "+dockerHubExpiry+" to the seconds that a token of Docker Hub shall hold, 300 to 3600, "+
 					"or leave it out for 3600.", err)
 		}
-		id, err := r.jobToken(ctx, registry, dockerHubAudience)
+		id, err := r.idToken(ctx, registry, dockerHubAudience)
 		if err != nil {
 			return issued{}, err
 		}
@@ -49,17 +47,12 @@ func (r *Resolver) exchangeDockerHub(registry, organization, connection string) 
 			"connection_id":      {connection},
 			"expires_in":         {strconv.Itoa(int(life / time.Second))},
 		}
-		got, err := r.postForm(ctx, dockerHubTokenURL, form, "access_token", life)
+		got, err := r.postForm(ctx, dockerHubTokenURL, form, "access_token")
 		if err != nil {
-			return issued{}, r.refused(usererror.OIDCRefused, registry, what, "",
-				r.distrust(dockerHubTrust(), id.claims, err))
+			return issued{}, r.problemOf(usererror.OIDCRefused, registry, what, "",
+				r.explainTrust(dockerHubTrust(), id.claims, err))
 		}
-		r.o.Redactor.Learn(organization, got.token)
-		return issued{
-			config:  authn.AuthConfig{Username: organization, Password: got.token.Reveal()},
-			at:      got.at,
-			expires: got.expires,
-		}, nil
+		return r.passwordOf(organization, got, life), nil
 	}
 }
 

@@ -52,7 +52,8 @@ type googleExchange struct {
 // that, if account is not empty, for one of the service account.
 func (r *Resolver) exchangeGoogle(registry, provider, account string) issueFunc {
 	return func(ctx context.Context) (issued, error) {
-		x := &googleExchange{r: r, registry: registry, provider: provider, account: account, carrier: r.exchange()}
+		x := &googleExchange{r: r, registry: registry, provider: provider, account: account}
+		x.carrier = r.exchangeTransport()
 		x.carrier.onAnswer = x.answered
 		what := "exchanging the job's OIDC token for one of Google for " + registry
 		config := externalaccount.Config{ // #nosec G101 -- the name of a type
@@ -70,14 +71,14 @@ func (r *Resolver) exchangeGoogle(registry, provider, account string) issueFunc 
 		source, err := externalaccount.NewTokenSource(context.WithValue(ctx, oauth2.HTTPClient, x.carrier.client()),
 			config)
 		if err != nil {
-			return issued{}, r.refused(usererror.OIDCRefused, registry, what, "", err)
+			return issued{}, r.problemOf(usererror.OIDCRefused, registry, what, "", err)
 		}
 		got, err := source.Token()
 		if err == nil && got.AccessToken == "" {
 			err = errors.New("the answer holds no access token")
 		}
 		if err != nil {
-			return issued{}, r.refused(usererror.OIDCRefused, registry, what, "", x.cause())
+			return issued{}, r.problemOf(usererror.OIDCRefused, registry, what, "", x.cause())
 		}
 		expires := got.Expiry // as Google says it of a service account's token
 		if account == "" {
@@ -111,16 +112,16 @@ func (x *googleExchange) cause() error {
 	case x.carrier.failure != nil:
 		return x.carrier.failure
 	case x.refused != nil && x.byIAM:
-		return x.r.distrust(googleAccountTrust(x.provider, x.account), x.claims, x.refused)
+		return x.r.explainTrust(googleAccountTrust(x.provider, x.account), x.claims, x.refused)
 	case x.refused != nil:
-		return x.r.distrust(googleTrust(), x.claims, x.refused)
+		return x.r.explainTrust(googleTrust(), x.claims, x.refused)
 	}
 	return errors.New("the answer is not a token")
 }
 
 // SubjectToken gives the library the job's OIDC token.
 func (x *googleExchange) SubjectToken(ctx context.Context, o externalaccount.SupplierOptions) (string, error) {
-	t, err := x.r.jobToken(ctx, x.registry, o.Audience)
+	t, err := x.r.idToken(ctx, x.registry, o.Audience)
 	x.claims, x.noToken = t.claims, err
 	return t.text.Reveal(), err
 }

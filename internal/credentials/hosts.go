@@ -58,9 +58,10 @@ func isACR(host string) bool { return acr.MatchString(host) }
 // registry of Docker's hardened images.
 func isDockerHub(host string) bool { return host == imageref.DockerHub || host == "dhi.io" }
 
-// hasOwnLogin reports whether host is a provider's whose ways to log in are known, and
-// which is neither Quay nor a JFrog platform: no other provider's token goes there.
-func hasOwnLogin(host string) bool {
+// isKnownProvider reports whether host is that of a provider with hosts of its own. Quay and
+// JFrog run on hosts of any name, and take all others: add each provider whose hosts are known
+// here, or the job's token could be sent to it as one that is for Quay or JFrog.
+func isKnownProvider(host string) bool {
 	_, ecr := parseECR(host)
 	return ecr || isDockerHub(host) || isACR(host) || isGoogle(host) || host == "ghcr.io"
 }

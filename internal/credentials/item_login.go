@@ -90,7 +90,7 @@ func (r *Resolver) logIn(c *Credential, item *Item, method loginMethod, connecti
 		c.Account = c.Origin + " of " + line
 	}
 	if method.keyless() {
-		if !c.keyless(r) {
+		if r.skipWithoutOIDC(c) {
 			return
 		}
 		c.Subject = func() string { return r.subject(item.Registry) }
@@ -125,13 +125,13 @@ func (r *Resolver) exchangeFor(c *Credential, item *Item, method loginMethod, co
 	}
 }
 
-// keyless reports whether a login with the job's OIDC token can be tried. Where
-// the job cannot have one because of who started it, the credential becomes a skip; anywhere
-// else the login fails, and says which permission to add.
-func (c *Credential) keyless(r *Resolver) bool {
+// skipWithoutOIDC makes c a skip, and reports that it did, where the job can have no OIDC token
+// because of who started it. Anywhere else a login without one fails, and says which permission
+// to add.
+func (r *Resolver) skipWithoutOIDC(c *Credential) bool {
 	if r.job.hasOIDC() || !r.o.Untrusted {
-		return true
+		return false
 	}
 	*c = c.skip("the job has no OIDC token: it runs for a pull request from a fork or by Dependabot")
-	return false
+	return true
 }

@@ -8,8 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/go-containerregistry/pkg/authn"
-
 	"github.com/multi-registry-push/multi-registry-push/internal/redact"
 	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
@@ -30,7 +28,7 @@ func (r *Resolver) exchangeJFrog(registry, provider, audience, platform string) 
 	return func(ctx context.Context) (issued, error) {
 		what := "exchanging the job's OIDC token for one of JFrog for " + registry +
 			" (integration " + strconv.Quote(provider) + ")"
-		id, err := r.jobToken(ctx, registry, audience)
+		id, err := r.idToken(ctx, registry, audience)
 		if err != nil {
 			return issued{}, err
 		}
@@ -39,30 +37,18 @@ func (r *Resolver) exchangeJFrog(registry, provider, audience, platform string) 
 			"subject_token_type": idTokenType,
 			"subject_token":      id.text.Reveal(),
 			"provider_name":      provider,
-		}, "access_token", 0)
+		}, "access_token")
 		if err != nil {
-			return issued{}, r.refused(usererror.OIDCRefused, registry, what,
+			return issued{}, r.problemOf(usererror.OIDCRefused, registry, what,
 				"See that the platform is at `jfrog-url`, or behind the registry's own host.",
-				r.distrust(jfrogTrust(provider), id.claims, err))
+				r.explainTrust(jfrogTrust(provider), id.claims, err))
 		}
 		user := cmp.Or(got.user, jfrogUser(got.token))
 		if user == "" {
-			return issued{}, r.refused(usererror.OIDCRefused, registry, what,
+			return issued{}, r.problemOf(usererror.OIDCRefused, registry, what,
 				"Give the identity mapping a user name.", errors.New("neither the answer nor its token names a user"))
 		}
-		r.o.Redactor.Learn(user, got.token)
-		expires := got.expires
-		if expires.IsZero() {
-			expires = jwtExpiry(got.token)
-		}
-		if expires.IsZero() {
-			expires = got.at.Add(jfrogLife)
-		}
-		return issued{
-			config:  authn.AuthConfig{Username: user, Password: got.token.Reveal()},
-			at:      got.at,
-			expires: expires,
-		}, nil
+		return r.passwordOf(user, got, jfrogLife), nil
 	}
 }
 

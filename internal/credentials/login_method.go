@@ -34,10 +34,12 @@ func (m loginMethod) keyless() bool {
 	return true // where there is no such token, it is a skip or an error, and not a login as nobody
 }
 
-// methodRule says which keys and hosts a method takes.
+// methodRule says which keys and hosts go with a key. The rule of the first key that an item has
+// is the item's: its method is how the item logs in. A key that needs another which stands above
+// it chooses nothing; its rule says what is missing where that one is not there.
 type methodRule struct {
+	key      string
 	method   loginMethod
-	key      string   // the key that chooses the method
 	needs    []string // keys that must stand beside it
 	may      []string // keys that can
 	applies  bool     // whether the item's registry is one of the method's
@@ -47,28 +49,31 @@ type methodRule struct {
 func (i *Item) methodRules() []methodRule {
 	_, ecr := i.isECR()
 	const (
-		ecrHosts    = "an ECR registry (or with `ecr: true`)"
-		googleHosts = "*.pkg.dev and gcr.io"
-		azureHosts  = "*.azurecr.io"
+		ecrHosts   = "an ECR registry (or with `ecr: true`)"
+		gcpHosts   = "*.pkg.dev and gcr.io"
+		azureHosts = "*.azurecr.io"
+		hubHosts   = "docker.io and dhi.io"
+		quayHosts  = "quay.io and other registries that are Quay"
+		jfrogHosts = "registries of a JFrog platform"
 	)
 	hub, gcp, acr := isDockerHub(i.Registry), isGoogle(i.Registry), isACR(i.Registry)
-	other := !hasOwnLogin(i.Registry) && !ecr
-	jfrogMay := []string{"jfrog-audience", "jfrog-url"}
+	other := !isKnownProvider(i.Registry) && !ecr
+	jfrogNeeds, jfrogMay := []string{"jfrog-provider"}, []string{"jfrog-audience", "jfrog-url"}
 	return []methodRule{
-		{awsRole, "aws-role", nil, []string{"aws-session"}, ecr, ecrHosts},
-		{awsRole, "aws-session", []string{"aws-role"}, nil, ecr, ecrHosts},
-		{dockerHub, "dockerhub-connection", []string{"username"}, nil, hub, "docker.io and dhi.io"},
-		{google, "gcp-provider", nil, []string{"gcp-service-account"}, gcp, googleHosts},
-		{google, "gcp-service-account", []string{"gcp-provider"}, nil, gcp, googleHosts},
-		{azure, "azure-client", []string{"azure-tenant"}, nil, acr, azureHosts},
-		{azure, "azure-tenant", []string{"azure-client"}, nil, acr, azureHosts},
-		{quay, "quay-robot", nil, []string{"quay-audience"}, other, "quay.io and other registries that are Quay"},
-		{quay, "quay-audience", []string{"quay-robot"}, nil, other, "quay.io and other registries that are Quay"},
-		{jfrog, "jfrog-provider", nil, jfrogMay, other, "registries of a JFrog platform"},
-		{jfrog, "jfrog-audience", []string{"jfrog-provider"}, jfrogMay, other, "registries of a JFrog platform"},
-		{jfrog, "jfrog-url", []string{"jfrog-provider"}, jfrogMay, other, "registries of a JFrog platform"},
-		{static, "password", []string{"username"}, nil, true, ""},
-		{static, "password-env", []string{"username"}, nil, true, ""},
+		{key: "aws-role", method: awsRole, may: []string{"aws-session"}, applies: ecr, forHosts: ecrHosts},
+		{key: "aws-session", method: awsRole, needs: []string{"aws-role"}, applies: ecr, forHosts: ecrHosts},
+		{key: "dockerhub-connection", method: dockerHub, needs: []string{"username"}, applies: hub, forHosts: hubHosts},
+		{key: "gcp-provider", method: google, may: []string{"gcp-service-account"}, applies: gcp, forHosts: gcpHosts},
+		{key: "gcp-service-account", method: google, needs: []string{"gcp-provider"}, applies: gcp, forHosts: gcpHosts},
+		{key: "azure-client", method: azure, needs: []string{"azure-tenant"}, applies: acr, forHosts: azureHosts},
+		{key: "azure-tenant", method: azure, needs: []string{"azure-client"}, applies: acr, forHosts: azureHosts},
+		{key: "quay-robot", method: quay, may: []string{"quay-audience"}, applies: other, forHosts: quayHosts},
+		{key: "quay-audience", method: quay, needs: []string{"quay-robot"}, applies: other, forHosts: quayHosts},
+		{key: "jfrog-provider", method: jfrog, may: jfrogMay, applies: other, forHosts: jfrogHosts},
+		{key: "jfrog-audience", method: jfrog, needs: jfrogNeeds, may: jfrogMay, applies: other, forHosts: jfrogHosts},
+		{key: "jfrog-url", method: jfrog, needs: jfrogNeeds, may: jfrogMay, applies: other, forHosts: jfrogHosts},
+		{key: "password", method: static, needs: []string{"username"}, applies: true},
+		{key: "password-env", method: static, needs: []string{"username"}, applies: true},
 	}
 }
 

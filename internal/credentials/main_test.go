@@ -60,7 +60,7 @@ func jobOf(getenv func(string) string) Job {
 		ServerURL: getenv("GITHUB_SERVER_URL"), Forge: getenv("GITEA_ACTIONS") != "", Actor: getenv("GITHUB_ACTOR"), InContainer: getenv("HOME") == "/github/home",
 	}
 	if getenv("ACTIONS_ID_TOKEN_REQUEST_URL") != "" {
-		job.IDToken = func(context.Context, string) (redact.Text, error) { return redact.New("job-token"), nil }
+		job.IDToken = func(context.Context, string) (redact.Text, error) { return redact.New("id-token"), nil }
 	}
 	return job
 }

@@ -2,26 +2,20 @@ package credentials
 
 import (
 	"context"
-	"crypto/x509"
-	"encoding/json"
-	"errors"
-	"fmt"
-	"net/http"
-	"time"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/redact"
 	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
-// jobToken is an OIDC token of the job, for one audience.
-type jobToken struct {
+// idToken is an OIDC token of the job, for one audience.
+type idToken struct {
 	text   redact.Text
 	claims Claims
 }
 
-// jobToken asks GitHub for the job's OIDC token for an audience; registry is the
+// idToken asks GitHub for the job's OIDC token for an audience; registry is the
 // one it is wanted for. The redactor knows the token when it is returned.
-func (r *Resolver) jobToken(ctx context.Context, registry, audience string) (jobToken, error) {
+func (r *Resolver) idToken(ctx context.Context, registry, audience string) (idToken, error) {
 	if !r.job.hasOIDC() {
 		remedy := ""
 		switch {
@@ -30,17 +24,17 @@ func (r *Resolver) jobToken(ctx context.Context, registry, audience string) (job
 		case r.job.Forge:
 			remedy = "On Forgejo add `enable-openid-connect: true` to the workflow; Gitea gives jobs no OIDC token."
 		}
-		return jobToken{}, usererror.New(usererror.OIDCMissing, registry, "logging in to "+registry+
+		return idToken{}, usererror.New(usererror.OIDCMissing, registry, "logging in to "+registry+
 			" without a stored secret needs the job's OIDC token, and the job may not ask for one", remedy, nil)
 	}
 	token, err := r.job.IDToken(ctx, audience)
 	if err != nil {
-		return jobToken{}, r.refused(usererror.OIDCRefused, registry,
+		return idToken{}, r.problemOf(usererror.OIDCRefused, registry,
 			"asking GitHub for the job's OIDC token for "+registry, "", err)
 	}
 	claims := readClaims(token)
 	r.noteSubject(registry, claims.Subject)
-	return jobToken{token, claims}, nil
+	return idToken{token, claims}, nil
 }
 
 // noteSubject keeps the subject that was sent for a registry.
@@ -56,85 +50,4 @@ func (r *Resolver) subject(registry string) string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.subjects[registry]
-}
-
-// refusal is a provider's answer other than success.
-type refusal struct {
-	host   string
-	status int
-	text   string // raw, to be cleaned before it is shown
-}
-
-func (e *refusal) Error() string {
-	return fmt.Sprintf("%s answered %d %s: %s", e.host, e.status, http.StatusText(e.status), e.text)
-}
-
-// aboutTheToken reports whether the answer is a refusal of what was sent, and not of the
-// address or the method.
-func (e *refusal) aboutTheToken() bool {
-	return e.status >= http.StatusBadRequest && e.status != http.StatusNotFound &&
-		e.status != http.StatusMethodNotAllowed
-}
-
-// exchange returns the transport of one token exchange.
-func (r *Resolver) exchange() *exchangeTransport {
-	return &exchangeTransport{base: r.o.Transport, clock: r.o.Clock, timeout: r.o.Timeout}
-}
-
-// exchangeJSON sends req and decodes a successful answer. Its errors are
-// *refusal, *unanswered and those of the context and of JSON.
-func (r *Resolver) exchangeJSON(req *http.Request, into any) error {
-	resp, err := r.exchange().client().Do(req)
-	if err != nil {
-		return bare(err)
-	}
-	defer resp.Body.Close()
-	body, err := readAnswer(resp)
-	if err != nil {
-		return err
-	}
-	if resp.StatusCode != http.StatusOK {
-		return &refusal{host: req.URL.Host, status: resp.StatusCode, text: message(body)}
-	}
-	if err := json.Unmarshal(body, into); err != nil {
-		// The error of encoding/json can quote what it read, which may be a token.
-		return fmt.Errorf("the answer of %s is not the JSON that was expected", req.URL.Host)
-	}
-	return nil
-}
-
-// refused makes a problem of an exchange's error: with code if the provider said no,
-// with another if it could not be asked. What the provider answered is cleaned.
-//
-// A *TrustRefused in err stays in the problem's chain, and its advice is the remedy.
-func (r *Resolver) refused(code usererror.Code, registry, what, remedy string, err error) error {
-	var own *usererror.Problem
-	if errors.As(err, &own) {
-		return own
-	}
-	var trust *TrustRefused
-	if errors.As(err, &trust) {
-		return usererror.New(code, registry, what, trust.Advice(), trust)
-	}
-	if abandoned(err) {
-		return err
-	}
-	var u *unanswered
-	var authority x509.UnknownAuthorityError
-	switch {
-	case errors.As(err, &authority):
-		code, remedy = usererror.UnknownAuthority, ""
-	case untrusted(err):
-		code, remedy = usererror.CertificateInvalid, usererror.OutOfDate(err, time.Now())
-	case errors.As(err, &u):
-		code, remedy = usererror.Unreachable, "Run the job again. If it lasts, look whether the runner can reach "+
-			u.host+"."
-		switch {
-		case u.status == http.StatusTooManyRequests:
-			code, remedy = usererror.RateLimited, ""
-		case u.status != 0:
-			code, remedy = usererror.RegistryGaveUp, ""
-		}
-	}
-	return usererror.New(code, registry, what, remedy, errors.New(r.clean(err.Error())))
 }

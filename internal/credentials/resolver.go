@@ -68,7 +68,7 @@ type Resolver struct {
 
 	mu       sync.Mutex
 	accounts map[string]authn.Authenticator // by Credential.Key
-	registry map[string]*ecrRegistry        // by Credential.Key
+	ecr      map[string]*ecrRegistry        // by Credential.Key
 	helped   map[string]helperAnswer
 	subjects map[string]string // of the job's last OIDC token, by the registry it was for
 }
@@ -102,7 +102,7 @@ func NewResolver(o Options) (*Resolver, []Warning) {
 		o:        o,
 		job:      o.Job,
 		accounts: map[string]authn.Authenticator{},
-		registry: map[string]*ecrRegistry{},
+		ecr:      map[string]*ecrRegistry{},
 		helped:   map[string]helperAnswer{},
 		subjects: map[string]string{},
 	}
@@ -224,10 +224,10 @@ func (r *Resolver) account(key string, issue issueFunc) authn.Authenticator {
 // useECR makes c log in to an ECR registry with AWS credentials.
 func (r *Resolver) useECR(c *Credential, name string, host ecrHost, keys awsKeys) {
 	r.mu.Lock()
-	e, there := r.registry[c.Key]
+	e, there := r.ecr[c.Key]
 	if !there {
 		e = &ecrRegistry{r: r, name: name, host: host, keys: keys}
-		r.registry[c.Key] = e
+		r.ecr[c.Key] = e
 	}
 	r.mu.Unlock()
 	c.create = e.create

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/go-containerregistry/pkg/authn"
+
 	"github.com/multi-registry-push/multi-registry-push/internal/redact"
 )
 
@@ -25,24 +27,24 @@ type token struct {
 	token   redact.Text
 	user    string // the name it is for, where the endpoint says it
 	at      time.Time
-	expires time.Time // zero: not known
+	expires time.Time // as the answer says; zero: it does not
 }
 
 // postForm sends a form to a token endpoint; see [Resolver.askToken].
 func (r *Resolver) postForm(
-	ctx context.Context, address string, form url.Values, field string, life time.Duration,
+	ctx context.Context, address string, form url.Values, field string,
 ) (token, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, address, strings.NewReader(form.Encode()))
 	if err != nil {
 		return token{}, err
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	return r.askToken(req, field, life)
+	return r.askToken(req, field)
 }
 
 // postJSON sends a JSON object to a token endpoint; see [Resolver.askToken].
 func (r *Resolver) postJSON(
-	ctx context.Context, address string, body map[string]string, field string, life time.Duration,
+	ctx context.Context, address string, body map[string]string, field string,
 ) (token, error) {
 	text, err := json.Marshal(body)
 	if err != nil {
@@ -53,13 +55,14 @@ func (r *Resolver) postJSON(
 		return token{}, err
 	}
 	req.Header.Set("Content-Type", "application/json")
-	return r.askToken(req, field, life)
+	return r.askToken(req, field)
 }
 
 // askToken sends a request to a token endpoint and reads the token from the answer's field.
-// life is how long it holds if the answer does not say; 0 means it is not known. The redactor
-// knows the token when it is returned.
-func (r *Resolver) askToken(req *http.Request, field string, life time.Duration) (token, error) {
+// The redactor knows the token when it is returned, as one that was sent: a short one hides
+// nothing. What is sent on as a password goes through [Resolver.passwordOf], which makes it known
+// together with its user name.
+func (r *Resolver) askToken(req *http.Request, field string) (token, error) {
 	req.Header.Set("Accept", "application/json")
 	at := r.o.Clock.Now()
 	var answer map[string]any
@@ -76,6 +79,7 @@ func (r *Resolver) askToken(req *http.Request, field string, life time.Duration)
 	t := token{token: redact.New(value), at: at}
 	r.o.Redactor.LearnIssued(req.URL.Host, t.token)
 	t.user, _ = answer["username"].(string)
+	var life time.Duration
 	// Microsoft has written the seconds as text.
 	switch seconds := answer["expires_in"].(type) {
 	case float64:
@@ -89,4 +93,23 @@ func (r *Resolver) askToken(req *http.Request, field string, life time.Duration)
 		t.expires = at.Add(life)
 	}
 	return t, nil
+}
+
+// passwordOf returns a token as the password of a user. It holds as long as the answer said, or
+// else the token itself, or else for life. The redactor knows it when it is returned, in the
+// forms in which it is sent.
+func (r *Resolver) passwordOf(user string, t token, life time.Duration) issued {
+	r.o.Redactor.Learn(user, t.token)
+	expires := t.expires
+	if expires.IsZero() {
+		expires = jwtExpiry(t.token)
+	}
+	if expires.IsZero() {
+		expires = t.at.Add(life)
+	}
+	return issued{
+		config:  authn.AuthConfig{Username: user, Password: t.token.Reveal()},
+		at:      t.at,
+		expires: expires,
+	}
 }

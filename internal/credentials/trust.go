@@ -52,10 +52,10 @@ func (e *TrustRefused) Advice() string {
 	return strings.Join(lines, "\n")
 }
 
-// distrust makes a *TrustRefused of a provider's refusal of a token with these claims. Errors
+// explainTrust makes a *TrustRefused of a provider's refusal of a token with these claims. Errors
 // that say nothing about trust are returned as they are: a provider that cannot be reached, is
 // out of order, is not at this address or answers what is no answer.
-func (r *Resolver) distrust(p trustProvider, c Claims, err error) error {
+func (r *Resolver) explainTrust(p trustProvider, c Claims, err error) error {
 	var no *refusal
 	var api smithy.APIError
 	if !errors.As(err, &no) && !errors.As(err, &api) || no != nil && !no.aboutTheToken() {

@@ -61,8 +61,8 @@ func (r *Redactor) isPublic(s string) bool {
 	return false
 }
 
-// LearnIssued takes what a registry or its token service sent as a secret; host is the
-// registry's, as the user wrote it. It is redacted, unless it is shorter than 16 bytes, and
+// LearnIssued takes what a registry, its token service or a provider sent as a secret; host is
+// the registry's, as the user wrote it, or the provider's. It is redacted, unless it is shorter than 16 bytes, and
 // masked where no public value holds it. The last tokens of each host are remembered.
 func (r *Redactor) LearnIssued(host string, s Text) {
 	value := s.Reveal()

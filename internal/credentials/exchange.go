@@ -1,0 +1,104 @@
+package credentials
+
+import (
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/imageref"
+	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
+)
+
+// providerURL returns the base address of a provider that runs on a registry's own host. The
+// job's token goes there by HTTPS; on loopback, where nobody listens in, by HTTP.
+func providerURL(host string) string {
+	if imageref.Loopback(host) {
+		return "http://" + host
+	}
+	return "https://" + host
+}
+
+// refusal is a provider's answer other than success.
+type refusal struct {
+	host   string
+	status int
+	text   string // raw, to be cleaned before it is shown
+}
+
+func (e *refusal) Error() string {
+	return fmt.Sprintf("%s answered %d %s: %s", e.host, e.status, http.StatusText(e.status), e.text)
+}
+
+// aboutTheToken reports whether the answer is a refusal of what was sent, and not of the
+// address or the method.
+func (e *refusal) aboutTheToken() bool {
+	return e.status >= http.StatusBadRequest && e.status != http.StatusNotFound &&
+		e.status != http.StatusMethodNotAllowed
+}
+
+// exchangeTransport returns the transport of one token exchange.
+func (r *Resolver) exchangeTransport() *exchangeTransport {
+	return &exchangeTransport{base: r.o.Transport, clock: r.o.Clock, timeout: r.o.Timeout}
+}
+
+// exchangeJSON sends req and decodes a successful answer. Its errors are
+// *refusal, *unanswered and those of the context and of JSON.
+func (r *Resolver) exchangeJSON(req *http.Request, into any) error {
+	resp, err := r.exchangeTransport().client().Do(req)
+	if err != nil {
+		return bare(err)
+	}
+	defer resp.Body.Close()
+	body, err := readAnswer(resp)
+	if err != nil {
+		return err
+	}
+	if resp.StatusCode != http.StatusOK {
+		return &refusal{host: req.URL.Host, status: resp.StatusCode, text: message(body)}
+	}
+	if err := json.Unmarshal(body, into); err != nil {
+		// The error of encoding/json can quote what it read, which may be a token.
+		return fmt.Errorf("the answer of %s is not the JSON that was expected", req.URL.Host)
+	}
+	return nil
+}
+
+// refused makes a problem of an exchange's error: with code if the provider said no,
+// with another if it could not be asked. What the provider answered is cleaned.
+//
+// A *TrustRefused in err stays in the problem's chain, and its advice is the remedy: what is
+// given as remedy is for all other answers.
+func (r *Resolver) problemOf(code usererror.Code, registry, what, remedy string, err error) error {
+	var own *usererror.Problem
+	if errors.As(err, &own) {
+		return own
+	}
+	var trust *TrustRefused
+	if errors.As(err, &trust) {
+		return usererror.New(code, registry, what, trust.Advice(), trust)
+	}
+	if abandoned(err) {
+		return err
+	}
+	var u *unanswered
+	var authority x509.UnknownAuthorityError
+	switch {
+	case errors.As(err, &authority):
+		code, remedy = usererror.UnknownAuthority, ""
+	case untrusted(err):
+		code, remedy = usererror.CertificateInvalid, usererror.OutOfDate(err, time.Now())
+	case errors.As(err, &u):
+		code, remedy = usererror.Unreachable, "Run the job again. If it lasts, look whether the runner can reach "+
+			u.host+"."
+		switch {
+		case u.status == http.StatusTooManyRequests:
+			code, remedy = usererror.RateLimited, ""
+		case u.status != 0:
+			code, remedy = usererror.RegistryGaveUp, ""
+		}
+	}
+	return usererror.New(code, registry, what, remedy, errors.New(r.clean(err.Error())))
+}
