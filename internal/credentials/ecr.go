@@ -177,8 +177,8 @@ func (e *ecrRegistry) createPrivate(ctx context.Context, path string, tags tagMu
 
 		ImageTagMutabilityExclusionFilters: excluded,
 	}
-	if e.host.account != "" {
-		input.RegistryId = aws.String(e.host.account)
+	if e.host.accountID != "" {
+		input.RegistryId = aws.String(e.host.accountID)
 	}
 	_, err = client.CreateRepository(ctx, input)
 	return err == nil, err

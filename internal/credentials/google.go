@@ -36,10 +36,10 @@ func googleProvider(s string) string {
 // googleExchange is one exchange with Google. The library that does it flattens errors to
 // text; what says more is kept here.
 type googleExchange struct {
-	r        *Resolver
-	registry string
-	provider string
-	account  string // service account, may be empty
+	r              *Resolver
+	registry       string
+	provider       string
+	serviceAccount string // may be empty
 
 	claims  Claims // of the token that was sent
 	noToken error  // why GitHub gave none
@@ -49,10 +49,10 @@ type googleExchange struct {
 }
 
 // exchangeGoogle exchanges the job's OIDC token for a federated access token, and
-// that, if account is not empty, for one of the service account.
-func (r *Resolver) exchangeGoogle(registry, provider, account string) issueFunc {
+// that, if serviceAccount is not empty, for one of the service account.
+func (r *Resolver) exchangeGoogle(registry, provider, serviceAccount string) issueFunc {
 	return func(ctx context.Context) (issued, error) {
-		x := &googleExchange{r: r, registry: registry, provider: provider, account: account}
+		x := &googleExchange{r: r, registry: registry, provider: provider, serviceAccount: serviceAccount}
 		x.carrier = r.exchangeTransport()
 		x.carrier.onAnswer = x.answered
 		what := "exchanging the job's OIDC token for one of Google for " + registry
@@ -62,10 +62,10 @@ func (r *Resolver) exchangeGoogle(registry, provider, account string) issueFunc 
 			Scopes:               []string{googleScope},
 			SubjectTokenSupplier: x,
 		}
-		if account != "" {
-			what += " (service account " + account + ")"
+		if serviceAccount != "" {
+			what += " (service account " + serviceAccount + ")"
 			config.ServiceAccountImpersonationURL = googleIAM + "/v1/projects/-/serviceAccounts/" +
-				url.PathEscape(account) + ":generateAccessToken"
+				url.PathEscape(serviceAccount) + ":generateAccessToken"
 		}
 		at := r.o.Clock.Now()
 		source, err := externalaccount.NewTokenSource(context.WithValue(ctx, oauth2.HTTPClient, x.carrier.client()),
@@ -81,7 +81,7 @@ func (r *Resolver) exchangeGoogle(registry, provider, account string) issueFunc 
 			return issued{}, r.problemOf(usererror.OIDCRefused, registry, what, "", x.cause())
 		}
 		expires := got.Expiry // as Google says it of a service account's token
-		if account == "" {
+		if serviceAccount == "" {
 			// Of a federated token it says for how long, which the library adds to the
 			// machine's clock.
 			expires = at.Add(time.Until(got.Expiry))
@@ -112,7 +112,7 @@ func (x *googleExchange) cause() error {
 	case x.carrier.failure != nil:
 		return x.carrier.failure
 	case x.refused != nil && x.byIAM:
-		return x.r.explainTrust(googleAccountTrust(x.provider, x.account), x.claims, x.refused)
+		return x.r.explainTrust(googleAccountTrust(x.provider, x.serviceAccount), x.claims, x.refused)
 	case x.refused != nil:
 		return x.r.explainTrust(googleTrust(), x.claims, x.refused)
 	}

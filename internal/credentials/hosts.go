@@ -23,7 +23,7 @@ var (
 
 // ecrHost is what an ECR registry's host name tells.
 type ecrHost struct {
-	account   string // 12 digits; empty for ECR Public and for hosts that are ECR only by ecr: true
+	accountID string // 12 digits; empty for ECR Public and for hosts that are ECR only by ecr: true
 	region    string // empty if the name does not tell
 	public    bool
 	fips      bool
@@ -39,10 +39,10 @@ func parseECR(host string) (ecrHost, bool) {
 		return ecrHost{public: true, region: "us-east-1", dualStack: true}, true
 	}
 	if m := ecrIPv4.FindStringSubmatch(host); m != nil {
-		return ecrHost{account: m[1], fips: m[2] != "", region: m[3]}, true
+		return ecrHost{accountID: m[1], fips: m[2] != "", region: m[3]}, true
 	}
 	if m := ecrDualStack.FindStringSubmatch(host); m != nil {
-		return ecrHost{account: m[1], fips: m[2] != "", region: m[3], dualStack: true}, true
+		return ecrHost{accountID: m[1], fips: m[2] != "", region: m[3], dualStack: true}, true
 	}
 	return ecrHost{}, false
 }

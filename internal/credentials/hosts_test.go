@@ -9,13 +9,13 @@ func TestParseECR(t *testing.T) {
 		want ecrHost
 		ok   bool
 	}{
-		{id + ".dkr.ecr.us-east-1.amazonaws.com", ecrHost{account: id, region: "us-east-1"}, true},
-		{id + ".dkr.ecr-fips.us-gov-west-1.amazonaws.com", ecrHost{account: id, region: "us-gov-west-1", fips: true}, true},
-		{id + ".dkr.ecr.cn-north-1.amazonaws.com.cn", ecrHost{account: id, region: "cn-north-1"}, true},
-		{id + ".dkr.ecr.eusc-de-east-1.amazonaws.eu", ecrHost{account: id, region: "eusc-de-east-1"}, true},
-		{id + ".dkr-ecr.eu-west-1.on.aws", ecrHost{account: id, region: "eu-west-1", dualStack: true}, true},
-		{id + ".dkr-ecr-fips.us-east-2.on.aws", ecrHost{account: id, region: "us-east-2", fips: true, dualStack: true}, true},
-		{id + ".dkr-ecr.cn-northwest-1.on.amazonwebservices.com.cn", ecrHost{account: id, region: "cn-northwest-1", dualStack: true}, true},
+		{id + ".dkr.ecr.us-east-1.amazonaws.com", ecrHost{accountID: id, region: "us-east-1"}, true},
+		{id + ".dkr.ecr-fips.us-gov-west-1.amazonaws.com", ecrHost{accountID: id, region: "us-gov-west-1", fips: true}, true},
+		{id + ".dkr.ecr.cn-north-1.amazonaws.com.cn", ecrHost{accountID: id, region: "cn-north-1"}, true},
+		{id + ".dkr.ecr.eusc-de-east-1.amazonaws.eu", ecrHost{accountID: id, region: "eusc-de-east-1"}, true},
+		{id + ".dkr-ecr.eu-west-1.on.aws", ecrHost{accountID: id, region: "eu-west-1", dualStack: true}, true},
+		{id + ".dkr-ecr-fips.us-east-2.on.aws", ecrHost{accountID: id, region: "us-east-2", fips: true, dualStack: true}, true},
+		{id + ".dkr-ecr.cn-northwest-1.on.amazonwebservices.com.cn", ecrHost{accountID: id, region: "cn-northwest-1", dualStack: true}, true},
 		{"public.ecr.aws", ecrHost{public: true, region: "us-east-1"}, true},
 		{"ecr-public.aws.com", ecrHost{public: true, region: "us-east-1", dualStack: true}, true},
 

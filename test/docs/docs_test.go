@@ -456,28 +456,32 @@ func TestRecipesAreListed(t *testing.T) {
 }
 
 // TestArchitecturePicture: the arrows of docs/architecture.md are the imports of the code,
-// those of the packages that all others share aside.
+// those of the packages that all others share aside, a package within another counted as that
+// one; and each package is said to be something.
 func TestArchitecturePicture(t *testing.T) {
 	shared := []string{"usererror", "imageref", "redact", "suggest"}
+	page := string(read(t, filepath.Join(root, "docs/architecture.md")))
 	var drawn, imported []string
-	for _, m := range regexp.MustCompile(`(?m)^  (\w+) --> (\w+)$`).FindAllStringSubmatch(string(read(t, filepath.Join(root, "docs/architecture.md"))), -1) {
+	for _, m := range regexp.MustCompile(`(?m)^  (\w+) --> (\w+)$`).FindAllStringSubmatch(page, -1) {
 		drawn = append(drawn, m[1]+" --> "+m[2])
 	}
-	imports := regexp.MustCompile(`"github.com/multi-registry-push/multi-registry-push/internal/(\w+)"`)
-	files, err := filepath.Glob(filepath.Join(root, "internal/*/*.go"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	imports := regexp.MustCompile(`"github.com/multi-registry-push/multi-registry-push/internal/(\w+)[/\w]*"`)
+	files := append(glob(t, "internal/*/*.go"), glob(t, "internal/*/*/*.go")...)
 	for _, file := range append(files, filepath.Join(root, "main.go")) {
-		from := filepath.Base(filepath.Dir(file))
-		if from == ".." {
+		name := filepath.ToSlash(strings.TrimPrefix(filepath.Dir(file), filepath.Join(root, "internal")+string(filepath.Separator)))
+		from, _, _ := strings.Cut(name, "/")
+		switch {
+		case filepath.Dir(file) == filepath.Clean(root):
 			from = "main"
+		case filepath.Base(file) == "doc.go" && !strings.Contains(page, "`internal/"+name+"`"):
+			t.Errorf("docs/architecture.md does not say what internal/%s is", name)
 		}
 		if strings.HasSuffix(file, "_test.go") || slices.Contains(shared, from) {
 			continue
 		}
 		for _, m := range imports.FindAllStringSubmatch(string(read(t, file)), -1) {
-			if arrow := from + " --> " + m[1]; !slices.Contains(shared, m[1]) && !slices.Contains(imported, arrow) {
+			arrow := from + " --> " + m[1]
+			if m[1] != from && !slices.Contains(shared, m[1]) && !slices.Contains(imported, arrow) {
 				imported = append(imported, arrow)
 			}
 		}
@@ -487,6 +491,15 @@ func TestArchitecturePicture(t *testing.T) {
 	if !slices.Equal(drawn, imported) {
 		t.Errorf("docs/architecture.md draws\n%s\nthe code imports\n%s", strings.Join(drawn, "\n"), strings.Join(imported, "\n"))
 	}
+}
+
+func glob(t *testing.T, pattern string) []string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(root, pattern))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
 }
 
 // TestSummaryAsGitHubParsesIt: in a summary whose every outside text is markup, GitHub's
