@@ -133,12 +133,20 @@ type parsed struct {
 		Concurrency any
 		Env         map[string]string
 		Uses        string
-		Steps       []struct {
-			Uses string
-			Run  string
-			With map[string]any
-		}
+		Needs       any
+		Container   any
+		Services    map[string]struct{ Image string }
+		Steps       []step
 	}
+}
+
+// step is a step of a job.
+type step struct {
+	ID   string
+	Uses string
+	Run  string
+	Env  map[string]string
+	With map[string]any
 }
 
 func parse(t *testing.T, w workflow) parsed {

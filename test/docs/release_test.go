@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -79,6 +80,102 @@ func TestReleaseTag(t *testing.T) {
 	write("v9.8.7/multi-registry-push_9.8.7_darwin_arm64", "darwin_arm64")
 	if err := move(); err != nil || !moved() {
 		t.Errorf("v9 does not move: %v", err)
+	}
+}
+
+// A release's image, and that of its rehearsal in CI, is published by digest, signed, and only
+// then tagged, from the signed digest and with its signatures. Nothing of a release is signed
+// with a certificate before the rehearsal has been verified in every registry.
+func TestSignedBeforeTagged(t *testing.T) {
+	for file, c := range map[string]struct{ job, sign, after string }{
+		"release.yml": {"image", `(?m)^cosign sign --yes --recursive "ghcr\.io/\$GITHUB_REPOSITORY@\$DIGEST"$`, ""},
+		"ci.yml": {"rehearsal", `^scripts/release-key sign "\$RUNNER_TEMP" "localhost:5000/multi-registry-push@\$DIGEST"$`,
+			`(?m)^\s*scripts/release-key verify "\$RUNNER_TEMP" "\$registry/multi-registry-push:\$VERSION"`},
+	} {
+		path := filepath.Join(root, ".github/workflows", file)
+		all := parse(t, workflow{path, read(t, path)})
+		var published, signed, tagged, verified int
+		for i, s := range all.Jobs[c.job].Steps {
+			at := i + 1
+			digest := "${{ steps.publish.outputs.digest }}"
+			switch by := fmt.Sprint(s.With["push-by-digest"]); {
+			case ours(s.Uses) && by == "true" && s.ID == "publish":
+				published = at
+			case ours(s.Uses):
+				if source := fmt.Sprint(s.With["source"]); tagged > 0 || !strings.HasSuffix(source, "@"+digest) || fmt.Sprint(s.With["referrers"]) != "true" {
+					t.Errorf("%s: tags are written from %s, with referrers: %v", file, source, s.With["referrers"])
+				}
+				tagged = at
+			case regexp.MustCompile(c.sign).MatchString(s.Run):
+				if s.Env["DIGEST"] != digest {
+					t.Errorf("%s: %q is signed", file, s.Env["DIGEST"])
+				}
+				signed = at
+			case c.after != "" && regexp.MustCompile(c.after).MatchString(s.Run):
+				verified = at
+			}
+		}
+		if published == 0 || signed < published || tagged < signed || c.after != "" && verified < tagged {
+			t.Errorf("%s: published in step %d, signed in %d, tagged in %d, verified in %d", file, published, signed, tagged, verified)
+		}
+		if file == "release.yml" && (all.Jobs["ci"].Uses != "./.github/workflows/ci.yml" || all.Jobs["image"].Needs != "ci") {
+			t.Error("the image does not wait for CI, which rehearses")
+		}
+	}
+}
+
+// The dry run on one machine keeps that order, too.
+func TestDryRunSignsBeforeItTags(t *testing.T) {
+	script := string(read(t, filepath.Join(root, "scripts/release-dry-run")))
+	last := -1
+	for _, part := range []string{`--push-by-digest`, `scripts/release-key sign "$work" "$first@$digest"`,
+		`--source "docker://$first@$digest" --referrers --atomic`, `scripts/release-key verify "$work" "$image:$version"`} {
+		at := strings.Index(script, part)
+		if at <= last || strings.Count(script, part) != 1 {
+			t.Errorf("%s is not there once, behind what comes before it", part)
+		}
+		last = at
+	}
+}
+
+// The images of our own workflows are named by digest, and stand where Dependabot looks.
+func TestImagesOfWorkflows(t *testing.T) {
+	known := map[string]bool{}
+	for line := range strings.Lines(string(read(t, filepath.Join(root, ".github/images/Dockerfile")))) {
+		if words := strings.Fields(line); len(words) == 4 && words[0] == "FROM" {
+			known[words[1]] = true
+		}
+	}
+	if !strings.Contains(string(read(t, filepath.Join(root, ".github/dependabot.yml"))), `"/.github/images"`) {
+		t.Error("Dependabot does not look at .github/images")
+	}
+	used := map[string]bool{}
+	for _, w := range workflows(t) {
+		if !strings.Contains(w.name, ".github/workflows") {
+			continue
+		}
+		for name, job := range parse(t, w).Jobs {
+			var images []string
+			if c, ok := job.Container.(map[string]any); ok {
+				images = append(images, fmt.Sprint(c["image"]))
+			} else if job.Container != nil {
+				images = append(images, fmt.Sprint(job.Container))
+			}
+			for _, s := range job.Services {
+				images = append(images, s.Image)
+			}
+			for _, image := range images {
+				used[image] = true
+				if !known[image] || !regexp.MustCompile(`^[a-z]+:[\w.-]+@sha256:[0-9a-f]{64}$`).MatchString(image) {
+					t.Errorf("%s: job %s uses %s, which .github/images/Dockerfile does not name by tag and digest", w.name, name, image)
+				}
+			}
+		}
+	}
+	for image := range known {
+		if !used[image] {
+			t.Errorf("no workflow uses %s", image)
+		}
 	}
 }
 
