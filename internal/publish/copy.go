@@ -4,6 +4,9 @@ import (
 	"context"
 	"slices"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/image"
 	"github.com/multi-registry-push/multi-registry-push/internal/source"
 )
 
@@ -89,6 +92,7 @@ func (r *run) copy(ctx context.Context, s *registryRun, im *sourceImage, l *leas
 		return
 	}
 	l.keep(jobs)
+	r.preconnect(s, jobs)
 	var g group
 	for _, j := range largestFirst(jobs) {
 		g.run(func() { r.copyBlob(ctx, s, l, j) })
@@ -104,6 +108,23 @@ func (r *run) copy(ctx context.Context, s *registryRun, im *sourceImage, l *leas
 		case t.refused != nil:
 			r.fail(ctx, t, t.refused)
 		}
+	}
+}
+
+// preconnect lets connections for blobs be made while the registry is asked whether it has them.
+func (r *run) preconnect(s *registryRun, jobs map[v1.Hash]*blobJob) {
+	sizes := map[Host][]int64{}
+	for _, j := range jobs {
+		hosts := []Host{s.client}
+		if at, remote := image.Origin(j.blob); remote && image.IsRemote(j.blob) {
+			hosts = append(hosts, r.host(at.Host))
+		}
+		for _, h := range hosts {
+			sizes[h] = append(sizes[h], j.descriptor.Size)
+		}
+	}
+	for host, all := range sizes {
+		host.Preconnect(all)
 	}
 }
 

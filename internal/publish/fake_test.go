@@ -55,6 +55,9 @@ func (h *fakeHost) Repository(path string) Repository { return &fakeView{h, path
 // Stats implements Host.
 func (h *fakeHost) Stats() registry.Stats { return registry.Stats{} }
 
+// Preconnect implements Host.
+func (h *fakeHost) Preconnect([]int64) {}
+
 // Close implements Host.
 func (h *fakeHost) Close() {}
 

@@ -14,6 +14,7 @@ import (
 type Host interface {
 	Repository(path string) Repository
 	Stats() registry.Stats
+	Preconnect(sizes []int64)
 	Close()
 }
 

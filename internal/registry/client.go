@@ -36,6 +36,10 @@ func (c *Client) Host() string { return c.o.Host }
 // Stats returns what went over the wire so far.
 func (c *Client) Stats() Stats { return c.host.Stats() }
 
+// Preconnect says that blobs of these sizes, in bytes, are likely to be sent or read soon, so that
+// connections for the large ones are there in time. It returns at once.
+func (c *Client) Preconnect(sizes []int64) { c.host.Preconnect(sizes) }
+
 // Close waits for uploads that are being given up, at most 2 s, and closes idle
 // connections. The client can still be used.
 func (c *Client) Close() {

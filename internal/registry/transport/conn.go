@@ -85,6 +85,13 @@ const (
 // dialledKey is the key of a func() that is called before a request's connection is made.
 type dialledKey struct{}
 
+// countDialled tells the attempt that ctx belongs to of a connection that is made for it.
+func countDialled(ctx context.Context) {
+	if dialled, ok := ctx.Value(dialledKey{}).(func()); ok {
+		dialled()
+	}
+}
+
 // connections watches the connections of one attempt. net/http goes on to another one, at
 // once and without end, where a connection ends before it answers (HTTP/2 GOAWAY). For one
 // that has served others that is right: servers end connections after so many requests. One

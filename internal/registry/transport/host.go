@@ -25,6 +25,8 @@ type Host struct {
 	private  atomic.Bool // the registry itself is at a private address
 	public   atomic.Bool // it was at a public address once
 
+	preconnected atomic.Bool
+
 	limit                             atomic.Pointer[RateLimit]
 	requests, retries, received, sent atomic.Int64
 
@@ -119,8 +121,11 @@ func (h *Host) probe(ctx context.Context) error {
 			return h.Answer(resp)
 		}
 		h.mu.Lock()
-		defer h.mu.Unlock()
 		h.scheme, h.challenges, h.facade = scheme, challenges, facade
+		h.mu.Unlock()
+		if h.pools.plain.Load() {
+			h.preconnect(firstWave)
+		}
 		return nil
 	})
 }

@@ -64,7 +64,7 @@ func newLimiter(clock retry.Clock, fixed int, shared *Bodies) *limiter {
 		l.limit[c] = l.most(c)
 	}
 	if fixed == 0 {
-		l.limit[large] = firstLarge
+		l.limit[large] = l.first()
 		l.shared.join(l)
 	}
 	return l
@@ -81,6 +81,14 @@ func (l *limiter) most(c class) int {
 		return l.bounds.large
 	}
 	return l.bounds.total - l.bounds.requests
+}
+
+// first returns how many large blobs go at once in the beginning.
+func (l *limiter) first() int {
+	if l.fixed > 0 {
+		return l.fixed
+	}
+	return firstLarge
 }
 
 // overHTTP1 says that the host speaks HTTP/1.1.

@@ -32,6 +32,7 @@ type pools struct {
 	// addresses that the registry must not send us to.
 	api, bulk, foreign, foreignBulk http.RoundTripper
 
+	ready   *preconnections // to the registry; nil in tests without a network
 	close   []*http.Transport
 	plain   *atomic.Bool // the registry speaks HTTP/1.1 on api: one pool will do
 	proxies *sync.Map    // addresses of proxies: not subject to the address rules
@@ -50,16 +51,25 @@ func (h *Host) newPools() pools {
 	}
 	home := &net.Dialer{Timeout: dialTimeout, KeepAlive: keepAlive, Control: h.learnHome}
 	away := &net.Dialer{Timeout: dialTimeout, KeepAlive: keepAlive, Control: h.checkAway}
-	api := h.newTransport(d.to(home), p.proxies, true)
-	bulk := h.newTransport(d.to(home), p.proxies, false)
-	foreign := h.newTransport(d.to(away), p.proxies, true)
-	foreignBulk := h.newTransport(d.to(away), p.proxies, false)
+	p.ready = &preconnections{clock: h.o.Clock, dial: map[string]dialFunc{
+		"http":  d.to(home),
+		"https": d.secure(d.to(home), h.tlsConfig(false)),
+	}}
+	d.ready = p.ready
+	always := func() bool { return true }
+	api := h.newTransport(d, home, p.plain.Load, true)
+	bulk := h.newTransport(d, home, always, false)
+	foreign := h.newTransport(d, away, nil, true)
+	foreignBulk := h.newTransport(d, away, nil, false)
 	p.api, p.bulk, p.foreign, p.foreignBulk = api, bulk, foreign, foreignBulk
 	p.close = []*http.Transport{api, bulk, foreign, foreignBulk}
 	return p
 }
 
 func (p *pools) closeIdle() {
+	if p.ready != nil {
+		p.ready.close()
+	}
 	for _, t := range p.close {
 		t.CloseIdleConnections()
 	}
@@ -83,6 +93,7 @@ type dialers struct {
 	proxies *sync.Map
 	pieces  *pieces
 	proxy   *net.Dialer
+	ready   *preconnections
 }
 
 type dialFunc func(ctx context.Context, network, address string) (net.Conn, error)
@@ -90,9 +101,7 @@ type dialFunc func(ctx context.Context, network, address string) (net.Conn, erro
 // to returns how destinations are dialled.
 func (d dialers) to(destination *net.Dialer) dialFunc {
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
-		if dialled, ok := ctx.Value(dialledKey{}).(func()); ok {
-			dialled()
-		}
+		countDialled(ctx)
 		if _, ok := d.proxies.Load(address); ok {
 			return d.proxy.DialContext(ctx, network, address)
 		}
@@ -104,17 +113,69 @@ func (d dialers) to(destination *net.Dialer) dialFunc {
 	}
 }
 
-func (h *Host) newTransport(dial dialFunc, proxies *sync.Map, h2 bool) *http.Transport {
+// secure returns how connections over TLS are made: by dial, and a handshake in time.
+func (d dialers) secure(dial dialFunc, config *tls.Config) dialFunc {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		name, _, err := net.SplitHostPort(address)
+		if err != nil {
+			return nil, err
+		}
+		c, err := dial(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		own := config.Clone()
+		own.ServerName = name
+		if _, ok := d.proxies.Load(address); ok {
+			own.NextProtos = nil // CONNECT is HTTP/1.1
+		}
+		within, cancel := context.WithTimeoutCause(ctx, tlsTimeout, handshakeTimeoutError{})
+		defer cancel()
+		secured := tls.Client(c, own)
+		if err := secured.HandshakeContext(within); err != nil {
+			_ = c.Close()
+			if within.Err() != nil {
+				err = context.Cause(within)
+			}
+			return nil, err
+		}
+		return secured, nil
+	}
+}
+
+// handshakeTimeoutError says that the other side did not finish its TLS handshake in time.
+type handshakeTimeoutError struct{}
+
+func (handshakeTimeoutError) Error() string   { return "TLS handshake timeout" }
+func (handshakeTimeoutError) Timeout() bool   { return true }
+func (handshakeTimeoutError) Temporary() bool { return true }
+
+func (h *Host) tlsConfig(h2 bool) *tls.Config {
+	c := &tls.Config{
+		MinVersion: tls.VersionTLS12,
+		RootCAs:    h.o.Roots,
+		// Only where the user wrote insecure: true for this very registry.
+		InsecureSkipVerify: h.o.Insecure, // #nosec G402
+	}
+	if h2 {
+		c.NextProtos = []string{"h2", "http/1.1"}
+	}
+	return c
+}
+
+// newTransport returns a transport that takes connections which are ready, where usable says
+// that those will do; nil means never.
+func (h *Host) newTransport(d dialers, destination *net.Dialer, usable func() bool, h2 bool) *http.Transport {
+	plain, secure := d.to(destination), d.secure(d.to(destination), h.tlsConfig(h2))
+	if usable != nil {
+		plain, secure = d.ready.first("http", plain, usable), d.ready.first("https", secure, usable)
+	}
 	t := &http.Transport{
-		Proxy:               h.proxy(proxies),
-		DialContext:         dial,
-		TLSHandshakeTimeout: tlsTimeout,
-		TLSClientConfig: &tls.Config{
-			MinVersion: tls.VersionTLS12,
-			RootCAs:    h.o.Roots,
-			// Only where the user wrote insecure: true for this very registry.
-			InsecureSkipVerify: h.o.Insecure, // #nosec G402
-		},
+		Proxy:               h.proxy(d.proxies),
+		DialContext:         plain,
+		DialTLSContext:      secure,
+		TLSHandshakeTimeout: tlsTimeout, // of what is behind a proxy
+		TLSClientConfig:     h.tlsConfig(h2),
 		// Bytes are wanted as they are: their digest is known.
 		DisableCompression:     true,
 		MaxIdleConns:           64,
