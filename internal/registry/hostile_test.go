@@ -121,8 +121,8 @@ func TestDrippingManifest(t *testing.T) {
 		}
 	}
 	c, _ := f.client(func(o *Options) {
-		o.Stall = 20 * time.Millisecond
-		o.Answer = 30 * time.Millisecond
+		o.Stall = 200 * time.Millisecond
+		o.Answer = 300 * time.Millisecond
 		o.RetryBudget = time.Second
 	})
 	if _, _, err := c.Repository("a").Manifest(t.Context(), "latest"); !usererror.Is(err, usererror.RegistryGaveUp) {

@@ -266,6 +266,7 @@ func (o *order) there(write *Write, r *http.Request, of, what string) []byte {
 	defer o.mu.Unlock()
 	switch {
 	case o.lost[key] || w.Code == http.StatusUnauthorized || w.Code == http.StatusForbidden:
+	case w.Code != http.StatusOK && o.known[key]: // another job writes it again: Distribution shows nothing meanwhile
 	case w.Code != http.StatusOK:
 		o.wrong = append(o.wrong, fmt.Sprintf("%s %s of %s is written before %s, which %s points at",
 			write.Kind, write.Name, write.Repository, what, of))
