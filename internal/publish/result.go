@@ -84,6 +84,7 @@ type Failure struct {
 	At       time.Time
 	Code     usererror.Code
 	Message  redact.Redacted // what was being done and what happened, without the code
+	Gist     redact.Redacted // Message without what differs where hosts fail alike (see registry.Gist)
 	Remedy   redact.Redacted
 	Optional bool  // required: false, it counts as a warning
 	Phase    Phase // in which a registry was, empty outside

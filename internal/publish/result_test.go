@@ -1,11 +1,17 @@
 package publish
 
 import (
+	"fmt"
+	"net"
+	"os"
 	"reflect"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/redact"
 )
 
 // Every string of a Result that is not structure (a host, a reference, a digest, a platform, a
@@ -43,5 +49,17 @@ func TestFreeTextIsRedacted(t *testing.T) {
 	}
 	if !slices.Equal(plain, want) {
 		t.Errorf("plain strings in a Result:\n%s\nwant\n%s", strings.Join(plain, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+// TestFailuresHaveAGist: without what differs where registries fail alike, and without
+// secrets.
+func TestFailuresHaveAGist(t *testing.T) {
+	refused := &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}
+	f := NewFailure(fmt.Errorf("logging in with hunter2: %w", refused), time.Time{}, func(s string) redact.Redacted {
+		return redact.Redacted(strings.ReplaceAll(s, "hunter2", "***"))
+	})
+	if want := redact.Redacted("logging in with ***: connection refused"); f.Gist != want || f.Message == want {
+		t.Errorf("%q, of %q", f.Gist, f.Message)
 	}
 }

@@ -314,7 +314,7 @@ func NewFailure(err error, at time.Time, clean func(string) redact.Redacted) Fai
 		f.Code = p.Code
 		text = strings.TrimSuffix(text, " ["+string(p.Code)+"]")
 	}
-	f.Message = clean(text)
+	f.Message, f.Gist = clean(text), clean(registry.Gist(err, text))
 	return f
 }
 

@@ -2,7 +2,10 @@ package registry
 
 import (
 	"errors"
+	"net"
 	"slices"
+	"strings"
+	"syscall"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
@@ -87,6 +90,24 @@ func (e *OperationError) Unwrap() error { return e.Err }
 // Failure returns what usererror makes a message, a code and a remedy of.
 func (e *OperationError) Failure() (host, operation, kind string) {
 	return e.Host, e.Host + "/" + e.Path + ": " + e.Operation, string(e.Kind)
+}
+
+// Gist returns a text that err is told in, without what differs where hosts fail alike: what
+// was dialled, how often and for how long.
+func Gist(err error, text string) string {
+	if gaveUp, ok := errors.AsType[*transport.GaveUpError](err); ok {
+		text = strings.Replace(text, gaveUp.Error(), gaveUp.Gist(), 1)
+	}
+	if dial, ok := errors.AsType[*net.OpError](err); ok && dial.Op == "dial" {
+		why := dial.Err.Error()
+		if dns, ok := errors.AsType[*net.DNSError](dial.Err); ok {
+			why = dns.Err
+		} else if errno, ok := errors.AsType[syscall.Errno](dial.Err); ok {
+			why = errno.Error()
+		}
+		text = strings.Replace(text, dial.Error(), why, 1)
+	}
+	return text
 }
 
 // advised is an error that whoever made it has put into words for people already: of an

@@ -1,11 +1,17 @@
 package registry
 
 import (
+	"io"
+	"net"
 	"net/http"
+	"os"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/redact"
+	"github.com/multi-registry-push/multi-registry-push/internal/registry/transport"
 )
 
 // A registry, or its token server, that repeats a credential longer than what an error
@@ -42,6 +48,27 @@ func TestLongSecretsAreHiddenBeforeTheCut(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), "400") || strings.Contains(err.Error(), "pass0") {
 				t.Errorf("%s, %s: %v", at, name, err)
 			}
+		}
+	}
+}
+
+// TestGist: what was dialled, how often and for how long differs from host to host; what is
+// wrong does not.
+func TestGist(t *testing.T) {
+	refused := &net.OpError{Op: "dial", Net: "tcp", Addr: &net.TCPAddr{IP: net.IPv4(10, 0, 0, 1), Port: 443}, Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}
+	unknown := &net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "no such host", Name: "quay.io", Server: "10.0.0.2:53"}}
+	for _, test := range []struct {
+		err  error
+		want string
+	}{
+		{&transport.GaveUpError{Err: refused, Tries: 5, After: 5 * time.Second}, "quay.io/a: logging in: given up: connection refused"},
+		{&transport.GaveUpError{Err: unknown, Tries: 2, After: time.Second}, "quay.io/a: logging in: given up: no such host"},
+		{&transport.GaveUpError{Err: io.EOF, Dead: true, After: time.Minute}, "quay.io/a: logging in: given up, after 1m0s of nothing but failures from this registry: EOF"},
+		{&net.OpError{Op: "read", Net: "tcp", Err: io.EOF}, "quay.io/a: logging in: read tcp: EOF"},
+	} {
+		err := &OperationError{Host: "quay.io", Path: "a", Operation: "logging in", Err: test.err}
+		if got := Gist(err, err.Error()); got != test.want {
+			t.Errorf("%q, want %q", got, test.want)
 		}
 	}
 }

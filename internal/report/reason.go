@@ -1,8 +1,8 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -18,6 +18,7 @@ const longestReason = 1000
 // explanation is why something is as it is, and what to do about it.
 type explanation struct {
 	text     string // one line
+	alike    string // see publish.Failure.Gist; empty if it is text
 	code     usererror.Code
 	remedy   redact.Redacted
 	optional bool
@@ -31,29 +32,15 @@ func (e explanation) coded() string {
 	return e.text + " [" + string(e.code) + "]"
 }
 
-// What differs where registries fail alike: what was dialled, how often and for how long.
-var (
-	dialled = regexp.MustCompile(`dial tcp( \S+)?: (connect: )?(lookup \S+( on \S+)?: )?`)
-	tried   = regexp.MustCompile(`given up after \d+ tries in \S+: `)
-)
-
-// gist returns a text without what differs where registries fail alike.
-func gist(text string) string {
-	if strings.Contains(text, "given up after ") {
-		text = tried.ReplaceAllString(text, "given up: ")
-	}
-	if strings.Contains(text, "dial tcp") {
-		text = dialled.ReplaceAllString(text, "")
-	}
-	return text
-}
+// gist returns the text without what differs where registries fail alike.
+func (e explanation) gist() string { return cmp.Or(e.alike, e.text) }
 
 // like reports whether two reasons are the same to whoever has to do something about them.
 func (e explanation) like(o explanation) bool {
 	if e.code != o.code || e.remedy != o.remedy || e.optional != o.optional {
 		return false
 	}
-	return e.text == o.text || gist(e.text) == gist(o.text)
+	return e.text == o.text || e.gist() == o.gist()
 }
 
 // common returns the reasons that all rows share, without what differs.
@@ -62,7 +49,7 @@ func common(rows [][]explanation) []explanation {
 	for _, row := range rows[1:] {
 		for i, e := range row {
 			if e != all[i] {
-				all[i].text = gist(e.text)
+				all[i].text = e.gist()
 			}
 		}
 	}
@@ -88,8 +75,11 @@ func follows(g publish.RegistryResult) bool {
 
 // explain returns a failure without the name of the registry that it is shown beside.
 func explain(host string, f publish.Failure) explanation {
-	text := strings.TrimSuffix(oneLine(string(f.Message)), " ["+string(f.Code)+"]")
-	return explanation{withoutHost(host, bounded(text, longestReason)), f.Code, f.Remedy, f.Optional}
+	shown := func(text redact.Redacted) string {
+		line := strings.TrimSuffix(oneLine(string(text)), " ["+string(f.Code)+"]")
+		return withoutHost(host, bounded(line, longestReason))
+	}
+	return explanation{shown(f.Message), shown(f.Gist), f.Code, f.Remedy, f.Optional}
 }
 
 // explanations says why a registry has its status, each reason once.
@@ -214,7 +204,7 @@ func together(registries []publish.RegistryResult, of func(publish.RegistryResul
 			if i < 0 {
 				i, all = len(all), append(all, shared{explanation: e})
 			} else if all[i].explanation != e {
-				all[i].text = gist(e.text)
+				all[i].text = e.gist()
 			}
 			all[i].hosts = append(all[i].hosts, g.Host)
 		}

@@ -444,6 +444,7 @@ func TestDeadRegistriesShareAReason(t *testing.T) {
 	} {
 		host := fmt.Sprintf("r%d.example.com", i)
 		lost := failure(0, usererror.Unreachable, redact.Redacted(why), "Check the host.")
+		lost.Gist = "logging in: given up: connection refused"
 		r.Registries = append(r.Registries, publish.RegistryResult{Host: host, Failures: []publish.Failure{lost, lost}})
 	}
 	var table strings.Builder

@@ -126,6 +126,15 @@ func (e *GaveUpError) Error() string {
 	return fmt.Sprintf("given up after %d tries in %s: %v", e.Tries, e.After.Round(time.Second), e.Err)
 }
 
+// Gist returns Error without how often and for how long it was tried, where nothing else
+// is said of that.
+func (e *GaveUpError) Gist() string {
+	if e.Asked > 0 || e.Dead {
+		return e.Error()
+	}
+	return "given up: " + e.Err.Error()
+}
+
 // Unwrap returns the last failure.
 func (e *GaveUpError) Unwrap() error { return e.Err }
 
