@@ -9,6 +9,8 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
+	"path"
 	"regexp"
 	"strings"
 	"sync"
@@ -28,10 +30,11 @@ type order struct {
 	mu        sync.Mutex
 	wrong     []string
 	writes    []*Write
-	permitted map[string]bool // repositories in which an upload was opened
-	known     map[string]bool // repository@digest that a client was told to be there
-	lost      map[string]bool // repository@digest that was deleted from behind
-	writing   map[string]int  // repository@digest: requests that write it now
+	permitted map[string]bool  // repositories in which an upload was opened
+	known     map[string]bool  // repository@digest that a client was told to be there
+	lost      map[string]bool  // repository@digest that was deleted from behind
+	writing   map[string]int   // repository@digest: requests that write it now
+	uploads   map[string]int64 // by session: the moment in which it was opened
 }
 
 // Write is a request that changed a registry, or asked whether it may.
@@ -44,6 +47,8 @@ type Write struct {
 	Subject      string          // a manifest's
 	Image        map[string]bool // digests of all manifests that a tag's image consists of
 	Status       int
+
+	opened int64 // of bytes: the moment in which their upload was opened
 }
 
 // WriteKind is what a Write writes.
@@ -73,7 +78,7 @@ var (
 
 func newOrder(next http.Handler) *order {
 	return &order{next: next, permitted: map[string]bool{}, known: map[string]bool{},
-		lost: map[string]bool{}, writing: map[string]int{}}
+		lost: map[string]bool{}, writing: map[string]int{}, uploads: map[string]int64{}}
 }
 
 func (o *order) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -89,7 +94,7 @@ func (o *order) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	r = r.WithContext(r.Context())
 	r.Body = body
 	o.begin(write, r, behind)
-	defer func() { o.end(write, max(body.count(), r.ContentLength), out.status, behind) }()
+	defer func() { o.end(write, max(body.count(), r.ContentLength), out, behind) }()
 	o.next.ServeHTTP(out, r)
 	if out.status == 0 {
 		out.status = http.StatusOK
@@ -124,7 +129,7 @@ func (o *order) learn(r *http.Request, status int, behind bool) {
 // begin says what r writes, and checks that it may come now.
 func (o *order) begin(write *Write, r *http.Request, behind bool) {
 	if m := uploadOf.FindStringSubmatch(r.URL.Path); m != nil {
-		write.Repository, write.Kind = m[1], Sent
+		write.Repository, write.Kind, write.opened = m[1], Sent, o.openedAt(m[2])
 		if write.Digest = r.URL.Query().Get("digest"); r.Method == http.MethodPost {
 			write.Kind, write.Digest = Opened, r.URL.Query().Get("mount")
 		}
@@ -145,7 +150,14 @@ func (o *order) begin(write *Write, r *http.Request, behind bool) {
 	}
 }
 
-func (o *order) end(write *Write, sent int64, status int, behind bool) {
+func (o *order) openedAt(session string) int64 {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.uploads[session]
+}
+
+func (o *order) end(write *Write, sent int64, out *countingWriter, behind bool) {
+	status := out.status
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	key := write.Repository + "@" + write.Digest
@@ -164,6 +176,9 @@ func (o *order) end(write *Write, sent int64, status int, behind bool) {
 	}
 	if write.Kind == Opened {
 		o.permitted[write.Repository] = true
+		if u, err := url.Parse(out.Header().Get("Location")); err == nil && u.Path != "" {
+			o.uploads[path.Base(u.Path)] = write.Ended
+		}
 	}
 	if status == http.StatusCreated && write.Digest != "" {
 		o.known[key] = true
@@ -297,13 +312,15 @@ func (s *Server) Disorder() []string {
 	return wrong
 }
 
-// Writes returns the writes from a moment on, those that are still being answered included.
+// Writes returns the writes from a moment on, those that are still being answered included. Bytes
+// of an upload that was opened before belong to what ended before.
 func (s *Server) Writes(since int64) []Write {
 	s.order.mu.Lock()
 	defer s.order.mu.Unlock()
 	var all []Write
 	for _, w := range s.order.writes {
-		if w.Began >= since && w.Kind != "" {
+		before := w.opened != 0 && w.opened < since
+		if w.Began >= since && w.Kind != "" && !before {
 			c := *w
 			c.Image = maps.Clone(w.Image)
 			all = append(all, c)
