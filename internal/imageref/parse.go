@@ -55,13 +55,13 @@ func ParseDestination(text string) (Reference, error) {
 		return Reference{}, invalidTag(text, "a list of destinations holds no comments", "Leave the line out.")
 	}
 	if before, _, ok := strings.Cut(text, "@"); ok {
-		if _, _, tagged := cutTag(before); !tagged {
+		if _, _, tagged := CutTag(before); !tagged {
 			before += ":TAG"
 		}
 		return Reference{}, invalidTag(text, "a destination is a tag, not a digest",
 			"Write "+short(before)+": the digest follows from what is published.")
 	}
-	path, tag, tagged := cutTag(text)
+	path, tag, tagged := CutTag(text)
 	if reason := emptyComponent(path); reason != "" {
 		return Reference{}, &NotConfigured{Reason: reason, Host: hostOf(path)}
 	}
@@ -99,7 +99,7 @@ func ParseSource(text string) (Reference, error) {
 		}
 		return invalid(&badName{"what follows the @ is not a digest", "Write sha256: and 64 hexadecimal digits."})
 	}
-	path, tag, tagged := cutTag(named)
+	path, tag, tagged := CutTag(named)
 	if reason := emptyComponent(path); reason != "" {
 		return invalid(&badName{reason, "Look at the variable that should hold it: it may be unset."})
 	}
@@ -183,9 +183,9 @@ type badName struct{ what, remedy string }
 func (e *badName) Error() string { return e.what }
 
 func parseRepository(text string) (Repository, *badName) {
-	host, path, ok := strings.Cut(text, "/")
-	if !ok || !namesHost(host) {
-		host, path = DockerHub, text
+	host, path := DockerHub, text
+	if BeginsWithHost(text) {
+		host, path, _ = strings.Cut(text, "/")
 	}
 	if err := checkHost(host); err != nil {
 		return Repository{}, err
@@ -200,6 +200,31 @@ func parseRepository(text string) (Repository, *badName) {
 	return Repository{Host: host, Path: path}, nil
 }
 
+// BeginsWithHost reports whether a reference begins with a registry host.
+func BeginsWithHost(text string) bool {
+	host, _, ok := strings.Cut(text, "/")
+	return ok && namesHost(host)
+}
+
+// CheckEngineName returns an error for what a Docker engine cannot call an image: it takes
+// references, ids and digests.
+func CheckEngineName(text string) error {
+	if hex, ok := strings.CutPrefix(text, "sha256:"); ok {
+		if !IsHex(hex) {
+			return errors.New("the id is not hexadecimal")
+		}
+		return nil
+	}
+	if IsHex(text) {
+		return nil
+	}
+	_, err := name.ParseReference(text)
+	return err
+}
+
+// IsHex reports whether s is made of hexadecimal digits, in small letters.
+func IsHex(s string) bool { return s != "" && strings.Trim(s, "0123456789abcdef") == "" }
+
 // namesHost is the rule that all of Docker's tools share: the first component is a host
 // if it has a dot or a colon, or is localhost.
 func namesHost(component string) bool {
@@ -209,8 +234,8 @@ func namesHost(component string) bool {
 // hostOf returns the registry that a path with an empty component still names, "" if it
 // names none.
 func hostOf(path string) string {
-	host, _, ok := strings.Cut(path, "/")
-	if !ok || !namesHost(host) || checkHost(host) != nil {
+	host, _, _ := strings.Cut(path, "/")
+	if !BeginsWithHost(path) || checkHost(host) != nil {
 		return ""
 	}
 	return CanonicalHost(host)
@@ -223,7 +248,7 @@ func checkHost(host string) *badName {
 	if _, err := name.NewRegistry(host); err != nil {
 		return &badName{fmt.Sprintf("%q is not a host", short(host)), "Write HOST or HOST:PORT."}
 	}
-	if _, port, ok := cutTag(host); ok && !strings.HasSuffix(host, "]") {
+	if _, port, ok := CutTag(host); ok && !strings.HasSuffix(host, "]") {
 		if n := strings.TrimLeft(port, "0"); n == "" || len(n) > 5 || len(n) == 5 && n > "65535" {
 			return &badName{fmt.Sprintf("%q is not a port", short(port)), "Write a port from 1 to 65535."}
 		}
@@ -268,12 +293,12 @@ func checkTag(tag string) *badName {
 // Tagged reports whether a destination, as it is written, has a :TAG.
 func Tagged(text string) bool {
 	text, _, _ = strings.Cut(text, "@")
-	_, _, ok := cutTag(strings.TrimSpace(text))
+	_, _, ok := CutTag(strings.TrimSpace(text))
 	return ok
 }
 
-// cutTag takes the tag off the end. A colon in front of a slash belongs to a port.
-func cutTag(text string) (path, tag string, ok bool) {
+// CutTag takes the tag off the end. A colon in front of a slash belongs to a port.
+func CutTag(text string) (path, tag string, ok bool) {
 	i := strings.LastIndexByte(text, ':')
 	if i < 0 || strings.Contains(text[i:], "/") {
 		return text, "", false

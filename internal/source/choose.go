@@ -12,6 +12,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/image"
+	"github.com/multi-registry-push/multi-registry-push/internal/imageref"
 	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
@@ -200,7 +201,7 @@ func sameName(n, pick string) bool {
 	if n == pick {
 		return true
 	}
-	if _, tag, ok := cutTag(n); ok && tag == pick {
+	if _, tag, ok := imageref.CutTag(n); ok && tag == pick {
 		return true
 	}
 	if !strings.ContainsAny(pick, ":/") {

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/image"
+	"github.com/multi-registry-push/multi-registry-push/internal/imageref"
 	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
@@ -189,7 +190,7 @@ func checkConfigName(name string, digest v1.Hash) error {
 // HEX.json in the classic form, blobs/sha256/HEX since Docker 25, sha256:HEX from Kaniko.
 func digestInName(name string) string {
 	base := strings.TrimPrefix(strings.TrimSuffix(name[strings.LastIndexByte(name, '/')+1:], ".json"), "sha256:")
-	if len(base) == 64 && isHex(base) {
+	if len(base) == 64 && imageref.IsHex(base) {
 		return base
 	}
 	return ""

@@ -323,7 +323,7 @@ func (e *engine) apiMinor(ctx context.Context) int {
 // isID reports whether name is an image's id, whole or the beginning of it.
 func isID(name, id string) bool {
 	hex := strings.TrimPrefix(name, "sha256:")
-	return isHex(hex) && strings.HasPrefix(strings.TrimPrefix(id, "sha256:"), hex)
+	return imageref.IsHex(hex) && strings.HasPrefix(strings.TrimPrefix(id, "sha256:"), hex)
 }
 
 // usesContainerd reports whether the engine keeps images in containerd's store, where

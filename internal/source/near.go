@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/multi-registry-push/multi-registry-push/internal/imageref"
 	"github.com/multi-registry-push/multi-registry-push/internal/suggest"
 )
 
@@ -22,8 +23,8 @@ func nearest(name string, names []string, n int) []string {
 // distanceOf counts the edits between two names; other tags of the same repository are
 // nearer than other repositories.
 func distanceOf(a, b string) int {
-	repository, _, _ := cutTag(a)
-	other, _, _ := cutTag(b)
+	repository, _, _ := imageref.CutTag(a)
+	other, _, _ := imageref.CutTag(b)
 	if repository == other {
 		return 0
 	}

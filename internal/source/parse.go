@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/google/go-containerregistry/pkg/name"
-
 	"github.com/multi-registry-push/multi-registry-push/internal/imageref"
 	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
@@ -73,7 +71,7 @@ func Parse(value string, paths Paths) (Spec, error) {
 		return spec, invalid(fmt.Sprintf("source %q is more than one line", short(text)), "Name one image.")
 	}
 	kind, rest, prefixed := cutPrefix(text)
-	untagged, _, _ := cutTag(text)
+	untagged, _, _ := imageref.CutTag(text)
 	path := isPath(text) || isPath(untagged)
 	if !prefixed && !path || kind == Registry || kind == DockerDaemon {
 		// Before anything quotes it.
@@ -101,7 +99,7 @@ func Parse(value string, paths Paths) (Spec, error) {
 		return spec, invalid(fmt.Sprintf("source %q is a file here, and could be a reference", short(text)),
 			fmt.Sprintf("Write ./%s for the file, or docker://%s for an image in a registry.", short(text),
 				short(text)))
-	case namesHost(text):
+	case imageref.BeginsWithHost(text):
 		return parseReference(spec, text)
 	}
 	return spec, invalid(fmt.Sprintf("source %q names neither a registry host nor a path", short(text)),
@@ -119,8 +117,8 @@ func parsePrefixed(spec Spec, kind Kind, rest string, paths Paths) (Spec, error)
 		if err := complete(rest, spec.Text); err != nil {
 			return spec, err
 		}
-		if err := engineName(rest); err != nil {
-			return spec, invalid(fmt.Sprintf("source %q: %v", short(spec.Text), err),
+		if err := imageref.CheckEngineName(rest); err != nil {
+			return spec, invalid(fmt.Sprintf("source %q: %s", short(spec.Text), short(err.Error())),
 				"Write docker-daemon:NAME:TAG, as `docker images` lists it, or an id.")
 		}
 		spec.Name = rest
@@ -161,28 +159,6 @@ func complete(rest, text string) error {
 			"Look at the variable that should hold the tag: it may be unset.")
 	}
 	return nil
-}
-
-// engineName accepts what the engine calls images: references, ids, digests.
-func engineName(s string) error {
-	if hex, ok := strings.CutPrefix(s, "sha256:"); ok {
-		if !isHex(hex) {
-			return fmt.Errorf("the id is not hexadecimal")
-		}
-		return nil
-	}
-	if isHex(s) {
-		return nil
-	}
-	_, err := name.ParseReference(s)
-	if err != nil {
-		return fmt.Errorf("%s", short(err.Error()))
-	}
-	return nil
-}
-
-func isHex(s string) bool {
-	return s != "" && strings.Trim(s, "0123456789abcdef") == ""
 }
 
 func cutPrefix(text string) (Kind, string, bool) {
@@ -243,22 +219,6 @@ func isArchive(file string) bool {
 		}
 	}
 	return false
-}
-
-// namesHost reports whether a reference begins with a registry host, by the rule
-// that all of Docker's tools share.
-func namesHost(s string) bool {
-	host, _, ok := strings.Cut(s, "/")
-	return ok && (strings.ContainsAny(host, ".:") || strings.EqualFold(host, "localhost"))
-}
-
-// cutTag takes a tag off the end.
-func cutTag(s string) (path, tag string, ok bool) {
-	i := strings.LastIndexByte(s, ':')
-	if i < 0 || strings.ContainsRune(s[i:], '/') {
-		return s, "", false
-	}
-	return s[:i], s[i+1:], true
 }
 
 func invalid(what, remedy string) error {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/multi-registry-push/multi-registry-push/internal/imageref"
 	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
@@ -64,7 +65,7 @@ func parsePart(line string, paths Paths) ([]Spec, error) {
 // expand returns a source for each path that a line with * matches, sorted.
 func expand(line string, paths Paths) ([]Spec, error) {
 	kind, rest, prefixed := cutPrefix(line)
-	untagged, _, _ := cutTag(line)
+	untagged, _, _ := imageref.CutTag(line)
 	switch {
 	case kind == Registry, kind == DockerDaemon:
 		return nil, invalid(fmt.Sprintf("%q: only paths may hold *", short(line)), "Write a line for each image.")
@@ -80,7 +81,7 @@ func expand(line string, paths Paths) ([]Spec, error) {
 	if err != nil {
 		return nil, err
 	}
-	if before, tag, ok := cutTag(rest); ok && len(matches) == 0 && tag != "" {
+	if before, tag, ok := imageref.CutTag(rest); ok && len(matches) == 0 && tag != "" {
 		pattern, pick = before, ":"+tag
 		if matches, err = glob(paths.Map(pattern)); err != nil {
 			return nil, err
