@@ -43,7 +43,7 @@ type Options struct {
 	// blobs being read from the source at a time, small ones apart; 0 means 8, and 32 small ones
 	Fetches     int
 	RetryBudget time.Duration        // how long a broken source is tried again without progress; 0 means 3 minutes
-	Retryable   func(err error) bool // whether an error of the source is worth another attempt; nil means Retryable
+	Retryable   func(err error) bool // whether another attempt may help; nil: after broken connections
 	Clock       retry.Clock          // nil means the real one
 	Notify      func(Notice)         // nil means nobody wants to know; must not call the cache
 }
@@ -132,7 +132,7 @@ func New(o Options) (*Cache, error) {
 		blobs: make(map[*Blob]struct{}),
 	}
 	if s.resume.retryable == nil {
-		s.resume.retryable = Retryable
+		s.resume.retryable = retryable
 	}
 	if s.resume.clock == nil {
 		s.resume.clock = retry.SystemClock{}

@@ -473,7 +473,7 @@ func TestRetryable(t *testing.T) {
 		{fmt.Errorf("wrapped: %w", says(false)), false},
 	}
 	for _, tt := range tests {
-		if got := Retryable(tt.err); got != tt.want {
+		if got := retryable(tt.err); got != tt.want {
 			t.Errorf("%v: %v", tt.err, got)
 		}
 	}

@@ -16,11 +16,11 @@ type resumption struct {
 	notify    func(Notice)
 }
 
-// Retryable is the rule for errors of a source when Options has none. An error
+// retryable is the rule for errors of a source when Options has none. An error
 // that says so itself (by a method Retryable() bool) is believed; a usererror.Problem is an
 // answer, which another attempt does not change; all else is a connection that
 // broke.
-func Retryable(err error) bool {
+func retryable(err error) bool {
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return false
 	}

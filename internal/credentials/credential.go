@@ -64,4 +64,5 @@ type Warning struct {
 	Text   string
 }
 
+// String returns the text behind what it is about.
 func (w Warning) String() string { return w.Origin + ": " + w.Text }

@@ -15,11 +15,11 @@ const mostAnnotations = 10
 // longestAnnotation bounds one annotation, in bytes.
 const longestAnnotation = 4000
 
-// Annotations says, in one annotation a registry, what a person should know without
+// annotationLines says, in one annotation a registry, what a person should know without
 // opening the log: failures with their remedy, warnings, and what an unset secret or
 // variable left out. What the user configured so, what a pull request from a fork may not
 // do, and who was held back because of others, stands in log and summary only.
-func Annotations(r publish.Result) []Line {
+func annotationLines(r publish.Result) []Line {
 	failed, warned := failures(r)
 	warned = append(warned, warnings(r)...)
 	return slices.Concat(failed, warned, notices(r))

@@ -73,7 +73,7 @@ func (l *Log) unfolded(r publish.Result) {
 // annotations writes what a person should know without opening the log. Where no runner
 // makes something of it, table and log have said of registries what there is to say.
 func (l *Log) annotations(r publish.Result) {
-	all := Annotations(r)
+	all := annotationLines(r)
 	if l.o.Workflow {
 		for _, line := range folded(all) {
 			l.write(line)

@@ -220,7 +220,7 @@ func limits(r publish.Result) []string {
 		}
 		within := ""
 		if g.RateLimit.Window > 0 {
-			within = " in " + Period(g.RateLimit.Window)
+			within = " in " + period(g.RateLimit.Window)
 		}
 		left := fmt.Sprintf("%d of %d pulls left", g.RateLimit.Remaining, g.RateLimit.Limit)
 		lines = append(lines, name+": "+left+within+".<br>\n")
@@ -228,8 +228,8 @@ func limits(r publish.Result) []string {
 	return lines
 }
 
-// Period writes a window of time: 6 hours.
-func Period(d time.Duration) string {
+// period writes a window of time: 6 hours.
+func period(d time.Duration) string {
 	if d >= time.Hour && d%time.Hour == 0 {
 		return count(int(d/time.Hour), "hour")
 	}

@@ -16,7 +16,7 @@ const MaxResults = 400_000
 // they leave out references that are unchanged, then what each served before, then the
 // other references, and say so by "truncated": true. A limit of 0 is none.
 func JSON(r publish.Result, limit int) string {
-	res := ResultsOf(r)
+	res := resultsOf(r)
 	text := marshal(res)
 	for _, cut := range []func(*RegistryResult){cutUnchanged, cutBefore, cutReferences} {
 		if limit == 0 || utf16Bytes(text) <= limit {
@@ -91,7 +91,7 @@ func Outputs(r publish.Result) map[string]string {
 		}
 	}
 	return map[string]string{
-		"digest":    ResultsOf(r).Digest,
+		"digest":    resultsOf(r).Digest,
 		"digests":   digests(r),
 		"pushed":    strings.Join(pushed, "\n"),
 		"skipped":   strings.Join(skipped, "\n"),

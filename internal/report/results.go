@@ -106,8 +106,8 @@ type RateLimit struct {
 	Remaining int `json:"remaining"`
 }
 
-// ResultsOf returns the output `results` as values.
-func ResultsOf(r publish.Result) Results {
+// resultsOf returns the output `results` as values.
+func resultsOf(r publish.Result) Results {
 	res := Results{
 		Platforms:  []string{},
 		Images:     []ImageResult{},

@@ -234,7 +234,7 @@ func TestAnnotations(t *testing.T) {
 		"several":    {several(), "docs was not published", "", ""},
 		"stopped":    {stopped(), "", "", ""},
 	} {
-		lines := Annotations(c.result)
+		lines := annotationLines(c.result)
 		for kind, want := range map[Kind]string{ErrorLine: c.errors, WarningLine: c.warned, NoticeLine: c.noticed} {
 			if got := strings.Join(titles(lines, kind), ","); got != want {
 				t.Errorf("%s: got %q, want %q", name, got, want)
@@ -251,14 +251,14 @@ func TestBrokenSourceIsTitledByWhatWasPublished(t *testing.T) {
 		{Host: "r", References: []publish.ReferenceResult{pushed("r/a:1", "")}},
 		{Host: "s", References: with(Failed, "publishing to s/a: reading the source: a blob is cut off", "s/a:1"), Failures: []publish.Failure{failure(0, usererror.SourceBroken, "publishing to s/a: reading the source: a blob is cut off", "")}},
 	}}
-	if got := titles(Annotations(r), ErrorLine); !slices.Equal(got, []string{"The source could not be read"}) {
+	if got := titles(annotationLines(r), ErrorLine); !slices.Equal(got, []string{"The source could not be read"}) {
 		t.Errorf("got %q", got)
 	}
 	if text := Markdown(r, MaxSummary); strings.Count(text, "a blob is cut off") != 1 {
 		t.Errorf("not once in\n%s", text)
 	}
 	r.Registries = r.Registries[1:]
-	if got := titles(Annotations(r), ErrorLine); !slices.Equal(got, []string{"Nothing was published"}) {
+	if got := titles(annotationLines(r), ErrorLine); !slices.Equal(got, []string{"Nothing was published"}) {
 		t.Errorf("got %q", got)
 	}
 }
@@ -494,7 +494,7 @@ func TestParagraphs(t *testing.T) {
 
 func TestPeriod(t *testing.T) {
 	for d, want := range map[time.Duration]string{6 * time.Hour: "6 hours", time.Hour: "1 hour", 90 * time.Minute: "90 minutes", 30 * time.Minute: "30 minutes", 10 * time.Second: "10.0 s"} {
-		if got := Period(d); got != want {
+		if got := period(d); got != want {
 			t.Errorf("%v: %q", d, got)
 		}
 	}

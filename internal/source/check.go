@@ -15,7 +15,7 @@ import (
 // and no engine, and does not unpack a compressed archive.
 func Check(ctx context.Context, spec Spec, o Options) error {
 	o.Budget = nil // what is looked at now is closed again
-	if err := CheckPlatforms(o.Platforms); err != nil {
+	if err := checkPlatforms(o.Platforms); err != nil {
 		return err
 	}
 	if spec.Kind == Registry || spec.Kind == DockerDaemon {
@@ -39,7 +39,7 @@ func Check(ctx context.Context, spec Spec, o Options) error {
 // parts can be looked at, for the index that they make.
 func CheckMerged(ctx context.Context, specs []Spec, o Options) error {
 	o.Budget = nil
-	if err := CheckPlatforms(o.Platforms); err != nil {
+	if err := checkPlatforms(o.Platforms); err != nil {
 		return err
 	}
 	here := o

@@ -36,7 +36,7 @@ type Part struct {
 // Where layers are still to be compressed the index is known only when Root returns, and
 // so is what is wrong with it; otherwise OpenMerged tells.
 func OpenMerged(ctx context.Context, specs []Spec, o Options) (*Image, error) {
-	if err := CheckPlatforms(o.Platforms); err != nil {
+	if err := checkPlatforms(o.Platforms); err != nil {
 		return nil, err
 	}
 	if o.Budget == nil {

@@ -62,7 +62,7 @@ type Options struct {
 // Open opens what spec names. It reads manifests, but no layer. The image must be
 // closed; ctx must live as long as it and, with Options.Shared, as the run.
 func Open(ctx context.Context, spec Spec, o Options) (*Image, error) {
-	if err := CheckPlatforms(o.Platforms); err != nil {
+	if err := checkPlatforms(o.Platforms); err != nil {
 		return nil, err
 	}
 	if o.Shared != nil && len(o.Platforms) == 0 {

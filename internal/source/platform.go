@@ -23,9 +23,9 @@ func parsePlatform(s string) (image.Platform, error) {
 	return p, nil
 }
 
-// CheckPlatforms reports what is wrong with a list of platforms, so that an input can
+// checkPlatforms reports what is wrong with a list of platforms, so that an input can
 // be refused before anything is opened.
-func CheckPlatforms(list []string) error {
+func checkPlatforms(list []string) error {
 	_, err := parsePlatforms(list)
 	return err
 }

@@ -1,6 +1,6 @@
 package usererror
 
-// The codes. Each has an entry in Catalogue.
+// The codes. Each has an entry in catalogue.
 const (
 	InvalidInput       Code = "invalid-input"
 	UnknownInput       Code = "unknown-input"
@@ -55,11 +55,11 @@ type Entry struct {
 	Remedy string
 }
 
-// Catalogue returns every code with its cause and remedy, in the order in which
+// catalogue returns every code with its cause and remedy, in the order in which
 // a run can meet them.
 //
 //nolint:funlen // a table
-func Catalogue() []Entry {
+func catalogue() []Entry {
 	return []Entry{
 		{InvalidInput, "An input has a value that is not allowed.", "Correct the input that the message names."},
 		{UnknownInput, "An input, flag or key is not known; most likely a typo.",

@@ -33,10 +33,10 @@ Every error ends with a code in brackets, such as ` + "`[wrong-credentials]`" + 
 below, … stands for what differs from case to case: the registry, the repository, a file, a digest, the registry's own answer.
 
 `)
-	for _, e := range Catalogue() {
+	for _, e := range catalogue() {
 		fmt.Fprintf(&b, "- [%s](#%s)\n", e.Code, e.Code)
 	}
-	for _, e := range Catalogue() {
+	for _, e := range catalogue() {
 		fmt.Fprintf(&b, "\n## %s\n\n**Cause.** %s\n\n**What to do.** %s\n", e.Code, e.Cause, e.Remedy)
 		b.WriteString("\n**Messages.**\n\n")
 		if found.diagnosed[e.Code] {
@@ -72,7 +72,7 @@ below, … stands for what differs from case to case: the registry, the reposito
 func TestEveryCodeIsExplainedAndUsed(t *testing.T) {
 	used := survey(t).used
 	explained := map[Code]bool{}
-	for _, e := range Catalogue() {
+	for _, e := range catalogue() {
 		if explained[e.Code] {
 			t.Errorf("%s has two entries", e.Code)
 		}
@@ -83,7 +83,7 @@ func TestEveryCodeIsExplainedAndUsed(t *testing.T) {
 	}
 	for name, code := range constants(t) {
 		if !explained[code] {
-			t.Errorf("%s (%s) has no entry in Catalogue", name, code)
+			t.Errorf("%s (%s) has no entry in catalogue", name, code)
 		}
 		if !used[code] {
 			t.Errorf("%s (%s) is used nowhere", name, code)

@@ -55,7 +55,7 @@ func (p *Problem) Advice() string {
 	if p.Remedy != "" {
 		return p.Remedy
 	}
-	for _, e := range Catalogue() {
+	for _, e := range catalogue() {
 		if e.Code == p.Code {
 			return e.Remedy
 		}
