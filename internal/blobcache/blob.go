@@ -64,12 +64,13 @@ func (b *Blob) Lease() *Lease {
 	return c
 }
 
-// Dropped reports whether all leases have been released, so that another one could not be
-// used.
-func (b *Blob) Dropped() bool {
+// LeaseUnlessDropped is Lease, or false if all leases have been released: then the blob has to
+// be put into the cache again.
+func (b *Blob) LeaseUnlessDropped() (*Lease, bool) {
+	c := b.Lease()
 	b.cache.mu.Lock()
 	defer b.cache.mu.Unlock()
-	return b.dropped
+	return c, !c.released
 }
 
 // at returns the segment that holds the byte at offset, nil if none does.

@@ -697,3 +697,24 @@ func (w wrapsEOF) Open(context.Context, int64) (io.ReadCloser, error) {
 	}
 	return io.NopCloser(io.MultiReader(strings.NewReader("hello"[:w.bytes]), iotest.ErrReader(w.err))), nil
 }
+
+// A blob that nobody wants any more gives no leases: it has to be put into the cache again. One
+// lease keeps it for the next.
+func TestLeaseUnlessDropped(t *testing.T) {
+	cache := newCache(t, Options{})
+	src := &origin{content: random(1, 100)}
+	b := cache.Blob(descriptor(src.content), src, 1)
+	first := b.Lease()
+	second, ok := b.LeaseUnlessDropped()
+	if !ok {
+		t.Fatal("a blob with a lease is called dropped")
+	}
+	first.Release()
+	if _, err := second.Open(t.Context(), 0); err != nil {
+		t.Error(err)
+	}
+	second.Release()
+	if _, ok := b.LeaseUnlessDropped(); ok {
+		t.Error("a dropped blob gives a lease")
+	}
+}

@@ -20,6 +20,7 @@ type blobJob struct {
 	targets    []*target
 	arrived    map[*target]*future // resolved when the target has the blob, or never will
 	repair     map[*target]bool    // a manifest that names the blob is there already
+	repaired   int                 // targets that got it although one is there
 }
 
 func newBlobJob(d v1.Descriptor, b source.Blob) *blobJob {
@@ -126,7 +127,6 @@ func largestFirst(jobs map[v1.Hash]*blobJob) []*blobJob {
 // the bytes, unless the registry can mount them from another repository, the others mount
 // from it.
 func (r *run) copyBlob(ctx context.Context, s *registryRun, l *leases, j *blobJob) {
-	defer l.release(j.descriptor.Digest)
 	defer func() {
 		for _, t := range j.targets {
 			select {
@@ -219,7 +219,7 @@ func (r *run) sendBlob(ctx context.Context, t *target, l *leases, j *blobJob, kn
 	within, cancel := t.within(ctx)
 	defer cancel()
 	results := t.registry.results
-	how, err := t.client.Upload(within, j.descriptor, from, l.content(j.descriptor.Digest, j.blob), sentBytes{results},
+	how, err := t.client.Upload(within, j.descriptor, from, l.content(j.descriptor, j.blob), sentBytes{results},
 		proof)
 	if err != nil {
 		r.failWithin(ctx, t, err)
@@ -228,6 +228,7 @@ func (r *run) sendBlob(ctx context.Context, t *target, l *leases, j *blobJob, kn
 	known.add(path)
 	results.blob(path, j.descriptor, how)
 	if j.repair[t] && how != registry.Existing {
+		j.repaired++
 		results.change(func(out *RegistryResult) { out.Repaired++ })
 	}
 	return how, true

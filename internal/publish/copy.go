@@ -50,6 +50,8 @@ func (r *run) copyImage(ctx context.Context, s *registryRun, im *sourceImage, l 
 			return false
 		}
 		r.copy(ctx, s, im, l)
+	} else {
+		l.keep(nil)
 	}
 	return len(s.alive(im)) > 0
 }
@@ -95,7 +97,10 @@ func (r *run) copy(ctx context.Context, s *registryRun, im *sourceImage, l *leas
 	r.preconnect(s, jobs)
 	var g group
 	for _, j := range largestFirst(jobs) {
-		g.run(func() { r.copyBlob(ctx, s, l, j) })
+		g.run(func() {
+			defer l.release(j.descriptor.Digest)
+			r.copyBlob(ctx, s, l, j)
+		})
 	}
 	for _, t := range s.alive(im) {
 		r.bringManifests(ctx, &g, t, jobs, l)

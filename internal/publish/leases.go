@@ -62,11 +62,11 @@ func (r *run) stock(ctx context.Context, im *sourceImage) error {
 			r.note(Note{}, text)
 		}
 	}
-	im.stocked, im.leases = true, map[v1.Hash][]*blobcache.Lease{}
 	blobs, err := image.Blobs(ctx, im.roots()...)
 	if err != nil {
 		return markSource(err)
 	}
+	im.stocked, im.leases = true, map[v1.Hash][]*blobcache.Lease{}
 	for _, b := range blobs {
 		if d, err := b.Descriptor(ctx); err == nil && image.IsRemote(b) {
 			im.leases[d.Digest] = r.lease(d, b, im.ending)
@@ -78,11 +78,19 @@ func (r *run) stock(ctx context.Context, im *sourceImage) error {
 // lease returns n rights to read a blob through the cache.
 func (r *run) lease(d v1.Descriptor, b source.Blob, n int) (all []*blobcache.Lease) {
 	cached := r.cached[d.Digest]
-	if cached == nil || cached.Dropped() {
+	if cached != nil && n > 0 {
+		// Registries release theirs at any time: one lease keeps the blob for the others.
+		if first, ok := cached.LeaseUnlessDropped(); ok {
+			all = append(all, first)
+		} else {
+			cached = nil
+		}
+	}
+	if cached == nil {
 		cached = r.cache.Blob(d, b, n)
 		r.cached[d.Digest] = cached
 	}
-	for range n {
+	for len(all) < n {
 		all = append(all, cached.Lease())
 	}
 	return all
@@ -94,14 +102,26 @@ func (im *sourceImage) nextLease(digest v1.Hash) *blobcache.Lease {
 	return left[0]
 }
 
-// content returns the bytes of b.
-func (l *leases) content(digest v1.Hash, b source.Blob) registry.Content {
+// content returns the bytes of b: those of a remote blob by the lease that is held, else by a
+// new one, since only the cache checks the digest and survives a connection that breaks.
+func (l *leases) content(d v1.Descriptor, b source.Blob) registry.Content {
+	if !image.IsRemote(b) || !l.image.source.Remote() {
+		return fromSource{b}
+	}
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	if c := l.held[digest]; c != nil {
+	c := l.held[d.Digest]
+	l.mu.Unlock()
+	if c != nil {
 		return fromSource{c}
 	}
-	return fromSource{b}
+	l.r.cacheMu.Lock()
+	defer l.r.cacheMu.Unlock()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.held[d.Digest] == nil {
+		l.held[d.Digest] = l.r.lease(d, b, 1)[0]
+	}
+	return fromSource{l.held[d.Digest]}
 }
 
 // release ends the lease of a blob that the registry has, or does not lack.

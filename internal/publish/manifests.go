@@ -135,21 +135,27 @@ func (r *run) repairTarget(ctx context.Context, t *target, l *leases) error {
 	if err := addJobs(ctx, jobs, t, image.ChildrenFirst(t.roots...), true); err != nil {
 		return err
 	}
-	var before, after int
-	results := t.registry.results
-	results.change(func(out *RegistryResult) { before = out.Repaired })
+	// Leases of its own: others may still read by those of the image.
+	own := r.newLeases(l.image)
+	defer own.keep(nil)
 	var g group
 	for _, j := range largestFirst(jobs) {
 		t.registry.blob(j.descriptor.Digest).forget(t.Repository.Path)
-		g.run(func() { r.copyBlob(ctx, t.registry, l, j) })
+		g.run(func() {
+			defer own.release(j.descriptor.Digest)
+			r.copyBlob(ctx, t.registry, own, j)
+		})
 	}
 	g.wait()
 	if err := t.err(); err != nil {
 		return err
 	}
-	results.change(func(out *RegistryResult) { after = out.Repaired })
+	repaired := 0
+	for _, j := range jobs {
+		repaired += j.repaired
+	}
 	r.note(Note{Host: t.Repository.Host, Warning: true}, fmt.Sprintf(
-		"%s lacked content of manifests that are there; blobs sent again: %d", t.Repository, after-before))
+		"%s lacked content of manifests that are there; blobs sent again: %d", t.Repository, repaired))
 	return r.repairChildren(ctx, t)
 }
 

@@ -228,12 +228,14 @@ func TestThoroughRepairs(t *testing.T) {
 
 // A layer that was lost behind a manifest that stays: without thorough nobody asks for it, but
 // a registry that then refuses another tag is asked for all blobs and gets what is missing,
-// once. Only what was lost is sent. (Of an index registries look at the manifests alone, and
-// refuse nothing.)
+// once. Only what was lost is sent, from a registry through the cache: it goes on where a
+// connection broke. (Of an index registries look at the manifests alone, and refuse nothing.)
 func TestRefusedForALostBlobRepairs(t *testing.T) {
 	image := images.Build(images.Options{Single: true, LayerBytes: 1 << 10})
 	all := kinds(t, servers.Options{Auth: servers.Token, Delete: true})
 	lost := image.Blobs[0]
+	breaks := servers.Olareg(t, servers.Options{})
+	image.Push(t, breaks.Reference("acme/built", "1"), breaks.Inspect()...)
 	for _, kind := range []string{"distribution 3", "docker-registry 2.8"} {
 		s := all[kind]
 		if s == nil { // not installed: said by kinds
@@ -241,22 +243,26 @@ func TestRefusedForALostBlobRepairs(t *testing.T) {
 		}
 		t.Run(kind, func(t *testing.T) {
 			for _, atomic := range []string{"false", "true"} {
-				repository := "acme/atomic-" + atomic
-				image.Push(t, s.Reference(repository, "1"), s.Inspect()...)
-				s.Remove(t, repository, lost.Descriptor.Digest.String())
-				s.Log.Reset()
-				j := job{source: image.Archive(t), clock: newClock(), auth: s.Item(0), tags: []string{s.Reference(repository, "1"), s.Reference(repository, "2")},
-					inputs: map[string]string{"atomic": atomic}}
-				o := j.run(t).exits(0)
-				r := o.registry(s.Host)
-				if r.Repaired != 1 || r.Status != report.Pushed || r.Blobs.Uploaded != 1 {
-					t.Errorf("%s, %d repaired, %+v\n%s", r.Status, r.Repaired, r.Blobs, o.text())
+				for from, source := range map[string]string{"archive": image.Archive(t), "registry": breaks.Reference("acme/built", "1")} {
+					repository := "acme/atomic-" + atomic + "-" + from
+					breaks.Faults.Clear()
+					breaks.Faults.Add(servers.Fault{Match: servers.Matching("GET", "/blobs/"+lost.Descriptor.Digest.String()), CutAnswer: 100})
+					image.Push(t, s.Reference(repository, "1"), s.Inspect()...)
+					s.Remove(t, repository, lost.Descriptor.Digest.String())
+					s.Log.Reset()
+					j := job{source: source, clock: newClock(), auth: breaks.Item(0) + s.Item(0), tags: []string{s.Reference(repository, "1"), s.Reference(repository, "2")},
+						inputs: map[string]string{"atomic": atomic}}
+					o := j.run(t).exits(0)
+					r := o.registry(s.Host)
+					if r.Repaired != 1 || r.Status != report.Pushed || r.Blobs.Uploaded != 1 {
+						t.Errorf("%s, %d repaired, %+v\n%s", r.Status, r.Repaired, r.Blobs, o.text())
+					}
+					if n := s.Log.Count(http.MethodPut, "/blobs/uploads/"); n != 1 {
+						t.Errorf("%d blobs are sent\n%s", n, s.Log)
+					}
+					image.Compare(t, s.Reference(repository, "1"), s.Inspect()...)
+					image.Compare(t, s.Reference(repository, "2"), s.Inspect()...)
 				}
-				if n := s.Log.Count(http.MethodPut, "/blobs/uploads/"); n != 1 {
-					t.Errorf("%d blobs are sent\n%s", n, s.Log)
-				}
-				image.Compare(t, s.Reference(repository, "1"), s.Inspect()...)
-				image.Compare(t, s.Reference(repository, "2"), s.Inspect()...)
 			}
 		})
 	}
