@@ -185,8 +185,8 @@ func (c *console) clean(text string) string { return safe(text, c.redactor.Redac
 // line is clean for a line of a report: what is public in it stays.
 func (c *console) line(text string) string { return safe(text, c.redactor.RedactLine) }
 
-func safe(text string, redact func(string) string) string {
-	text = redact(printable(redact(text)))
+func safe(text string, hide func(string) string) string {
+	text = hide(printable(hide(text)))
 	if len(text) > longestText {
 		text = strings.ToValidUTF8(text[:longestText], "") + "…"
 	}
