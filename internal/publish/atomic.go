@@ -106,17 +106,11 @@ func (r *run) commit(ctx context.Context, registries []*registryRun) bool {
 	return true
 }
 
-// readTagsAgain looks up every tag of a registry once more, and keeps the manifests that
-// would have to be put back.
+// readTagsAgain looks up every tag of a registry once more.
 func (r *run) readTagsAgain(ctx context.Context, s *registryRun) {
 	for _, im := range s.images() {
 		atOnce(s.alive(im), func(t *target) {
-			r.lookUpAll(ctx, t, t.updates)
-			limited(requestsAtOnce, t.updates, func(u *tagUpdate) {
-				if err := u.keepOld(ctx); err != nil {
-					r.failWithin(ctx, t, err)
-				}
-			})
+			r.lookUpAll(ctx, t, t.updates, r.lookAgain)
 		})
 		r.settleConflicts(ctx, s, im)
 	}
@@ -153,7 +147,7 @@ func culprits(registries []*registryRun) (hosts []string) {
 func allWritten(updates [][]*tagUpdate) bool {
 	for _, of := range updates {
 		for _, u := range of {
-			if !u.written && !u.stays() {
+			if !u.written && !u.stays() && !u.kept {
 				return false
 			}
 		}

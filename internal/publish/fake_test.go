@@ -19,6 +19,7 @@ import (
 
 	"github.com/multi-registry-push/multi-registry-push/internal/config"
 	"github.com/multi-registry-push/multi-registry-push/internal/credentials"
+	"github.com/multi-registry-push/multi-registry-push/internal/image"
 	"github.com/multi-registry-push/multi-registry-push/internal/imageref"
 	"github.com/multi-registry-push/multi-registry-push/internal/registry"
 	"github.com/multi-registry-push/multi-registry-push/internal/source"
@@ -36,6 +37,7 @@ type fakeHost struct {
 	calls   []string                // "Upload me/app sha256:…"
 	fail    func(call string) error // nil: nothing fails
 	tagless bool                    // cannot delete tags
+	lax     bool                    // does not look at conditions
 	api     bool                    // has the referrers API
 	broken  []string                // promises that were not kept
 }
@@ -79,6 +81,22 @@ func (h *fakeHost) tags() map[string]string {
 		}
 	}
 	return out
+}
+
+// serve makes a tag serve a manifest, with all that this needs, as if somebody else had written it.
+func (h *fakeHost) serve(path, tag string, m *source.Manifest) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	r := h.at(path)
+	for _, one := range image.ChildrenFirst(m) {
+		for _, b := range one.Blobs {
+			d, _ := b.Descriptor(context.Background())
+			r.blobs[d.Digest.String()] = true
+		}
+		r.manifests[one.Descriptor.Digest.String()] = one.Raw
+		r.types[one.Descriptor.Digest.String()] = string(one.Descriptor.MediaType)
+	}
+	r.tags[tag] = m.Descriptor.Digest.String()
 }
 
 func (h *fakeHost) count(prefix string) (n int) {
@@ -183,11 +201,17 @@ func (v *fakeView) PutManifest(ctx context.Context, ref string, raw []byte, medi
 	}
 	defer unlock()
 	digest, _, _ := v1.SHA256(bytes.NewReader(raw))
+	if !json.Valid(raw) {
+		return registry.PutResult{}, errors.New("400 MANIFEST_INVALID")
+	}
+	if strings.HasPrefix(ref, "sha256:") && ref != digest.String() {
+		return registry.PutResult{}, errors.New("400 DIGEST_INVALID")
+	}
 	if why := r.lacks(raw); why != "" {
 		v.h.broken = append(v.h.broken, fmt.Sprintf("%s/%s: %s was written before %s", v.h.name, v.path, ref, why))
 		return registry.PutResult{}, errors.New("MANIFEST_BLOB_UNKNOWN")
 	}
-	if cond.IfNoneMatch && r.tags[ref] != "" || cond.IfMatch != "" && r.tags[ref] != cond.IfMatch {
+	if !v.h.lax && (cond.IfNoneMatch && r.tags[ref] != "" || cond.IfMatch != "" && r.tags[ref] != cond.IfMatch) {
 		return registry.PutResult{}, registry.ErrPrecondition
 	}
 	r.manifests[digest.String()] = raw
@@ -231,6 +255,9 @@ func (v *fakeView) DeleteTag(ctx context.Context, tag string) error {
 	defer unlock()
 	if v.h.tagless {
 		return registry.ErrUnsupported
+	}
+	if r.tags[tag] == "" {
+		return errNoSuch
 	}
 	delete(r.tags, tag)
 	return nil

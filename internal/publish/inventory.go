@@ -28,7 +28,7 @@ func (r *run) takeInventory(ctx context.Context, s *registryRun, im *sourceImage
 		asked := t.askedUpdates(r.PushByDigest)
 		t.updates = asked
 		g.run(func() {
-			r.lookUpAll(ctx, t, asked)
+			r.lookUpAll(ctx, t, asked, r.lookUp)
 			r.dismissProof(ctx, t, asked)
 		})
 		g.run(func() { r.askAhead(ctx, t) })

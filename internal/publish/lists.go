@@ -55,7 +55,7 @@ const listTries = 3
 
 // refresh adds ours to the list as it is now. With changed, what it served before is
 // looked up anew in any case.
-func (u *tagUpdate) refresh(ctx context.Context, keep, changed bool) error {
+func (r *run) refresh(ctx context.Context, u *tagUpdate, changed bool) error {
 	now, err := u.renew(ctx)
 	switch {
 	case err != nil:
@@ -67,11 +67,7 @@ func (u *tagUpdate) refresh(ctx context.Context, keep, changed bool) error {
 		return nil
 	}
 	u.raw, u.digest = now.raw, now.digest
-	u.before, u.old = "", nil
-	if err := u.lookUp(ctx); err != nil || !keep {
-		return err
-	}
-	return u.keepOld(ctx)
+	return r.lookAgain(ctx, u)
 }
 
 // listLooks is how many looks in a row a list has to stand that was written. Without

@@ -91,7 +91,7 @@ func (r *run) referrerUpdates(ctx context.Context, t *target) []*tagUpdate {
 	var mu sync.Mutex
 	var g group
 	signatures := slices.Clone(updates)
-	g.run(func() { r.lookUpAll(ctx, t, signatures) })
+	g.run(func() { r.lookUpAll(ctx, t, signatures, r.lookUp) })
 	for _, subject := range subjects {
 		if r.DryRun {
 			break // which of them are missing is known from the manifests
@@ -142,8 +142,7 @@ func (r *run) fallbackUpdate(ctx context.Context, t *target, subject v1.Hash,
 	}
 	within2, cancel2 := t.within(ctx)
 	defer cancel2()
-	err = u.lookUp(within2)
-	return u, err
+	return u, r.lookUp(within2, u)
 }
 
 // keepSignatures decides whether a signature's tag moves. One that holds a signature which
@@ -206,11 +205,14 @@ func (u *tagUpdate) holdsOthers(ctx context.Context) (bool, error) {
 // signed meanwhile.
 func (r *run) lookAtSignature(ctx context.Context, u *tagUpdate) error {
 	was := u.before
-	if err := u.lookUp(ctx); err != nil {
+	if err := r.lookAgain(ctx, u); err != nil {
 		return err
 	}
 	if u.before != was {
 		r.keepSignatures(ctx, u)
+	}
+	if u.kept {
+		u.t.registry.results.change(func(out *RegistryResult) { out.Referrers.Copied-- }) // as it was counted
 	}
 	return nil
 }

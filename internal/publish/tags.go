@@ -107,39 +107,45 @@ func (u *tagUpdate) settle(status Status, now string, reason string) {
 	})
 }
 
-// lookUpAll finds out what every tag serves now.
-func (r *run) lookUpAll(ctx context.Context, t *target, updates []*tagUpdate) {
+// lookUpAll finds out, by look, what every tag serves now.
+func (r *run) lookUpAll(ctx context.Context, t *target, updates []*tagUpdate,
+	look func(context.Context, *tagUpdate) error) {
 	within, cancel := t.within(ctx)
 	defer cancel()
 	limited(requestsAtOnce, updates, func(u *tagUpdate) {
 		if u.tag == "" || t.out() {
 			return
 		}
-		var err error
-		err = u.lookUp(within)
-		if err == nil && u.unknown {
-			err = r.mustKnow(u)
-		}
-		if err != nil {
+		if err := look(within, u); err != nil {
 			r.failWithin(ctx, t, err)
 		}
 	})
 }
 
-// lookUp asks what the tag serves.
-func (u *tagUpdate) lookUp(ctx context.Context) error {
+// lookUp asks what the tag serves. What was kept of what it served before is forgotten.
+func (r *run) lookUp(ctx context.Context, u *tagUpdate) error {
 	d, err := u.t.client.Stat(ctx, u.tag)
-	u.before, u.unknown = "", false
+	u.before, u.unknown, u.old, u.oldType = "", false, nil, ""
 	switch {
 	case err == nil:
 		u.before = d.Digest.String()
 	case errors.Is(err, registry.ErrNotFound):
 	case errors.Is(err, registry.ErrUnclear):
 		u.unknown = true
+		return r.mustKnow(u)
 	default:
 		return err
 	}
 	return nil
+}
+
+// lookAgain is lookUp when the tag may soon be written: with atomic, the manifest that it
+// serves is kept for putting it back.
+func (r *run) lookAgain(ctx context.Context, u *tagUpdate) error {
+	if err := r.lookUp(ctx, u); err != nil || !r.Atomic {
+		return err
+	}
+	return u.keepOld(ctx)
 }
 
 // mustKnow returns an error if a tag of which the registry does not tell what it serves must
@@ -310,7 +316,7 @@ func likeliestRefused(updates []*tagUpdate) (first *tagUpdate) {
 func (r *run) writeTag(ctx context.Context, u *tagUpdate, l *leases) error {
 	for try := 1; ; try++ {
 		cond, err := r.lastLook(ctx, u, try)
-		if err != nil || u.t.out() {
+		if err != nil || u.t.out() || u.kept {
 			return err
 		}
 		if u.stays() {
@@ -332,7 +338,7 @@ func (r *run) lastLook(ctx context.Context, u *tagUpdate, try int) (registry.Con
 	switch {
 	case u.stays():
 	case u.renew != nil:
-		if err := u.refresh(ctx, r.Atomic, try > 1); err != nil {
+		if err := r.refresh(ctx, u, try > 1); err != nil {
 			return cond, err
 		}
 		if cond.Whole = false; try < listTries { // the last attempt is unconditional
@@ -341,7 +347,7 @@ func (r *run) lastLook(ctx context.Context, u *tagUpdate, try int) (registry.Con
 	case u.signature != nil:
 		return cond, r.lookAtSignature(ctx, u)
 	case u.asked && r.mustStay(u.tag):
-		if err := u.lookUp(ctx); err != nil {
+		if err := r.lookAgain(ctx, u); err != nil {
 			return cond, err
 		}
 		switch {
