@@ -113,6 +113,10 @@ buildx build --builder fixtures --progress quiet --provenance=false -o "type=ima
 both=(--platform linux/amd64,linux/arm64)
 build "${both[@]}" --provenance=mode=max --sbom="generator=$registry/scan:1" -t example.com/app:1.0.0 \
   -o "type=oci,rewrite-timestamp=true,dest=$here/buildkit-attested.tar"
+for arch in amd64 arm64; do
+  build --platform "linux/$arch" --provenance=mode=max -t example.com/app:1.0.0 \
+    -o "type=oci,rewrite-timestamp=true,dest=$here/buildkit-$arch.tar"
+done
 build "${both[@]}" --provenance=false -t example.com/app:1.0.0 -t example.com/app:latest -t docker.io/example/app:1 \
   -o "type=oci,rewrite-timestamp=true,dest=$here/buildkit-three-names.tar"
 build --provenance=false -o "type=oci,rewrite-timestamp=true,dest=$here/buildkit-zstd.tar,compression=zstd,force-compression=true"

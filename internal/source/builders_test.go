@@ -43,6 +43,15 @@ func readFixtures(t testing.TB) map[string]expected {
 // classic form counts there.
 func isMixed(name string) bool { return name == "docker29-three-tags.tar" }
 
+// TestMergedDigest: the same archives give the same digest on every machine.
+func TestMergedDigest(t *testing.T) {
+	const want = "sha256:0a2c3a77cc75b50703d70d80db87de10179ba6cf7d43b8e15b4c207afecb4446"
+	_, root := mustMerge(t, Options{}, filepath.Join(fixtures, "buildkit-amd64.tar"), filepath.Join(fixtures, "buildkit-arm64.tar"))
+	if got := root.Descriptor.Digest.String(); got != want {
+		t.Errorf("%s, want %s:\n%s", got, want, root.Raw)
+	}
+}
+
 func TestWhatBuildersWrite(t *testing.T) {
 	for name, want := range readFixtures(t) {
 		path := filepath.Join(fixtures, name)

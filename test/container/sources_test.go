@@ -150,6 +150,68 @@ func runs(t *testing.T, reference string, s *servers.Server) {
 	}
 }
 
+// TestMergedBuildKit: two archives of BuildKit become one index that others take for an image:
+// Buildah and the engine pull it and run it on this platform, the engine pulls it for the other,
+// and Skopeo shows in it what BuildKit's own indexes say, byte for byte.
+func TestMergedBuildKit(t *testing.T) {
+	engine(t)
+	parts := []string{fixture(t, "buildkit-amd64.tar"), fixture(t, "buildkit-arm64.tar")}
+	var digests []string
+	for _, start := range []func(testing.TB, servers.Options) *servers.Server{servers.Distribution2, servers.Olareg} {
+		to := start(t, servers.Options{})
+		reference := to.Reference("acme/merged", "1.0.0")
+		if status, log := publish(t, strings.Join(parts, "\n"), reference, to, "--platforms", "linux/amd64,linux/arm64"); status != 0 {
+			t.Fatalf("exit status %d\n%s", status, log)
+		}
+		digests = append(digests, images.Digest(t, reference, to.Inspect()...))
+		runs(t, reference, to)
+
+		login(t, to)
+		if out := mustDocker(t, "run", "--rm", "--network", "none", reference); out != "hello from linux/amd64\n" {
+			t.Errorf("the engine runs the image, which says %q", out)
+		}
+		mustDocker(t, "pull", "-q", "--platform", "linux/arm64", reference)
+		t.Cleanup(func() { mustDocker(t, "rmi", "--force", reference) })
+		if out := mustDocker(t, "image", "inspect", "--format", "{{.Os}}/{{.Architecture}}", reference); out != "linux/arm64\n" {
+			t.Errorf("for linux/arm64 the engine pulls %q", out)
+		}
+
+		index, err := command(exec.Command(servers.Require(t, "skopeo"), "inspect", "--raw", "--tls-verify=false",
+			"--creds", to.Users[0].Name+":"+to.Users[0].Password, "docker://"+reference))
+		if err != nil {
+			t.Fatalf("skopeo inspect: %v\n%s", err, index)
+		}
+		for _, part := range parts {
+			for _, entry := range entries(t, part) {
+				if !strings.Contains(index, entry) {
+					t.Errorf("Skopeo does not show %s in\n%s", entry, index)
+				}
+			}
+		}
+	}
+	if digests[0] != digests[1] {
+		t.Errorf("the same parts are %s", digests)
+	}
+}
+
+// entries returns what the image's index in an archive of BuildKit says of its manifests.
+func entries(t *testing.T, archive string) (all []string) {
+	t.Helper()
+	digest := expected(t)[filepath.Base(archive)].Images[0].Digest
+	raw, err := command(exec.Command("tar", "-xOf", archive, "blobs/"+strings.ReplaceAll(digest, ":", "/")))
+	if err != nil {
+		t.Fatalf("tar: %v\n%s", err, raw)
+	}
+	var index struct{ Manifests []json.RawMessage }
+	if err := json.Unmarshal([]byte(raw), &index); err != nil || len(index.Manifests) != 2 {
+		t.Fatalf("not an image and its provenance: %v\n%s", err, raw)
+	}
+	for _, entry := range index.Manifests {
+		all = append(all, string(entry))
+	}
+	return all
+}
+
 // TestEngine publishes an image of a real engine: by tag, by id, and from inside the
 // action's container through the socket that the runner mounts. The engine then pulls it
 // back and runs it.

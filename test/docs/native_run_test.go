@@ -8,10 +8,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/multi-registry-push/multi-registry-push/test/servers"
 )
 
 const releases = "https://github.com/multi-registry-push/multi-registry-push/releases/download"
@@ -55,11 +58,11 @@ func (n *native) write(t *testing.T, name, text string) {
 	}
 }
 
-// run runs the script as the step does, with path in front of PATH.
+// run runs the script as the step does, with this PATH.
 func (n *native) run(t *testing.T, path string) (out string, status int) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "bash", filepath.Join(n.folder, "run"))
-	cmd.Env = []string{"PATH=" + path + os.Getenv("PATH"), "RUNNER_TEMP=" + n.temp, "INPUT_TAGS=a:1\nb:2",
+	cmd.Env = []string{"PATH=" + path, "RUNNER_TEMP=" + n.temp, "INPUT_TAGS=a:1\nb:2",
 		// None of these decides where the binary comes from.
 		"INPUT_ADDRESS=http://localhost:1", "address=http://localhost:1", "version=9.9.9", "digest=" + strings.Repeat("0", 64)}
 	b, err := cmd.CombinedOutput()
@@ -104,13 +107,9 @@ func TestNativeRun(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			n := newNative(t, test.serve)
 			n.write(t, "release.txt", test.release)
-			path := ""
+			path := os.Getenv("PATH")
 			if test.uname != "" {
-				bin := t.TempDir()
-				if err := os.WriteFile(filepath.Join(bin, "uname"), []byte("#!/bin/sh\necho "+test.uname+"\n"), 0o755); err != nil { // #nosec G306 -- a program
-					t.Fatal(err)
-				}
-				path = bin + ":"
+				path = uname(t, t.TempDir(), test.uname, test.uname) + ":" + path
 			}
 			out, status := n.run(t, path)
 			if status != test.status || !strings.Contains(out, test.says) {
@@ -129,5 +128,41 @@ func TestNativeRun(t *testing.T) {
 				t.Errorf("asked for %q, want %s: %v", n.asked, want, test.asks)
 			}
 		})
+	}
+}
+
+// uname puts a program of this name into folder that tells of another machine, and returns folder.
+func uname(t *testing.T, folder, system, machine string) string {
+	t.Helper()
+	script := "#!/bin/sh\ncase $1 in -m) echo " + machine + " ;; *) echo " + system + " ;; esac\n"
+	if err := os.WriteFile(filepath.Join(folder, "uname"), []byte(script), 0o755); err != nil { // #nosec G306 -- a program
+		t.Fatal(err)
+	}
+	return folder
+}
+
+// newer is what the bash of macOS, 3.2, does not know.
+var newer = regexp.MustCompile(`(declare|local|typeset) -[a-z]*[An]|\$\{!?\w+(\[.*\])?[,^@]|\b(mapfile|readarray|coproc)\b|&>>|\|&|;;?&|\[\[? -v |wait -n|%\(`)
+
+// TestNativeRunOnMacOS: with no programs but those that macOS has, which has no sha256sum, the
+// script runs the binary for macOS, and refuses another one.
+func TestNativeRunOnMacOS(t *testing.T) {
+	if found := newer.Find(read(t, filepath.Join(root, "native", "run"))); found != nil {
+		t.Errorf("native/run has %q, which is newer than the bash of macOS", found)
+	}
+	path := uname(t, t.TempDir(), "Darwin", "arm64")
+	for _, program := range []string{"bash", "chmod", "curl", "dirname", "mktemp", "rm", "shasum"} {
+		if err := os.Symlink(servers.Require(t, program), filepath.Join(path, program)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const program = "#!/bin/sh\necho \"tags: $INPUT_TAGS\"\n"
+	for sent, status := range map[string]int{program: 0, program + "# more\n": 1} {
+		n := newNative(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(sent)) })
+		n.write(t, "release.txt", fmt.Sprintf("version 1.2.3\ndarwin_arm64 %x\n", sha256.Sum256([]byte(program))))
+		out, got := n.run(t, path)
+		if says := []string{"tags: a:1\nb:2\n", "another digest"}[status]; got != status || !strings.Contains(out, says) {
+			t.Errorf("status %d, want %d and %q:\n%s", got, status, says, out)
+		}
 	}
 }
