@@ -2,12 +2,17 @@ package publish
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"sync/atomic"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
+
+// errNotCommitted ends what optional registries still do when the required ones have failed: they
+// did nothing wrong.
+var errNotCommitted = errors.New("atomic is on, and a registry failed")
 
 // together publishes all or nothing: no tag is written anywhere until every required
 // registry holds all images whole and would take their tags. If a write fails even then,
@@ -24,17 +29,18 @@ func (r *run) together(ctx context.Context) {
 	}
 	decided := make(chan struct{})
 	committed := false
-	optionalCtx, stopOptional := context.WithCancel(ctx)
-	defer stopOptional()
+	optionalCtx, stopOptional := context.WithCancelCause(ctx)
+	defer stopOptional(nil)
 	var late group
 	for _, s := range optional {
 		late.run(func() { r.followLate(ctx, optionalCtx, s, decided, &committed) })
 	}
-	committed = r.commit(ctx, required)
-	if !committed {
-		stopOptional()
-	}
-	close(decided)
+	func() {
+		defer close(decided)
+		if committed = r.commit(ctx, required); !committed {
+			stopOptional(errNotCommitted)
+		}
+	}()
 	late.wait()
 	if !committed {
 		r.holdBackAll(ctx)
@@ -71,7 +77,7 @@ func (r *run) commit(ctx context.Context, registries []*registryRun) bool {
 		return false
 	}
 	// Only now: while the slowest copied, somebody else may have moved a tag.
-	atOnce(registries, func(s *registryRun) { r.readTagsAgain(ctx, s) })
+	atOnce(registries, func(s *registryRun) { r.step(s, func() { r.readTagsAgain(ctx, s) }) })
 	if ctx.Err() != nil || anyRequiredFailed(registries) {
 		return false
 	}
@@ -97,11 +103,13 @@ func (r *run) commit(ctx context.Context, registries []*registryRun) bool {
 	}
 	atOnce(index, func(i int) {
 		s := registries[i]
-		r.writeTags(ctx, s, later[i], nil, nil)
-		for _, im := range s.images() {
-			r.finishManifests(ctx, s, im, nil)
-		}
-		r.verify(ctx, s, slices.Concat(updates[i], later[i]))
+		r.step(s, func() {
+			r.writeTags(ctx, s, later[i], nil, nil)
+			for _, im := range s.images() {
+				r.finishManifests(ctx, s, im, nil)
+			}
+			r.verify(ctx, s, slices.Concat(updates[i], later[i]))
+		})
 	})
 	return true
 }

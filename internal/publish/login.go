@@ -125,6 +125,15 @@ func (r *run) guarded(s *registryRun, f func() error) (err error) {
 	return err
 }
 
+// step calls f, a step of a registry, and fails all images there for a panic in it.
+func (r *run) step(s *registryRun, f func()) {
+	if err := protect(f); err != nil {
+		for _, im := range s.images() {
+			r.failAll(context.Background(), s, im, internalError(s.Host, err))
+		}
+	}
+}
+
 // enterRepository proves the credentials, and in a dry run that they can read.
 func (r *run) enterRepository(ctx context.Context, p *repository) error {
 	err := p.client.Login(ctx)

@@ -1,10 +1,14 @@
 package publish
 
 import (
+	"context"
+	"errors"
 	"strings"
 	"sync"
 	"testing"
 
+	"github.com/multi-registry-push/multi-registry-push/internal/credentials"
+	"github.com/multi-registry-push/multi-registry-push/internal/imageref"
 	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
@@ -44,5 +48,106 @@ func TestPanicsAreErrors(t *testing.T) {
 				t.Errorf("the other registry is %s: %+v", other.Status(), other.Failures)
 			}
 		})
+	}
+}
+
+// With atomic a panic at any request, those after the first tag included, is the error of what it
+// was for: every registry has a result, and no tag moves anywhere unless all may.
+func TestPanicsInAnAtomicRun(t *testing.T) {
+	root := twoPlatforms(t, "app")
+	start := func() *setup {
+		s := newSetup(t, root, "a.test/app:1", "b.test/app:1", "c.test/app:1")
+		s.settings.Atomic = true
+		no := false
+		s.credential = func(r imageref.Repository) credentials.Credential {
+			if r.Host == "c.test" {
+				return credentials.Credential{Item: item(&no, false)}
+			}
+			return credentials.Credential{}
+		}
+		return s
+	}
+	at := func(s *setup, n int) (calls *int) {
+		var mu sync.Mutex
+		calls = new(int)
+		s.hosts["a.test"].fail = func(call string) error {
+			mu.Lock()
+			defer mu.Unlock()
+			if *calls++; *calls == n {
+				panic("at " + call)
+			}
+			return nil
+		}
+		return calls
+	}
+	clean := start()
+	all := at(clean, 0)
+	clean.run(t.Context())
+	if *all < 12 {
+		t.Fatalf("only %d calls", *all)
+	}
+	for n := 1; n <= *all; n++ {
+		s := start()
+		at(s, n)
+		s.run(t.Context())
+		s.kept(t)
+		a, b, c := s.registry("a.test"), s.registry("b.test"), s.registry("c.test")
+		if a.Status() != Failed || !s.failedWith("a.test", usererror.Internal) {
+			t.Errorf("call %d: a.test is %s: %+v", n, a.Status(), a.Failures)
+		}
+		for _, other := range []RegistryResult{b, c} {
+			if got := other.Status(); got != HeldBack && got != Pushed {
+				t.Errorf("call %d: %s is %s: %+v %+v", n, other.Host, got, other.Failures, other.References)
+			}
+			if tags := len(s.hosts[other.Host].tags()); (tags == 1) != (other.Status() == Pushed) {
+				t.Errorf("call %d: %s is %s and serves %d tags", n, other.Host, other.Status(), tags)
+			}
+		}
+	}
+}
+
+// A panic while a tag is put back is why it was not.
+func TestPanicWhilePuttingBack(t *testing.T) {
+	s := newSetup(t, twoPlatforms(t, "app"), "a.test/app:1", "b.test/app:1")
+	s.settings.Atomic = true
+	written := make(chan struct{})
+	s.hosts["a.test"].fail = func(call string) error {
+		switch call {
+		case "PutManifest app 1":
+			close(written)
+		case "DeleteTag app 1":
+			panic("of a delete")
+		}
+		return nil
+	}
+	s.hosts["b.test"].fail = func(call string) error {
+		if call == "PutManifest app 1" {
+			<-written
+			return errors.New("refused")
+		}
+		return nil
+	}
+	s.run(t.Context())
+	if !s.failedWith("a.test", usererror.NotPutBack) || s.registry("b.test").Status() != Failed {
+		t.Errorf("%v", s.failures())
+	}
+}
+
+// A write that got no answer when the job was cancelled is not said to be put back: it may come.
+func TestCutWriteIsNotPutBack(t *testing.T) {
+	s := newSetup(t, twoPlatforms(t, "app"), "a.test/app:1")
+	s.settings.Atomic = true
+	ctx, cancel := context.WithCancel(t.Context())
+	s.hosts["a.test"].fail = func(call string) error {
+		if call == "PutManifest app 1" {
+			cancel()
+			return context.Canceled
+		}
+		return nil
+	}
+	s.run(ctx)
+	ref := s.registry("a.test").References[0]
+	if ref.Status != Failed || !strings.Contains(string(ref.Reason), "may yet move") {
+		t.Errorf("%+v", ref)
 	}
 }

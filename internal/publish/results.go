@@ -234,6 +234,9 @@ var hostWide = []usererror.Code{
 // fail ends t for err. What there is to say of a run that was cancelled, finalize does.
 func (r *run) fail(ctx context.Context, t *target, err error) {
 	s := t.registry.results
+	if errors.Is(context.Cause(ctx), errNotCommitted) {
+		return // it is held back
+	}
 	if ctx.Err() != nil {
 		err = cancelled(ctx, "publishing to "+t.Repository.String(), t.Repository.Host)
 	}

@@ -64,7 +64,11 @@ func (u *tagUpdate) now() string {
 }
 
 func (r *run) rollBackOne(ctx context.Context, u *tagUpdate, status Status, why string) {
-	now, err := r.putOneBack(ctx, u)
+	now, put := unknown, false
+	err := r.guarded(u.t.registry, func() (err error) {
+		now, put, err = r.putOneBack(ctx, u)
+		return err
+	})
 	if err != nil {
 		err = usererror.New(usererror.NotPutBack, u.t.Repository.Host,
 			fmt.Sprintf("putting %s back to %s", u, orNothing(u.before)), u.byHand(now), err)
@@ -72,11 +76,19 @@ func (r *run) rollBackOne(ctx context.Context, u *tagUpdate, status Status, why 
 		u.settle(Failed, now, err.Error())
 		return
 	}
-	reason := cmp.Or(u.failure, "put back, because "+why)
-	if now != u.before {
-		reason = fmt.Sprintf("left alone: somebody else has moved it since, to %s", orNothing(now))
+	what := "put back, because " + why
+	switch {
+	case now != u.before:
+		what = fmt.Sprintf("%s is left alone: somebody else has moved it since, to %s", u, orNothing(now))
+		if u.failure != "" {
+			what = u.failure + "; " + what
+		}
+	case u.failure != "":
+		what = u.failure
+	case !put:
+		what = fmt.Sprintf("the write of %s got no answer; it serves what it served before, and may yet move", u)
 	}
-	u.settle(status, now, reason)
+	u.settle(status, now, what)
 }
 
 // byHand is what is left to a person where a tag was not put back and serves now.
@@ -87,15 +99,17 @@ func (u *tagUpdate) byHand(now string) string {
 	return fmt.Sprintf("Set %s to %s by hand; it serves %s.", u, u.before, orUnknown(now))
 }
 
-// putOneBack returns what the tag serves afterwards, "?" if that is not known.
-func (r *run) putOneBack(ctx context.Context, u *tagUpdate) (now string, err error) {
+// putOneBack returns what the tag serves afterwards, "?" if that is not known, and whether it
+// serves that because it was put back: a tag that does not serve our digest is not touched, unless
+// the registry took the write.
+func (r *run) putOneBack(ctx context.Context, u *tagUpdate) (now string, put bool, err error) {
 	now, err = r.servedAfterWrite(ctx, u)
 	if err != nil {
-		return unknown, err
+		return unknown, false, err
 	}
 	seen := now == u.digest.String()
 	if !seen && (!u.written || now != u.before) {
-		return now, nil
+		return now, false, nil
 	}
 	switch {
 	case u.before == "":
@@ -115,17 +129,18 @@ func (r *run) putOneBack(ctx context.Context, u *tagUpdate) (now string, err err
 		_, err = u.t.client.PutManifest(ctx, u.tag, u.old, u.oldType, cond)
 	}
 	if err == nil {
-		return u.before, nil
+		return u.before, true, nil
 	}
 	now, statErr := u.serves(ctx)
 	switch {
 	case statErr != nil:
-		return unknown, err
-	case seen && now == u.before, // it was only the answer that was lost
-		now != u.digest.String() && errors.Is(err, registry.ErrPrecondition): // somebody moved it while we looked
-		return now, nil
+		return unknown, false, err
+	case seen && now == u.before: // it was only the answer that was lost
+		return now, true, nil
+	case now != u.digest.String() && errors.Is(err, registry.ErrPrecondition): // somebody moved it while we looked
+		return now, now == u.before, nil
 	}
-	return now, err
+	return now, false, err
 }
 
 // servedAfterWrite asks what a tag serves to which a write was sent. A registry may show

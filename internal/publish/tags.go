@@ -257,7 +257,7 @@ func (r *run) writeTags(ctx context.Context, s *registryRun, updates []*tagUpdat
 			u.settle(Failed, u.before, "not moved, because the registry does not let "+by.String()+" move")
 			return
 		}
-		err := r.writeTag(ctx, u, l)
+		err := r.guarded(s, func() error { return r.writeTag(ctx, u, l) })
 		if err == nil {
 			return
 		}

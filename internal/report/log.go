@@ -53,6 +53,7 @@ type registryLog struct {
 	failed     bool // wholly
 	left       bool // out, after all
 	byDigest   bool
+	tagged     map[string]bool // references that were told to be published
 	loggingIn  time.Time
 	copyingNow time.Time
 	images     map[int]bool // that it serves
@@ -118,7 +119,7 @@ func (l *Log) registry(host string) *registryLog {
 			return g
 		}
 	}
-	g := &registryLog{meter: meter{host: host}, images: map[int]bool{}}
+	g := &registryLog{meter: meter{host: host}, images: map[int]bool{}, tagged: map[string]bool{}}
 	l.registries = append(l.registries, g)
 	return g
 }

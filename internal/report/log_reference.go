@@ -24,9 +24,12 @@ func (l *Log) Reference(host string, r publish.ReferenceResult) {
 	switch {
 	case text == "", r.Reason == publish.ReasonCancelled, r.Reason == publish.ReasonSource,
 		r.Reason == publish.ReasonElsewhere: // what it follows from is told
-	case r.Status == Failed: // its failure is told
+	case r.Status == Failed && !g.tagged[r.Reference]: // its failure is told
 	case g.asked <= manyReferences:
 		l.once(Line{Text: r.Reference + "  " + text})
+		if r.Status == Pushed { // what becomes of it later is told, too
+			g.tagged[r.Reference] = true
+		}
 	case r.Status == HeldBack || r.Status == Skipped:
 		l.once(Line{Text: prefixed(host, host+"  "+text)})
 	default:
