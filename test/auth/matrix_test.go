@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/multi-registry-push/multi-registry-push/internal/credentials"
 	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 	"github.com/multi-registry-push/multi-registry-push/test/standins"
 )
@@ -267,10 +268,7 @@ func ways(t *testing.T, n *standins.Internet, g *standins.GitHub) []way {
 func keyless(name, host string, keys map[string]string, mark, other, refusal, origin, unset, lacks string, add func(string), secrets func() []string) way {
 	item := func(only string, value string) string {
 		lines := []string{"registry: " + host}
-		for _, k := range []string{
-			"username", "aws-role", "dockerhub-connection", "gcp-provider", "gcp-service-account", "azure-client", "azure-tenant",
-			"quay-robot", "quay-audience", "jfrog-provider", "jfrog-audience", "jfrog-url",
-		} {
+		for _, k := range credentials.Keys() {
 			switch v, ok := keys[k]; {
 			case !ok || only != "" && k != only:
 			case k == mark:
@@ -348,8 +346,8 @@ func (w way) adjust(e expect, state string, fork, fail bool) expect {
 	return e
 }
 
-// TestMatrix runs the whole program in every state of every kind of credential.
-func TestMatrix(t *testing.T) {
+// TestEveryLogin runs the whole program in every state of every kind of credential.
+func TestEveryLogin(t *testing.T) {
 	n := standins.NewInternet(t)
 	g := standins.NewGitHub(t, n)
 	count := 0

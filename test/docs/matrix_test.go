@@ -37,11 +37,11 @@ Nexus and zot no server was started. The runners of Gitea and Forgejo were only 
 run. Docker engines newer than 20.10 are there as what they saved, and as stand-ins of their API.
 `
 
-// TestMatrix: docs/matrix.md says what was tried on which registry and with which builder, made
+// TestMatrixPage: docs/matrix.md says what was tried on which registry and with which builder, made
 // from the tests themselves: a row has its test, and goes with it.
-func TestMatrix(t *testing.T) {
+func TestMatrixPage(t *testing.T) {
 	var b bytes.Buffer
-	b.WriteString("# What was tried\n\nMade from the tests by `go test ./docs -run TestMatrix -update` in " +
+	b.WriteString("# What was tried\n\nMade from the tests by `go test ./docs -run TestMatrixPage -update` in " +
 		"[test](../test/README.md): each row is a test, or what one takes.\n\n")
 	registryTable(t, &b)
 	builderTable(t, &b)

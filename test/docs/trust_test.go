@@ -5,11 +5,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/multi-registry-push/multi-registry-push/test/standins"
 )
 
-// keylessKeys are the keys of registry-auth with which a job's OIDC token is exchanged.
-var keylessKeys = regexp.MustCompile(
-	`(?m)^[ -]*(aws-role|dockerhub-connection|gcp-provider|azure-client|quay-robot|jfrog-provider): `)
+// keylessKeys finds a key of registry-auth with which a job's OIDC token is exchanged.
+var keylessKeys = regexp.MustCompile(`(?m)^[ -]*(` + strings.Join(standins.KeylessKeys(), "|") + `): `)
 
 // subject is a trust rule's subject of a branch, old or new form.
 var subject = regexp.MustCompile(`repo:[^\s:"',\]]+:[^\s"'` + "`" + `,\]]+`)

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/multi-registry-push/multi-registry-push/test/standins"
 )
 
 const (
@@ -97,7 +99,7 @@ func paths() map[string]path {
 		"Docker Hub's exchange": {environ: publish("acme/app:1", "- username: acme\n  dockerhub-connection: 6a2f3a5e-0000-0000-0000-000000000000\n", keyless...),
 			hosts: map[string]http.Handler{"oidc.example": issuer, "identity.docker.com": echoing(400), "index.docker.io": locked(password, nil)},
 			sees:  map[string][]canary{"oidc.example": {request}, "identity.docker.com": {oidc}}, says: "oidc-refused", status: 1},
-		"Google's exchange": {environ: publish("europe-docker.pkg.dev/p/r/app:1", "- registry: europe-docker.pkg.dev\n  gcp-provider: projects/1/locations/global/workloadIdentityPools/p/providers/q\n", keyless...),
+		"Google's exchange": {environ: publish("europe-docker.pkg.dev/p/r/app:1", "- registry: europe-docker.pkg.dev\n  gcp-provider: projects/1/locations/global/workloadIdentityPools/p/providers/q\n  gcp-service-account: p@acme.iam.gserviceaccount.com\n", keyless...),
 			hosts: map[string]http.Handler{"oidc.example": issuer, "sts.googleapis.com": echoing(403), "europe-docker.pkg.dev": locked(password, nil)},
 			sees:  map[string][]canary{"oidc.example": {request}, "sts.googleapis.com": {oidc}}, says: "oidc-refused", status: 1},
 		"Microsoft's exchange": {environ: publish("acme.azurecr.io/app:1", "- registry: acme.azurecr.io\n  azure-client: c\n  azure-tenant: t\n", keyless...),
@@ -106,6 +108,18 @@ func paths() map[string]path {
 		"Azure's own exchange": {environ: publish("acme.azurecr.io/app:1", "- registry: acme.azurecr.io\n  azure-client: c\n  azure-tenant: t\n", keyless...),
 			hosts: map[string]http.Handler{"oidc.example": issuer, "login.microsoftonline.com": answer(200, `{"access_token":"`+bearer.value+`"}`), "acme.azurecr.io": echoing(403)},
 			sees:  map[string][]canary{"oidc.example": {request}, "login.microsoftonline.com": {oidc}, "acme.azurecr.io": {bearer}}, says: "acme.azurecr.io", status: 1},
+		"Quay's exchange": {environ: publish("quay.example/me/app:1", "- registry: quay.example\n  quay-robot: me+publisher\n  quay-audience: acme\n", keyless...),
+			hosts: map[string]http.Handler{"oidc.example": issuer, "quay.example": on("", "/oauth2/", echoing(401), locked(password, nil))},
+			sees:  map[string][]canary{"oidc.example": {request}, "quay.example": {oidc}}, says: "oidc-refused", status: 1},
+		"Quay's password is of no use": {environ: publish("quay.example/me/app:1", "- registry: quay.example\n  quay-robot: me+publisher\n", keyless...),
+			hosts: map[string]http.Handler{"oidc.example": issuer, "quay.example": on("", "/oauth2/", answer(200, `{"token":"`+bearer.value+`"}`), locked(password, nil))},
+			sees:  map[string][]canary{"oidc.example": {request}, "quay.example": {oidc, bearer}}, says: "wrong-credentials", status: 1},
+		"JFrog's exchange": {environ: publish("docker.acme.example/me/app:1", "- registry: docker.acme.example\n  jfrog-provider: github\n  jfrog-audience: acme\n  jfrog-url: https://acme.jfrog.io\n", keyless...),
+			hosts: map[string]http.Handler{"oidc.example": issuer, "acme.jfrog.io": echoing(400), "docker.acme.example": locked(password, nil)},
+			sees:  map[string][]canary{"oidc.example": {request}, "acme.jfrog.io": {oidc}}, says: "oidc-refused", status: 1},
+		"JFrog's token names nobody": {environ: publish("acme.jfrog.io/me/app:1", "- registry: acme.jfrog.io\n  jfrog-provider: github\n", keyless...),
+			hosts: map[string]http.Handler{"oidc.example": issuer, "acme.jfrog.io": on("", "/access/", answer(200, `{"access_token":"`+renewal.value+`"}`), locked(password, nil))},
+			sees:  map[string][]canary{"oidc.example": {request}, "acme.jfrog.io": {oidc}}, says: "oidc-refused", status: 1},
 		"issuer refuses": {environ: publish("acme/app:1", "- username: acme\n  dockerhub-connection: 6a2f3a5e-0000-0000-0000-000000000000\n", keyless...),
 			hosts: map[string]http.Handler{"oidc.example": echoing(403), "index.docker.io": locked(password, nil)},
 			sees:  map[string][]canary{"oidc.example": {request}}, says: "oidc", status: 1},
@@ -113,7 +127,7 @@ func paths() map[string]path {
 			hosts: map[string]http.Handler{"api.ecr.eu-west-1.amazonaws.com": answer(400, `{"__type":"UnrecognizedClientException","message":"the key `+awsKey.value+` is not known"}`, "Content-Type", "application/x-amz-json-1.1"),
 				"123456789012.dkr.ecr.eu-west-1.amazonaws.com": locked(password, nil)},
 			sees: map[string][]canary{}, says: "amazonaws.com", status: 1},
-		"AWS role": {environ: publish("123456789012.dkr.ecr.eu-west-1.amazonaws.com/app:1", "- registry: 123456789012.dkr.ecr.eu-west-1.amazonaws.com\n  aws-role: arn:aws:iam::123456789012:role/x\n", keyless...),
+		"AWS role": {environ: publish("123456789012.dkr.ecr.eu-west-1.amazonaws.com/app:1", "- registry: 123456789012.dkr.ecr.eu-west-1.amazonaws.com\n  aws-role: arn:aws:iam::123456789012:role/x\n  aws-session: release\n", keyless...),
 			hosts: map[string]http.Handler{"oidc.example": issuer, "sts.eu-west-1.amazonaws.com": echoing(403), "123456789012.dkr.ecr.eu-west-1.amazonaws.com": locked(password, nil)},
 			sees:  map[string][]canary{"oidc.example": {request}, "sts.eu-west-1.amazonaws.com": {oidc}}, says: "amazonaws.com", status: 1},
 	}
@@ -123,7 +137,9 @@ func paths() map[string]path {
 // is written, each is masked before the first request, and none goes to a host that it is
 // not for.
 func TestNoPathLeaks(t *testing.T) {
+	all := ""
 	for name, p := range paths() {
+		all += strings.Join(p.environ, "\n")
 		for _, workflow := range []bool{true, false} {
 			t.Run(name+map[bool]string{true: " (workflow)", false: " (command line)"}[workflow], func(t *testing.T) {
 				environ := p.environ
@@ -161,6 +177,11 @@ func TestNoPathLeaks(t *testing.T) {
 					}
 				}
 			})
+		}
+	}
+	for _, key := range standins.KeylessKeys() {
+		if !strings.Contains(all, " "+key+": ") {
+			t.Errorf("no path has an item with %s", key)
 		}
 	}
 }
