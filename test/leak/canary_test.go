@@ -119,6 +119,7 @@ var (
 	jobToken = canary{"github-token", "octocat", gitHubToken()}
 	bearer   = canary{"bearer token", "", "eyJhbGciOiJub25lIn0.c4n4ryBearer0123456789.c2ln"}
 	renewal  = canary{"refresh token", "", "c4n4ryRefresh+/=0123456789"}
+	opaque   = canary{"opaque token", "", "c4n4ryOpaque.Token-0123456789"}
 	oidc     = canary{"OIDC token", "", "eyJraWQiOiJjNG40cnkifQ.c4n4ryOIDC0123456789.c2ln"}
 	request  = canary{"OIDC request token", "", "c4n4ryRequestToken0123456789"}
 	awsKey   = canary{"AWS secret key", "AKIAEXAMPLE", "c4n4ryAwsSecret+/0123456789abcdefghijkl"}

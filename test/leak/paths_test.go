@@ -28,7 +28,7 @@ type path struct {
 	setup   func(t *testing.T, dir string) []string // more environment
 }
 
-var secrets = []canary{password, keyFile, jobToken, bearer, renewal, oidc, request, awsKey, proxyKey}
+var secrets = []canary{password, keyFile, jobToken, bearer, renewal, opaque, oidc, request, awsKey, proxyKey}
 
 func publish(tags, auth string, more ...string) []string {
 	return append([]string{"INPUT_SOURCE=docker://source.example/me/app:1", "INPUT_TAGS=" + tags, "INPUT_REGISTRY-AUTH=" + auth}, more...)
@@ -112,14 +112,14 @@ func paths() map[string]path {
 			hosts: map[string]http.Handler{"oidc.example": issuer, "quay.example": on("", "/oauth2/", echoing(401), locked(password, nil))},
 			sees:  map[string][]canary{"oidc.example": {request}, "quay.example": {oidc}}, says: "oidc-refused", status: 1},
 		"Quay's password is of no use": {environ: publish("quay.example/me/app:1", "- registry: quay.example\n  quay-robot: me+publisher\n", keyless...),
-			hosts: map[string]http.Handler{"oidc.example": issuer, "quay.example": on("", "/oauth2/", answer(200, `{"token":"`+bearer.value+`"}`), locked(password, nil))},
-			sees:  map[string][]canary{"oidc.example": {request}, "quay.example": {oidc, bearer}}, says: "wrong-credentials", status: 1},
+			hosts: map[string]http.Handler{"oidc.example": issuer, "quay.example": on("", "/oauth2/", answer(200, `{"token":"`+opaque.value+`"}`), locked(password, nil))},
+			sees:  map[string][]canary{"oidc.example": {request}, "quay.example": {oidc, opaque}}, says: "wrong-credentials", status: 1},
 		"JFrog's exchange": {environ: publish("docker.acme.example/me/app:1", "- registry: docker.acme.example\n  jfrog-provider: github\n  jfrog-audience: acme\n  jfrog-url: https://acme.jfrog.io\n", keyless...),
 			hosts: map[string]http.Handler{"oidc.example": issuer, "acme.jfrog.io": echoing(400), "docker.acme.example": locked(password, nil)},
 			sees:  map[string][]canary{"oidc.example": {request}, "acme.jfrog.io": {oidc}}, says: "oidc-refused", status: 1},
 		"JFrog's token names nobody": {environ: publish("acme.jfrog.io/me/app:1", "- registry: acme.jfrog.io\n  jfrog-provider: github\n", keyless...),
-			hosts: map[string]http.Handler{"oidc.example": issuer, "acme.jfrog.io": on("", "/access/", answer(200, `{"access_token":"`+renewal.value+`"}`), locked(password, nil))},
-			sees:  map[string][]canary{"oidc.example": {request}, "acme.jfrog.io": {oidc}}, says: "oidc-refused", status: 1},
+			hosts: map[string]http.Handler{"oidc.example": issuer, "acme.jfrog.io": on("", "/access/", answer(200, `{"access_token":"`+opaque.value+`"}`), locked(password, nil))},
+			sees:  map[string][]canary{"oidc.example": {request}, "acme.jfrog.io": {oidc}}, says: "neither the answer nor its token names a user", status: 1},
 		"issuer refuses": {environ: publish("acme/app:1", "- username: acme\n  dockerhub-connection: 6a2f3a5e-0000-0000-0000-000000000000\n", keyless...),
 			hosts: map[string]http.Handler{"oidc.example": echoing(403), "index.docker.io": locked(password, nil)},
 			sees:  map[string][]canary{"oidc.example": {request}}, says: "oidc", status: 1},
