@@ -91,7 +91,7 @@ func (r *Resolver) problemOf(code usererror.Code, registry, what, remedy string,
 	case untrusted(err):
 		code, remedy = usererror.CertificateInvalid, usererror.OutOfDate(err, time.Now())
 	case errors.As(err, &u):
-		code, remedy = usererror.Unreachable, "Run the job again. If it lasts, look whether the runner can reach "+
+		code, remedy = usererror.Unreachable, "Run it again. If it lasts, look whether the runner can reach "+
 			u.host+"."
 		switch {
 		case u.status == http.StatusTooManyRequests:

@@ -32,11 +32,12 @@ func (r *run) together(ctx context.Context) {
 	optionalCtx, stopOptional := context.WithCancelCause(ctx)
 	defer stopOptional(nil)
 	var late group
+	defer late.wait()
 	for _, s := range optional {
 		late.run(func() { r.followLate(ctx, optionalCtx, s, decided, &committed) })
 	}
 	func() {
-		defer close(decided)
+		defer close(decided) // before anything waits for those that wait for it
 		if committed = r.commit(ctx, required); !committed {
 			stopOptional(errNotCommitted)
 		}

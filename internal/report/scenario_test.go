@@ -87,7 +87,7 @@ const (
 // mixed: two registries get the image, one has it, one has no credentials, one refuses
 // the password, one is not required and dies in the middle.
 func mixed() publish.Result {
-	lost := failure(13730, usererror.RegistryGaveUp, "uploading a blob to mirror.example.com:5000/app: connection reset by peer", "Run the job again: what has arrived is not sent again.")
+	lost := failure(13730, usererror.RegistryGaveUp, "uploading a blob to mirror.example.com:5000/app: connection reset by peer", "Run it again: what has arrived is not sent again.")
 	lost.Optional = true
 	return publish.Result{
 		Start: at(0), End: at(17030), Images: image(),

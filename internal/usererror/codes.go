@@ -113,7 +113,7 @@ func catalogue() []Entry {
 			"Check the host: many registries have a name or a port of their own, apart from their web pages."},
 		{RegistryRefused, "The registry refused a request.", "Read the registry's answer in the message."},
 		{RegistryGaveUp, "The registry kept failing until the time for retries was used up.",
-			"Run the job again: what has arrived is not sent again."},
+			"Run it again: what has arrived is not sent again."},
 		{Internal, "This program has a mistake.",
 			"Report it with the log at https://github.com/multi-registry-push/multi-registry-push/issues."},
 		{Unended, "The process was killed before it could say how the run ended: no memory, no time, or by hand.",

@@ -97,12 +97,12 @@ func (o *Operation) Retry(ctx context.Context, doing string, started time.Time, 
 		return gaveUp
 	}
 	h.retries.Add(1)
-	return h.wait(ctx, doing, started, err, pause, policy.Budget)
+	return h.wait(ctx, doing, started, err, pause)
 }
 
 // wait waits before the next try as the failure wants it, and says so.
-func (h *Host) wait(ctx context.Context, doing string, started time.Time, err error, pause,
-	budget time.Duration) error {
+func (h *Host) wait(ctx context.Context, doing string, started time.Time, err error,
+	pause time.Duration) error {
 	var answer *Error
 	limited, asked := false, time.Duration(0)
 	if errors.As(err, &answer) {
@@ -124,7 +124,7 @@ func (h *Host) wait(ctx context.Context, doing string, started time.Time, err er
 	if answer == nil || answer.Status >= http.StatusInternalServerError {
 		h.pace.overloaded(started)
 	}
-	h.notify("%s: %v; trying again in %s, for at most %s without progress", doing, err, round(pause), round(budget))
+	h.notify("%s: %v; trying again in %s", doing, err, round(pause))
 	return h.o.Clock.Sleep(ctx, pause)
 }
 
