@@ -145,7 +145,7 @@ func TestAtomicLeavesOthersTagsAlone(t *testing.T) {
 		}
 		return false
 	}, Pass: true, Reached: func(*http.Request) { other.Push(t, mine, well.Inspect()...) }})
-	r.job(true).run(t).exits(1).says(mine+" is left alone: somebody else has moved it since, to "+other.Digest())
+	r.job(true).run(t).exits(1).says(mine + " is left alone: somebody else has moved it since, to " + other.Digest())
 	if now := images.Digest(t, mine, well.Inspect()...); now != other.Digest() {
 		t.Errorf("%s serves %s, want what the other job wrote", mine, now)
 	}
