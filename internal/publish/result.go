@@ -140,7 +140,7 @@ type ReferenceResult struct {
 	Reference   string // host/repository:tag, or host/repository@sha256:… by digest
 	Status      Status
 	SkipKind    SkipKind
-	Before, Now string // digests; empty for nothing or unknown
+	Before, Now string // digests; empty for nothing, and Before if it is unknown. Now is "?" then
 	Reason      redact.Redacted
 	// Unseen says that the registry took the write with 201 and does not serve it yet.
 	Unseen bool
