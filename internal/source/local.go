@@ -219,7 +219,7 @@ func find(spec Spec, paths Paths) (path, pick string, info os.FileInfo, err erro
 }
 
 func notFound(path string, paths Paths) error {
-	remedy := "Check the path, and that the step that writes it has run. "
+	remedy := "Check the path, and that what writes it has run. "
 	if near := fileLike(path); near != "" {
 		remedy = fmt.Sprintf("There is %s: is that meant? ", short(near)) + remedy
 	}
@@ -230,7 +230,7 @@ func notFound(path string, paths Paths) error {
 	} else if len(paths.Seen) == 1 {
 		remedy += fmt.Sprintf("This container sees only the workspace (%s): write the image into it, "+
 			"such as ${{ github.workspace }}/image.tar.", short(paths.Seen[0]))
-	} else if remedy += "A container sees only what is mounted into it."; !filepath.IsAbs(path) {
+	} else if remedy += "In a container only what is mounted into it can be seen."; !filepath.IsAbs(path) {
 		if dir, err := os.Getwd(); err == nil {
 			remedy += fmt.Sprintf(" Relative paths start at %s.", dir)
 		}
