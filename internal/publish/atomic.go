@@ -32,16 +32,18 @@ func (r *run) together(ctx context.Context) {
 	optionalCtx, stopOptional := context.WithCancelCause(ctx)
 	defer stopOptional(nil)
 	var late group
-	defer late.wait()
 	for _, s := range optional {
 		late.run(func() { r.followLate(ctx, optionalCtx, s, decided, &committed) })
 	}
-	func() {
-		defer close(decided) // before anything waits for those that wait for it
-		if committed = r.commit(ctx, required); !committed {
-			stopOptional(errNotCommitted)
+	if err := protect(func() { committed = r.commit(ctx, required) }); err != nil {
+		for _, s := range required {
+			r.failImages(s, err)
 		}
-	}()
+	}
+	if !committed {
+		stopOptional(errNotCommitted)
+	}
+	close(decided)
 	late.wait()
 	if !committed {
 		r.holdBackAll(ctx)
@@ -57,8 +59,8 @@ func (r *run) followLate(ctx, copying context.Context, s *registryRun, decided <
 		whole := r.copyImage(copying, s, im, l)
 		if <-decided; whole && *committed {
 			updates := r.resolved(s, im)
-			r.writeTags(ctx, s, updates, l, nil)
-			r.finishManifests(ctx, s, im, l)
+			r.writeTags(ctx, s, updates, nil)
+			r.finishManifests(ctx, s, im)
 			r.verify(ctx, s, updates)
 		}
 	})
@@ -97,7 +99,7 @@ func (r *run) commit(ctx context.Context, registries []*registryRun) bool {
 		}
 	}
 	var stop atomic.Bool
-	atOnce(index, func(i int) { r.writeTags(ctx, registries[i], updates[i], nil, &stop) })
+	atOnce(index, func(i int) { r.writeTags(ctx, registries[i], updates[i], &stop) })
 	if stop.Load() || ctx.Err() != nil && !allWritten(updates) {
 		r.rollBack(ctx, registries, updates)
 		return false
@@ -105,9 +107,9 @@ func (r *run) commit(ctx context.Context, registries []*registryRun) bool {
 	atOnce(index, func(i int) {
 		s := registries[i]
 		r.step(s, func() {
-			r.writeTags(ctx, s, later[i], nil, nil)
+			r.writeTags(ctx, s, later[i], nil)
 			for _, im := range s.images() {
-				r.finishManifests(ctx, s, im, nil)
+				r.finishManifests(ctx, s, im)
 			}
 			r.verify(ctx, s, slices.Concat(updates[i], later[i]))
 		})
@@ -126,14 +128,14 @@ func (r *run) readTagsAgain(ctx context.Context, s *registryRun) {
 }
 
 // finishManifests writes what could not be there before the root was.
-func (r *run) finishManifests(ctx context.Context, s *registryRun, im *sourceImage, l *leases) {
+func (r *run) finishManifests(ctx context.Context, s *registryRun, im *sourceImage) {
 	for _, t := range s.alive(im) {
 		late := r.late(t)
 		for _, m := range t.missing {
 			if !late[m.Descriptor.Digest] || m == im.root {
 				continue
 			}
-			if err := r.putManifest(ctx, t, m, l); err != nil {
+			if err := r.putManifest(ctx, t, m); err != nil {
 				r.failWithin(ctx, t, err)
 			}
 		}

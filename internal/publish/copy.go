@@ -103,7 +103,7 @@ func (r *run) copy(ctx context.Context, s *registryRun, im *sourceImage, l *leas
 		})
 	}
 	for _, t := range s.alive(im) {
-		r.bringManifests(ctx, &g, t, jobs, l)
+		r.bringManifests(ctx, &g, t, jobs)
 	}
 	g.wait()
 	for _, t := range s.alive(im) {

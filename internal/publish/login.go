@@ -128,9 +128,14 @@ func (r *run) guarded(s *registryRun, f func() error) (err error) {
 // step calls f, a step of a registry, and fails all images there for a panic in it.
 func (r *run) step(s *registryRun, f func()) {
 	if err := protect(f); err != nil {
-		for _, im := range s.images() {
-			r.failAll(context.Background(), s, im, internalError(s.Host, err))
-		}
+		r.failImages(s, err)
+	}
+}
+
+// failImages fails all images of a registry for a panic.
+func (r *run) failImages(s *registryRun, panicked error) {
+	for _, im := range s.images() {
+		r.failAll(context.Background(), s, im, internalError(s.Host, panicked))
 	}
 }
 

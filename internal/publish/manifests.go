@@ -19,7 +19,7 @@ var errNotThere = errors.New("what it points at is not there")
 // blobs, its children and its subject are there. What refers to one subject is written one
 // after the other: registries keep the list of a subject's referrers by reading, adding and
 // writing it, and some lose one of two that come at once.
-func (r *run) bringManifests(ctx context.Context, g *group, t *target, jobs map[v1.Hash]*blobJob, l *leases) {
+func (r *run) bringManifests(ctx context.Context, g *group, t *target, jobs map[v1.Hash]*blobJob) {
 	done := map[v1.Hash]*future{}
 	last := map[v1.Hash]*future{} // of a subject's referrers
 	late := r.late(t)
@@ -44,7 +44,7 @@ func (r *run) bringManifests(ctx context.Context, g *group, t *target, jobs map[
 		}
 		done[m.Descriptor.Digest] = written
 		g.run(func() {
-			written.resolve(r.guarded(t.registry, func() error { return r.bringManifest(ctx, t, m, after, l) }))
+			written.resolve(r.guarded(t.registry, func() error { return r.bringManifest(ctx, t, m, after) }))
 			if written.err != nil && !errors.Is(written.err, errNotThere) {
 				t.refuse(written.err)
 			}
@@ -85,7 +85,7 @@ func (r *run) late(t *target) map[v1.Hash]bool {
 }
 
 // bringManifest writes one manifest when all of after have happened.
-func (r *run) bringManifest(ctx context.Context, t *target, m *source.Manifest, after []*future, l *leases) error {
+func (r *run) bringManifest(ctx context.Context, t *target, m *source.Manifest, after []*future) error {
 	for _, f := range after {
 		if f == nil {
 			continue
@@ -97,46 +97,51 @@ func (r *run) bringManifest(ctx context.Context, t *target, m *source.Manifest, 
 	if t.out() || ctx.Err() != nil {
 		return errNotThere
 	}
-	return r.putManifest(ctx, t, m, l)
+	return r.putManifest(ctx, t, m)
 }
 
-// putManifest writes a manifest by digest. A registry that lacks what it is known to have is
-// repaired, once.
-func (r *run) putManifest(ctx context.Context, t *target, m *source.Manifest, l *leases) error {
-	d := m.Descriptor
-	put := func() (err error) {
-		within, cancel := t.within(ctx)
-		defer cancel()
-		_, err = t.client.PutManifest(within, d.Digest.String(), m.Raw, string(d.MediaType),
-			registry.Condition{Whole: true})
-		return err
-	}
-	err := put()
-	if lacksContent(err) && l != nil {
-		if err = r.repair(ctx, t, l); err == nil {
-			err = put()
-		}
-	}
+// putManifest writes a manifest by digest.
+func (r *run) putManifest(ctx context.Context, t *target, m *source.Manifest) error {
+	return r.orRepair(ctx, t, func() error { return r.writeManifest(ctx, t, m) })
+}
+
+func (r *run) writeManifest(ctx context.Context, t *target, m *source.Manifest) error {
+	within, cancel := t.within(ctx)
+	defer cancel()
+	_, err := t.client.PutManifest(within, m.Descriptor.Digest.String(), m.Raw, string(m.Descriptor.MediaType),
+		registry.Condition{Whole: true})
 	if err == nil {
 		t.registry.results.change(func(out *RegistryResult) { out.Wrote = true })
 	}
 	return err
 }
 
+// orRepair calls put. A registry that then lacks what it is known to have is repaired, once, and
+// put is called again.
+func (r *run) orRepair(ctx context.Context, t *target, put func() error) error {
+	err := put()
+	if lacksContent(err) && ctx.Err() == nil {
+		if err = r.repair(ctx, t); err == nil {
+			err = put()
+		}
+	}
+	return err
+}
+
 // repair asks a repository for all blobs and manifests of an image, and sends those that
 // it lacks though a manifest that is there names them. It does so once.
-func (r *run) repair(ctx context.Context, t *target, l *leases) error {
-	t.repairing.Do(func() { t.repaired = r.repairTarget(ctx, t, l) })
+func (r *run) repair(ctx context.Context, t *target) error {
+	t.repairing.Do(func() { t.repaired = r.repairTarget(ctx, t) })
 	return t.repaired
 }
 
-func (r *run) repairTarget(ctx context.Context, t *target, l *leases) error {
+func (r *run) repairTarget(ctx context.Context, t *target) error {
 	jobs := map[v1.Hash]*blobJob{}
 	if err := addJobs(ctx, jobs, t, image.ChildrenFirst(t.roots...), true); err != nil {
 		return err
 	}
 	// Leases of its own: others may still read by those of the image.
-	own := r.newLeases(l.image)
+	own := r.newLeases(t.image)
 	defer own.keep(nil)
 	var g group
 	for _, j := range largestFirst(jobs) {
@@ -166,7 +171,7 @@ func (r *run) repairChildren(ctx context.Context, t *target) error {
 		if m == t.image.root {
 			continue
 		}
-		if err := r.putManifest(ctx, t, m, nil); err != nil {
+		if err := r.writeManifest(ctx, t, m); err != nil {
 			return err
 		}
 	}

@@ -158,8 +158,8 @@ func (r *run) publishImage(ctx context.Context, s *registryRun, im *sourceImage)
 		return
 	}
 	updates := r.resolved(s, im)
-	r.writeTags(ctx, s, updates, leases, nil)
-	r.finishManifests(ctx, s, im, leases)
+	r.writeTags(ctx, s, updates, nil)
+	r.finishManifests(ctx, s, im)
 	r.verify(ctx, s, updates)
 }
 

@@ -242,7 +242,7 @@ func (r *run) resolved(s *registryRun, im *sourceImage) (all []*tagUpdate) {
 // asked for. With stop, it writes nothing more once a required write has failed anywhere. Of
 // what a registry protects by itself, only its refusal tells: then no other of its tags
 // moves that has not yet.
-func (r *run) writeTags(ctx context.Context, s *registryRun, updates []*tagUpdate, l *leases, stop *atomic.Bool) {
+func (r *run) writeTags(ctx context.Context, s *registryRun, updates []*tagUpdate, stop *atomic.Bool) {
 	if len(updates) == 0 {
 		return
 	}
@@ -257,7 +257,7 @@ func (r *run) writeTags(ctx context.Context, s *registryRun, updates []*tagUpdat
 			u.settle(Failed, u.before, "not moved, because the registry does not let "+by.String()+" move")
 			return
 		}
-		err := r.guarded(s, func() error { return r.writeTag(ctx, u, l) })
+		err := r.guarded(s, func() error { return r.writeTag(ctx, u) })
 		if err == nil {
 			return
 		}
@@ -313,7 +313,7 @@ func likeliestRefused(updates []*tagUpdate) (first *tagUpdate) {
 }
 
 // writeTag writes one tag after a last look at what must not be lost by it.
-func (r *run) writeTag(ctx context.Context, u *tagUpdate, l *leases) error {
+func (r *run) writeTag(ctx context.Context, u *tagUpdate) error {
 	for try := 1; ; try++ {
 		cond, err := r.lastLook(ctx, u, try)
 		if err != nil || u.t.out() || u.kept {
@@ -323,7 +323,7 @@ func (r *run) writeTag(ctx context.Context, u *tagUpdate, l *leases) error {
 			u.settle(Unchanged, u.before, "")
 			return nil
 		}
-		err = r.putTag(ctx, u, cond, l)
+		err = r.putTag(ctx, u, cond)
 		if u.renew == nil || try == listTries || !errors.Is(err, registry.ErrPrecondition) {
 			return err
 		}
@@ -364,7 +364,7 @@ func (r *run) lastLook(ctx context.Context, u *tagUpdate, try int) (registry.Con
 }
 
 // putTag writes the tag.
-func (r *run) putTag(ctx context.Context, u *tagUpdate, cond registry.Condition, l *leases) error {
+func (r *run) putTag(ctx context.Context, u *tagUpdate, cond registry.Condition) error {
 	u.attempted = true
 	// A write that has begun is not cut off by a cancellation: nobody could say whether
 	// the registry carried it out.
@@ -375,16 +375,12 @@ func (r *run) putTag(ctx context.Context, u *tagUpdate, cond registry.Condition,
 		return err
 	}
 	var err error
-	if u.tag != "" || r.late(u.t)[u.digest] { // else the root is there: something refers to it
+	switch {
+	case u.tag == "" && !r.late(u.t)[u.digest]: // the root is there: something refers to it
+	case u.asked:
+		err = r.orRepair(ctx, u.t, put)
+	default:
 		err = put()
-	}
-	if lacksContent(err) && u.asked && ctx.Err() == nil {
-		if l == nil { // of atomic: all was copied, and what is read now comes from the source itself
-			l = r.newLeases(u.t.image)
-		}
-		if err = r.repair(ctx, u.t, l); err == nil {
-			err = put()
-		}
 	}
 	switch {
 	case errors.Is(err, registry.ErrImmutable), errors.Is(err, registry.ErrPrecondition):

@@ -117,7 +117,7 @@ func catalogue() []Entry {
 		{Internal, "This program has a mistake.",
 			"Report it with the log at https://github.com/multi-registry-push/multi-registry-push/issues."},
 		{Unended, "The process was killed before it could say how the run ended: no memory, no time, or by hand.",
-			"Look at the end of the log; run the job again, with more time or memory if these ran out. What has " +
+			"Look at the end of the log; run it again, with more time or memory if these ran out. What has " +
 				"arrived is not sent again."},
 		{RateLimited, "The registry limits requests, and did not let us through in time.",
 			"Wait, or use an account with a higher limit."},

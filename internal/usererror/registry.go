@@ -27,7 +27,7 @@ var failures = map[string]struct {
 	"gave-up":            {RegistryGaveUp, ""},
 	"rate-limited":       {RateLimited, ""},
 	"unreachable":        {Unreachable, ""},
-	"name-server-silent": {Unreachable, "The name server did not answer; run the job again."},
+	"name-server-silent": {Unreachable, "The name server did not answer; run it again."},
 	"proxy-refused": {Unreachable, "The proxy that HTTPS_PROXY or HTTP_PROXY names does not let us through: " +
 		"check its address, or add the registry to NO_PROXY."},
 	"loopback-inside":     {Unreachable, ""}, // names the host: see remedyAt

@@ -265,10 +265,14 @@ func dialledAsWritten(host string) bool {
 // HostPort returns host and port of u, the scheme's port if it names none.
 func HostPort(u *url.URL) string {
 	host := imageref.APIHost(imageref.CanonicalHost(u.Host))
-	parsed := url.URL{Host: host}
-	port := parsed.Port()
-	if port == "" {
-		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	parsed := url.URL{Scheme: u.Scheme, Host: host}
+	return parsed.Hostname() + ":" + portOf(&parsed)
+}
+
+// portOf returns the port of u, the scheme's if it names none.
+func portOf(u *url.URL) string {
+	if port := u.Port(); port != "" {
+		return port
 	}
-	return parsed.Hostname() + ":" + port
+	return map[string]string{"http": "80", "https": "443", "socks5": "1080", "socks5h": "1080"}[u.Scheme]
 }

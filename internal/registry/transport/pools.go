@@ -204,11 +204,7 @@ func (h *Host) proxy(known *sync.Map) func(*http.Request) (*url.URL, error) {
 		if err != nil || u == nil {
 			return u, err
 		}
-		port := u.Port()
-		if port == "" {
-			port = map[string]string{"http": "80", "https": "443", "socks5": "1080", "socks5h": "1080"}[u.Scheme]
-		}
-		known.Store(net.JoinHostPort(u.Hostname(), port), true)
+		known.Store(dialled(u), true)
 		return u, nil
 	}
 }

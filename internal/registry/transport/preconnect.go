@@ -143,11 +143,7 @@ func (h *Host) preconnect(n int) {
 
 // dialled returns the address that net/http dials for u.
 func dialled(u *url.URL) string {
-	port := u.Port()
-	if port == "" {
-		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
-	}
-	return net.JoinHostPort(u.Hostname(), port)
+	return net.JoinHostPort(u.Hostname(), portOf(u))
 }
 
 // first returns how connections are made by dial where none is ready. Ready ones speak HTTP/1.1:
