@@ -45,8 +45,7 @@ func (n *network) serial(ctx context.Context, all []process) (cost, error) {
 
 // all at once.
 func (n *network) parallel(ctx context.Context, all []process) (cost, error) {
-	var total cost
-	var spans span
+	total := cost{Start: time.Now()}
 	var mu sync.Mutex
 	var wg sync.WaitGroup
 	var failed error
@@ -58,24 +57,11 @@ func (n *network) parallel(ctx context.Context, all []process) (cost, error) {
 			failed = errors.Join(failed, err)
 			total.CPU += c.CPU
 			total.Peak += c.Peak
-			spans.add(c)
 		})
 	}
 	wg.Wait()
-	total.Start, total.Time = spans.start, spans.end.Sub(spans.start)
+	total.Time = time.Since(total.Start)
 	return total, failed
-}
-
-// span is from the start of the first of some processes to the end of the last.
-type span struct{ start, end time.Time }
-
-func (s *span) add(c cost) {
-	if s.start.IsZero() || c.Start.Before(s.start) {
-		s.start = c.Start
-	}
-	if end := c.Start.Add(c.Time); end.After(s.end) {
-		s.end = end
-	}
 }
 
 // run runs one process to its end.
@@ -84,10 +70,8 @@ func (n *network) run(ctx context.Context, p process) (cost, error) {
 }
 
 func (n *network) runWith(ctx context.Context, p process, started func(pid int)) (cost, error) {
-	if n.namespace != "" {
-		return n.runWithin(ctx, p, started)
-	}
-	cmd := exec.CommandContext(ctx, p.Args[0], p.Args[1:]...)
+	args := n.wrap(p.Args)
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	cmd.Env = append(environment(), p.Env...)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
