@@ -22,7 +22,7 @@ func TestCancelledUploadLeavesNothing(t *testing.T) {
 	s := distribution.Start(t, servers.Options{Folder: folder})
 	for range 5 {
 		ctx, cancel := context.WithCancel(t.Context())
-		c := client(t, s, newLink(t, s.Host, false), nil)
+		c := client(t, s, newLink(t, s.Host, false), patience(false), nil)
 		p := &trigger{at: []int64{d.Size / 2}, do: cancel}
 		if _, err := c.Repository("cancelled/layer").Upload(ctx, d, nil, content(data), p, nil); !errors.Is(err, context.Canceled) {
 			t.Fatalf("Upload: %v", err)

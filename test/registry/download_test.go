@@ -68,7 +68,7 @@ func (r *reader) Read(p []byte) (int, error) {
 var downloads = []fault{
 	{name: "connection reset (RST)", hard: true, arm: down("reset_peer", map[string]any{"timeout": 0})},
 	{name: "connection closed (FIN)", arm: down("limit_data", map[string]any{"bytes": 0})},
-	{name: "stall, nothing passes any more", arm: down("timeout", map[string]any{"timeout": 0})},
+	{name: "stall, nothing passes any more", rests: true, arm: down("timeout", map[string]any{"timeout": 0})},
 	{name: "bytes vanish, then closed", arm: down("timeout", map[string]any{"timeout": 50})},
 	{name: "registry gone for a moment (refused)", arm: faults[6].arm},
 	{name: "registry breaks off", exact: true},
@@ -90,7 +90,7 @@ func TestDownloads(t *testing.T) {
 				s := kind.start(t)
 				data, d := noise(downloadSize, 4)
 				direct := newLink(t, s.Host, false)
-				if _, err := client(t, s, direct, nil).Repository("lib/base").Upload(t.Context(), d, nil, content(data), nil, nil); err != nil {
+				if _, err := client(t, s, direct, patience(false), nil).Repository("lib/base").Upload(t.Context(), d, nil, content(data), nil, nil); err != nil {
 					t.Fatal(err)
 				}
 				for _, f := range downloads {
@@ -108,7 +108,7 @@ func TestDownloads(t *testing.T) {
 									l.clear()
 								}
 							}
-							c := client(t, s, l, relieve)
+							c := client(t, s, l, patience(f.rests), relieve)
 							cache, err := blobcache.New(blobcache.Options{
 								Dir: t.TempDir(), Clock: &quick{}, RetryBudget: time.Minute, Retryable: registry.Retryable,
 								Notify: func(blobcache.Notice) { relieve() },

@@ -26,6 +26,7 @@ type fault struct {
 	stays bool // until the upload is done: nothing breaks by it
 	exact bool // the registry does it, at the very byte
 	hard  bool // connections end with a reset
+	rests bool // no byte comes, and no end either
 }
 
 func kit(f servers.Fault) func(*link, *servers.Server) {
@@ -36,10 +37,10 @@ func kit(f servers.Fault) func(*link, *servers.Server) {
 var faults = []fault{
 	{name: "connection reset (RST)", hard: true, arm: func(l *link, _ *servers.Server) { l.add("reset_peer", "upstream", map[string]any{"timeout": 0}) }},
 	{name: "connection closed (FIN)", arm: func(l *link, _ *servers.Server) { l.add("limit_data", "upstream", map[string]any{"bytes": 0}) }},
-	{name: "stall, nothing passes any more", arm: func(l *link, _ *servers.Server) { l.add("timeout", "upstream", map[string]any{"timeout": 0}) }},
+	{name: "stall, nothing passes any more", rests: true, arm: func(l *link, _ *servers.Server) { l.add("timeout", "upstream", map[string]any{"timeout": 0}) }},
 	{name: "bytes vanish, then closed", arm: func(l *link, _ *servers.Server) { l.add("timeout", "upstream", map[string]any{"timeout": 50}) }},
 	{name: "answer reset", hard: true, arm: func(l *link, _ *servers.Server) { l.add("reset_peer", "downstream", map[string]any{"timeout": 0}) }},
-	{name: "answer never comes", arm: func(l *link, _ *servers.Server) { l.add("timeout", "downstream", map[string]any{"timeout": 0}) }},
+	{name: "answer never comes", rests: true, arm: func(l *link, _ *servers.Server) { l.add("timeout", "downstream", map[string]any{"timeout": 0}) }},
 	{name: "registry gone for a moment (refused)", arm: func(l *link, _ *servers.Server) { l.cut() }},
 	{name: "slow link, 16 MB/s", stays: true, arm: func(l *link, _ *servers.Server) { l.add("bandwidth", "upstream", map[string]any{"rate": 16 << 10}) }},
 	{name: "latency 20 ± 10 ms", stays: true, arm: func(l *link, _ *servers.Server) {
@@ -129,7 +130,7 @@ func suffer(t *testing.T, s *servers.Server, f fault, at int64, seed uint64, kee
 	t.Helper()
 	l := newLink(t, s.Host, f.hard)
 	data, d := noise(blobSize, seed)
-	c := client(t, s, l, func() {
+	c := client(t, s, l, patience(f.rests), func() {
 		if !f.stays {
 			l.clear()
 		}

@@ -138,14 +138,23 @@ func (q *quick) Sleep(ctx context.Context, d time.Duration) error {
 	return nil
 }
 
+// patience is how long a client waits for a byte, of which the clock skips nothing: long
+// enough for a machine that does much else, and short where a fault is that none comes.
+func patience(rests bool) time.Duration {
+	if rests {
+		return 3 * time.Second
+	}
+	return 20 * time.Second
+}
+
 // client returns a client that reaches s over l. notify is called for each retry.
-func client(t testing.TB, s *servers.Server, l *link, notify func()) *registry.Client {
+func client(t testing.TB, s *servers.Server, l *link, patience time.Duration, notify func()) *registry.Client {
 	t.Helper()
 	c := registry.New(registry.Options{
 		Host:   l.host,
 		Clock:  &quick{},
-		Stall:  time.Second,
-		Answer: 2 * time.Second,
+		Stall:  patience,
+		Answer: patience,
 		Auth:   func(string) authn.Authenticator { return s.Authenticator() },
 		Notify: func(registry.Notice) {
 			if notify != nil {

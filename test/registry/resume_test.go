@@ -21,7 +21,7 @@ func TestResumeOfALargeLayer(t *testing.T) {
 		t.Run(kind.name, func(t *testing.T) {
 			s := kind.start(t)
 			l := newLink(t, s.Host, true)
-			c := client(t, s, l, l.clear)
+			c := client(t, s, l, patience(false), l.clear)
 			r := c.Repository("large/layer")
 			if err := r.Login(t.Context()); err != nil {
 				t.Fatal(err)
