@@ -73,10 +73,10 @@ type ImageResult struct {
 	Failure   *Failure // the source is broken
 }
 
-// SourceUse counts what was received from remote sources, manifests included.
+// SourceUse counts what was received from remote sources.
 type SourceUse struct {
-	BytesRead int64
-	Requests  int64
+	BytesRead int64 // of blobs and manifests, those included that had to be read again
+	Requests  int64 // questions to a source; one that is asked again until it is answered counts once
 }
 
 // Failure is something that went wrong, for people.
@@ -122,7 +122,7 @@ type RegistryResult struct {
 	BytesReused   int64 // of blobs that were mounted or there already
 	BytesMissing  int64 // dry run: of blobs that would be sent
 	BytesUploaded int64 // of bodies, manifests and what was sent twice included
-	Requests      int64
+	Requests      int64 // sent, those for tokens and those sent again included
 	Retries       int64
 	RateLimit     *RateLimit
 

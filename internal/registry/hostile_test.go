@@ -413,7 +413,9 @@ func TestOpenBlob(t *testing.T) {
 			}
 			c, _ := f.client(nil)
 			for _, offset := range []int64{0, 1, 1000, d.Size - 1, d.Size} {
-				body, err := c.Repository("a").OpenBlob(t.Context(), d, offset)
+				received := int64(0)
+				ctx := WithReceived(t.Context(), func(n int64) { received += n })
+				body, err := c.Repository("a").OpenBlob(ctx, d, offset)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -421,6 +423,13 @@ func TestOpenBlob(t *testing.T) {
 				_ = body.Close()
 				if err != nil || !bytes.Equal(got, data[offset:]) {
 					t.Errorf("from %d: %d bytes, %v", offset, len(got), err)
+				}
+				want := d.Size - offset
+				if !ranges && offset < d.Size { // at the end nothing is asked for
+					want = d.Size
+				}
+				if received != want {
+					t.Errorf("from %d: %d bytes were received, %d counted", offset, want, received)
 				}
 			}
 			if _, err := c.Repository("b").OpenBlob(t.Context(), d, 0); !errors.Is(err, ErrNotFound) {

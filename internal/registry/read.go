@@ -31,6 +31,27 @@ var accept = strings.Join([]string{
 
 const digestHeader = "Docker-Content-Digest"
 
+type receivedKey struct{}
+
+// WithReceived returns a context whose calls tell received of the bytes of blobs and manifests as they
+// arrive, those included that are of no use: of an attempt that breaks off, and before the offset where
+// the registry ignores ranges. Of several calls received may be called at once.
+func WithReceived(ctx context.Context, received func(n int64)) context.Context {
+	return context.WithValue(ctx, receivedKey{}, received)
+}
+
+// receivedBody tells of what is read.
+type receivedBody struct {
+	io.ReadCloser
+	received func(n int64)
+}
+
+func (b receivedBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	b.received(int64(n))
+	return n, err
+}
+
 // Manifest reads a manifest by tag or digest: its bytes as they are, and their
 // descriptor. The digest is computed, and compared with ref if that is one and with
 // what the registry announced: DigestMismatch. ErrNotFound if there is none; ManifestTooLarge

@@ -76,6 +76,9 @@ func (r *Repository) once(ctx context.Context, k call) (*http.Response, error) {
 		return nil, facade
 	}
 	if slices.Contains(k.want, resp.StatusCode) || len(k.want) == 0 && resp.StatusCode >= 200 && resp.StatusCode < 300 {
+		if received, ok := ctx.Value(receivedKey{}).(func(n int64)); ok && k.count {
+			resp.Body = receivedBody{resp.Body, received}
+		}
 		return resp, nil
 	}
 	return nil, r.c.host.Answer(resp)
