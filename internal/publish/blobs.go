@@ -150,20 +150,19 @@ func (r *run) copyBlob(ctx context.Context, s *registryRun, l *leases, j *blobJo
 	case <-ctx.Done():
 		return
 	}
-	s.results.bytes(j.descriptor.Size, 0, 0)
-	expected := j.descriptor.Size
+	sent := &sentBytes{results: s.results, size: j.descriptor.Size}
+	sent.expect(sent.size)
 	for _, t := range lacking {
-		how, ok := r.sendBlob(ctx, t, l, j, known)
+		how, ok := r.sendBlob(ctx, t, l, j, known, sent)
 		if !ok {
 			continue
 		}
 		j.arrived[t].resolve(nil)
 		if how == registry.Uploaded {
 			s.results.bytes(0, 0, j.descriptor.Size)
-			expected -= j.descriptor.Size
 		}
 	}
-	s.results.bytes(-expected, 0, 0) // mounted, or sent more than once
+	sent.expect(sent.sent) // less where it was mounted, or an upload failed
 }
 
 // askForBlob asks every repository for a blob and returns those that lack it.
@@ -203,7 +202,9 @@ func (r *run) askForBlob(ctx context.Context, s *registryRun, j *blobJob, known 
 }
 
 // sendBlob sends a blob to one repository, and reports how and whether it is there.
-func (r *run) sendBlob(ctx context.Context, t *target, l *leases, j *blobJob, known *hostBlob) (registry.How, bool) {
+func (r *run) sendBlob(
+	ctx context.Context, t *target, l *leases, j *blobJob, known *hostBlob, sent *sentBytes,
+) (registry.How, bool) {
 	path := t.Repository.Path
 	if t.out() {
 		return "", false
@@ -219,8 +220,7 @@ func (r *run) sendBlob(ctx context.Context, t *target, l *leases, j *blobJob, kn
 	within, cancel := t.within(ctx)
 	defer cancel()
 	results := t.registry.results
-	how, err := t.client.Upload(within, j.descriptor, from, l.content(j.descriptor, j.blob), sentBytes{results},
-		proof)
+	how, err := t.client.Upload(within, j.descriptor, from, l.content(j.descriptor, j.blob), sent, proof)
 	if err != nil {
 		r.failWithin(ctx, t, err)
 		return "", false
@@ -234,11 +234,27 @@ func (r *run) sendBlob(ctx context.Context, t *target, l *leases, j *blobJob, kn
 	return how, true
 }
 
-// sentBytes counts what goes out.
-type sentBytes struct{ results *registryResults }
+// sentBytes counts what goes out of a blob to the repositories of a registry, one after the other.
+type sentBytes struct {
+	results        *registryResults
+	size           int64 // of the blob
+	expected, sent int64
+}
+
+// expect makes the bytes that are expected of the blob n.
+func (p *sentBytes) expect(n int64) {
+	p.results.bytes(n-p.expected, 0, 0)
+	p.expected = n
+}
 
 // Sent implements registry.Progress.
-func (p sentBytes) Sent(n int64) { p.results.bytes(0, n, 0) }
+func (p *sentBytes) Sent(n int64) {
+	p.sent += n
+	if p.sent > p.expected { // it goes to another repository that cannot mount it
+		p.expect(p.expected + p.size)
+	}
+	p.results.bytes(0, n, 0)
+}
 
 // copyAhead sends layers that are still being compressed, each as soon as its digest is
 // known, before there is a manifest that names them.

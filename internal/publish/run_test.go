@@ -75,6 +75,64 @@ func (c *transferred) Bytes(host string, _, sent, arrived int64) {
 	c.arrived[host] += arrived
 }
 
+// cutHost breaks uploads to one repository off in their middle, and mounts nothing.
+type cutHost struct {
+	*fakeHost
+	cut string
+}
+
+func (h cutHost) Repository(path string) Repository {
+	return cutView{h.fakeHost.Repository(path), path == h.cut}
+}
+
+type cutView struct {
+	Repository
+	cut bool
+}
+
+func (v cutView) Upload(
+	ctx context.Context, d v1.Descriptor, _ []string, c registry.Content, p registry.Progress, u *registry.Upload,
+) (registry.How, error) {
+	if v.cut {
+		p.Sent(d.Size / 2)
+		return "", errors.New("broken off")
+	}
+	return v.Repository.Upload(ctx, d, nil, c, p, u)
+}
+
+// awaited fails the test where more is sent than was expected.
+type awaited struct {
+	quiet
+	t              *testing.T
+	mu             sync.Mutex
+	expected, sent int64
+}
+
+func (a *awaited) Bytes(_ string, expected, sent, _ int64) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.expected += expected
+	a.sent += sent
+	if a.sent > a.expected {
+		a.t.Errorf("%d bytes are sent, %d expected", a.sent, a.expected)
+	}
+}
+
+// What went out of uploads that failed was sent, and is expected as long as it was.
+func TestBytesOfFailedUploads(t *testing.T) {
+	s := newSetup(t, twoPlatforms(t, "new"), "a.test/me/app:1", "a.test/me/copy:1", "a.test/me/other:1")
+	s.deps.Connect = func(host string, _ bool, _ func(string) credentials.Credential) Host {
+		return cutHost{s.hosts[host], "me/app"}
+	}
+	seen := &awaited{t: t}
+	s.observer = seen
+	s.run(t.Context())
+	a := s.registry("a.test")
+	if a.BytesSent == 0 || a.BytesSent != a.BytesExpected || a.BytesSent != seen.sent || a.Blobs.Uploaded != 10 {
+		t.Errorf("%d bytes are sent, %d expected, %+v", a.BytesSent, a.BytesExpected, a.Blobs)
+	}
+}
+
 func TestRunAgainSendsNothing(t *testing.T) {
 	s := newSetup(t, twoPlatforms(t, "new"), everywhere...)
 	s.run(t.Context())
