@@ -10,8 +10,9 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// Opener opens a blob at the source, from offset to the blob's end. It is one
-// attempt: the cache asks again for what is missing when the body breaks off.
+// Opener opens a blob at the source, from offset to the blob's end. Whether
+// a request that fails is sent again is its matter; the cache asks again for what is missing when
+// the body breaks off.
 type Opener interface {
 	Open(ctx context.Context, offset int64) (body io.ReadCloser, err error)
 }

@@ -27,10 +27,10 @@ const (
 	tmpfsLimit   = 256 * mib
 	minLimit     = 4 * mib
 
-	// smallFetches is how many small blobs are being read from the source at a time
+	// memoryFetches is how many blobs are being read from the source into memory at a time
 	// unless Options say otherwise: they cost a round trip each rather than bandwidth, and the client of the
 	// source bounds its requests itself.
-	smallFetches = 32
+	memoryFetches = 32
 )
 
 // Options are the settings of a cache. The zero value is usable.
@@ -40,7 +40,7 @@ type Options struct {
 	Limit       int64
 	MemoryBelow int64 // smaller blobs stay in memory; 0 means 1 MiB, negative none
 	MemoryLimit int64 // bytes of blobs in memory; 0 means 16 MiB
-	// blobs being read from the source at a time, small ones apart; 0 means 8, and 32 small ones
+	// blobs being read from the source to disk at a time, and to memory; 0 means 8, and 32 to memory
 	Fetches     int
 	RetryBudget time.Duration        // how long a broken source is tried again without progress; 0 means 3 minutes
 	Retryable   func(err error) bool // whether another attempt may help; nil: after broken connections
@@ -87,8 +87,8 @@ type Cache struct {
 	mu      sync.Mutex // guards what follows, and the guarded part of blobs, leases and readers
 	closed  bool
 	blobs   map[*Blob]struct{}     // that hold, or may come to hold, space
-	large   slots                  // fetches to disk
-	small   slots                  // fetches to memory: these never wait behind large ones
+	disk    slots                  // of fetches to disk
+	memory  slots                  // of fetches to memory: these never wait behind the others
 	space   signal                 // something changed for a fetch that waits
 	waiting int                    // fetches that wait for it
 	garbage []interface{ close() } // segments and streams, to be closed when the mutex is free
@@ -141,7 +141,7 @@ func New(o Options) (*Cache, error) {
 		s.resume.notify = func(Notice) {}
 	}
 	s.create = newSegment
-	s.large.free, s.small.free = s.fetches, cmp.Or(o.Fetches, smallFetches)
+	s.disk.free, s.memory.free = s.fetches, cmp.Or(o.Fetches, memoryFetches)
 	size := int(min(bufferSize, s.segment))
 	s.buffers.New = func() any { b := make([]byte, size); return &b }
 	ctx, cancel := context.WithCancel(context.Background())
@@ -164,10 +164,11 @@ func limitFor(dir string, free int64, memory bool) (limit int64, note string) {
 	switch {
 	case memory:
 		limit = min(limit, tmpfsLimit)
-		return limit, fmt.Sprintf("%s is in memory (tmpfs): the spool uses at most %d MiB of it; point TMPDIR at a "+
-			"disk to give it more", dir, limit/mib)
+		return limit, fmt.Sprintf("%s is in memory (tmpfs): the blob cache uses at most %d MiB of it; point TMPDIR at "+
+			"a disk to give it more", dir, limit/mib)
 	case limit < defaultLimit:
-		return limit, fmt.Sprintf("%s has %d MiB free: the spool uses at most %d MiB of it", dir, free/mib, limit/mib)
+		return limit, fmt.Sprintf("%s has %d MiB free: the blob cache uses at most %d MiB of it", dir, free/mib,
+			limit/mib)
 	}
 	return defaultLimit, ""
 }

@@ -10,6 +10,6 @@
 // until its last lease is released, so that an upload that has to start again
 // costs the source nothing. Above that, what all readers have read is freed, and
 // the source is read no faster than the fastest reader. When even that is not
-// enough, the slowest reader is evicted: what it needs is no longer kept for it, it
-// reads that from the source by itself, and holds nobody back.
+// enough, the slowest reader is evicted: what only it needs is freed where it is in
+// somebody's way, it reads that from the source by itself, and holds nobody back.
 package blobcache

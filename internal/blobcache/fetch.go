@@ -16,11 +16,11 @@ const (
 func (b *Blob) start() {
 	s := b.cache
 	b.started = true
-	b.slots = &s.large
+	b.slots = &s.disk
 	if b.size < s.memoryBelow && s.stats.Memory+b.size <= s.memoryLimit {
 		s.stats.Memory += b.size
 		b.memory = true
-		b.slots = &s.small
+		b.slots = &s.memory
 	}
 	s.blobs[b] = struct{}{}
 	ctx, cancel := s.fetching()

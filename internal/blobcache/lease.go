@@ -14,7 +14,7 @@ type Lease struct {
 	// Guarded by the cache's mutex.
 	pos      int64 // where the last reader stopped
 	readers  []*reader
-	evicted  bool // nothing is kept for it
+	evicted  bool // what only it needs may be freed, and is read from the source again
 	released bool
 }
 

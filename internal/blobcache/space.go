@@ -116,7 +116,7 @@ func (s *Cache) reserve(b *Blob, n int) bool {
 	return true
 }
 
-// slowest returns the attached lease that is furthest behind what is written of its
+// slowest returns the lease, not evicted, that is furthest behind what is written of its
 // blob, nil if there is none. Leases whose readers are close behind are spared,
 // unless all is given for one that waits.
 func (s *Cache) slowest(all bool) *Lease {

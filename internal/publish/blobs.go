@@ -109,8 +109,8 @@ func addJobs(ctx context.Context, jobs map[v1.Hash]*blobJob, t *target, all []*s
 	return nil
 }
 
-// largestFirst returns jobs by size. All registries go through the same blobs in the same
-// order, which keeps the cache short.
+// largestFirst returns jobs by size. All registries begin with the same blobs, which keeps the
+// cache short; which of them is sent when depends on when the registry has said what it lacks.
 func largestFirst(jobs map[v1.Hash]*blobJob) []*blobJob {
 	var all []*blobJob
 	for _, j := range jobs {

@@ -43,7 +43,9 @@ func (r *run) takeInventory(ctx context.Context, s *registryRun, im *sourceImage
 	r.settleConflicts(ctx, s, im)
 }
 
-// readSource waits for the image's manifests and asks every repository for them.
+// readSource waits for the image's manifests, sends meanwhile layers that are still being compressed,
+// leases the blobs, and asks every repository for the manifests. In a dry run l is nil: nothing is
+// sent or leased.
 func (r *run) readSource(ctx context.Context, s *registryRun, im *sourceImage, l *leases) {
 	err := r.read(ctx, im, im.opened)
 	if err == nil && l != nil {

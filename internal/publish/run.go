@@ -15,8 +15,8 @@ import (
 	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
-// requestsAtOnce is how many requests of a kind wait for the client at a time, which admits
-// fewer.
+// requestsAtOnce is how many questions for manifests, or for tags, wait for the client at a time,
+// which admits fewer. Those for blobs, and what is sent, all wait there.
 const requestsAtOnce = 64
 
 // Deps are what a run works with.
@@ -68,7 +68,7 @@ type run struct {
 	hostsMu sync.Mutex
 	hosts   map[string]Host
 
-	cacheMu sync.Mutex
+	cacheMu sync.Mutex // taken before the locks of leases, of the cache and of the observer
 	cache   *blobcache.Cache
 	cached  map[v1.Hash]*blobcache.Blob
 

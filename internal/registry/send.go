@@ -56,7 +56,7 @@ func (r *Repository) do(ctx context.Context, k func() call) (*http.Response, err
 // headers are there; blobs being sent do not, since they may wait for a blob that is
 // read from this same host.
 func (r *Repository) once(ctx context.Context, k call) (*http.Response, error) {
-	if !k.placed && (k.body == nil || k.body.progress == nil) {
+	if !k.placed {
 		release, err := r.c.host.AcquireRequest(ctx)
 		if err != nil {
 			return nil, err
@@ -166,7 +166,7 @@ func refusedThere(resp *http.Response, err error) bool {
 }
 
 // authorized sends a request to u, with credentials if u is the registry's. A 401
-// means a new token and the same request once more, its body from where it stands.
+// means a new token and the same request once more, its body from the start.
 func (r *Repository) authorized(ctx context.Context, k call, u *url.URL) (*http.Response, error) {
 	own := r.c.host.Owns(u) && !k.away
 	var visitor *visitorToken

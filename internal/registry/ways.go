@@ -105,7 +105,7 @@ func (t *transfer) put(ctx context.Context) (How, error) {
 	resp, err := t.r.once(ctx, call{
 		doing: t.doing, method: http.MethodPut, url: t.final(), away: t.session.away,
 		header: http.Header{"Content-Type": {"application/octet-stream"}},
-		body:   body, need: auth.Access{Write: true}, bulk: t.d.Size >= transport.LargeBody, commit: true,
+		body:   body, placed: true, need: auth.Access{Write: true}, bulk: t.d.Size >= transport.LargeBody, commit: true,
 		want: []int{http.StatusCreated, http.StatusNoContent, http.StatusOK},
 	})
 	body.stop()
@@ -237,7 +237,7 @@ func (t *transfer) patch(ctx context.Context) (How, error) {
 			"Content-Type":  {"application/octet-stream"},
 			"Content-Range": {fmt.Sprintf("%d-%d", t.session.offset, last)},
 		},
-		body: body, need: auth.Access{Write: true}, bulk: size >= transport.LargeBody, commit: true,
+		body: body, placed: true, need: auth.Access{Write: true}, bulk: size >= transport.LargeBody, commit: true,
 		want: []int{http.StatusAccepted, http.StatusNoContent, http.StatusCreated, http.StatusOK},
 	})
 	body.stop()
