@@ -3,13 +3,10 @@ package app
 import (
 	"cmp"
 	"context"
-	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
-	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -41,8 +38,8 @@ type step struct {
 	untrusted bool
 	json      bool // results go to standard output
 	resolver  *credentials.Resolver
-	roots     *x509.CertPool // nil: the system's
-	warnings  []string       // to be said when the run starts
+	roots     func() *x509.CertPool // nil: the system's
+	warnings  []string              // to be said when the run starts
 	unused    []config.UnusedItem
 	now       func() time.Time
 	log       *report.Log
@@ -60,15 +57,10 @@ func newStep(env Env, vars map[string]string, job actions.Job, paths source.Path
 		Width: s.width, Progress: !env.Terminal, Workflow: out.workflow, Quiet: out.quiet,
 		Verbose: out.debug && !out.workflow, Now: s.now,
 	})
-	s.loadRoots()
+	s.readRoots()
 	s.checkProxies()
 
-	transport := env.Transport
-	if transport == nil && s.roots != nil {
-		t := http.DefaultTransport.(*http.Transport).Clone()
-		t.TLSClientConfig = &tls.Config{RootCAs: s.roots, MinVersion: tls.VersionTLS12}
-		transport = t
-	}
+	transport := sync.OnceValue(s.exchangeTransport)
 	resolver, warnings := credentials.NewResolver(credentials.Options{
 		Items:       set.Items,
 		GitHubToken: set.GitHubToken,
@@ -88,7 +80,7 @@ func newStep(env Env, vars map[string]string, job actions.Job, paths source.Path
 }
 
 // credentialsJob returns what credentials are told of the job.
-func (s *step) credentialsJob(job actions.Job, transport http.RoundTripper) credentials.Job {
+func (s *step) credentialsJob(job actions.Job, transport func() http.RoundTripper) credentials.Job {
 	j := credentials.Job{
 		ServerURL: job.ServerURL, Forge: job.Gitea, Actor: job.Actor,
 		Repository: job.Repository, RepositoryID: job.RepositoryID, OwnerID: job.OwnerID, RunID: job.RunID,
@@ -99,27 +91,6 @@ func (s *step) credentialsJob(job actions.Job, transport http.RoundTripper) cred
 		j.IDToken = s.out.runner.WithClient(credentials.NewClient(transport, s.env.Clock, 0)).IDToken
 	}
 	return j
-}
-
-// loadRoots adds the authorities in SSL_CERT_FILE to the system's.
-func (s *step) loadRoots() {
-	name := s.vars["SSL_CERT_FILE"]
-	if name == "" {
-		return
-	}
-	pem, err := os.ReadFile(s.paths.Map(name))
-	pool, _ := x509.SystemCertPool()
-	if pool == nil {
-		pool = x509.NewCertPool()
-	}
-	if err == nil && !pool.AppendCertsFromPEM(pem) {
-		err = errors.New("there is no certificate in it")
-	}
-	if err != nil {
-		s.warnings = append(s.warnings, fmt.Sprintf("SSL_CERT_FILE, %s, is left aside: %v", name, err))
-		return
-	}
-	s.roots = pool
 }
 
 // checkProxies says which proxies net/http leaves aside without a word. A password with a

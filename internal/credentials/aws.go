@@ -219,9 +219,10 @@ func (r *Resolver) chainProblem(ctx context.Context, registry string, err error)
 // chainClient returns the client of the SDK's own chain. It is of the SDK's kind, since
 // any other is refused when AWS_CA_BUNDLE is set, and uses our way into the network.
 func (r *Resolver) chainClient() aws.HTTPClient {
-	base, ok := r.o.Transport.(*http.Transport)
+	transport := r.o.Transport()
+	base, ok := transport.(*http.Transport)
 	if !ok {
-		return &http.Client{Transport: r.o.Transport, Timeout: r.o.Timeout}
+		return &http.Client{Transport: transport, Timeout: r.o.Timeout}
 	}
 	return awshttp.NewBuildableClient().WithTimeout(r.o.Timeout).WithTransportOptions(func(t *http.Transport) {
 		t.Proxy, t.DialContext, t.TLSClientConfig = base.Proxy, base.DialContext, base.TLSClientConfig.Clone()

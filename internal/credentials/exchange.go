@@ -41,7 +41,7 @@ func (e *refusal) aboutTheToken() bool {
 
 // exchangeTransport returns the transport of one token exchange.
 func (r *Resolver) exchangeTransport() *exchangeTransport {
-	return &exchangeTransport{base: r.o.Transport, clock: r.o.Clock, timeout: r.o.Timeout}
+	return &exchangeTransport{base: r.o.Transport(), clock: r.o.Clock, timeout: r.o.Timeout}
 }
 
 // exchangeJSON sends req and decodes a successful answer. Its errors are

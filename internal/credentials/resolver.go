@@ -49,9 +49,9 @@ type Options struct {
 	// Helper runs `docker-credential-NAME get` for a server; nil runs the program.
 	Helper func(ctx context.Context, name, server string) (user string, password redact.Text, err error)
 
-	// Transport carries the requests of exchanges; nil means one like
-	// [http.DefaultTransport].
-	Transport http.RoundTripper
+	// Transport returns what carries the requests of exchanges, when there is one; nil means
+	// one like [http.DefaultTransport].
+	Transport func() http.RoundTripper
 	// Clock tells the time and waits between attempts; nil means the real one.
 	Clock retry.Clock
 	// Timeout bounds one attempt of one exchange; 0 means 30 s.
@@ -92,7 +92,8 @@ func NewResolver(o Options) (*Resolver, []Warning) {
 		o.Redactor = redact.NewRedactor(nil)
 	}
 	if o.Transport == nil {
-		o.Transport = http.DefaultTransport.(*http.Transport).Clone()
+		transport := http.DefaultTransport.(*http.Transport).Clone()
+		o.Transport = func() http.RoundTripper { return transport }
 	}
 	if o.Clock == nil {
 		o.Clock = retry.SystemClock{}

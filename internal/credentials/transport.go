@@ -59,17 +59,17 @@ func (e *exchangeTransport) client() *http.Client {
 
 // NewClient returns a client for what is asked before any registry is: like the exchanges
 // of this package it calls nothing but HTTPS (loopback aside), follows no redirects, bounds
-// answers, and repeats what may pass. Each attempt takes timeout at most; 0 means 30 s. Nil
-// means [http.DefaultTransport] and the real clock.
-func NewClient(base http.RoundTripper, clock retry.Clock, timeout time.Duration) *http.Client {
+// answers, and repeats what may pass. Each attempt takes timeout at most; 0 means 30 s. base is
+// asked for once there is a request; nil means [http.DefaultTransport]. A nil clock is the real one.
+func NewClient(base func() http.RoundTripper, clock retry.Clock, timeout time.Duration) *http.Client {
 	if base == nil {
-		base = http.DefaultTransport
+		base = func() http.RoundTripper { return http.DefaultTransport }
 	}
 	if clock == nil {
 		clock = retry.SystemClock{}
 	}
 	own := func() *exchangeTransport {
-		return &exchangeTransport{base: base, clock: clock, timeout: cmp.Or(timeout, defaultTimeout)}
+		return &exchangeTransport{base: base(), clock: clock, timeout: cmp.Or(timeout, defaultTimeout)}
 	}
 	client := own().client()
 	client.Transport = eachRequest(func(req *http.Request) (*http.Response, error) { return own().RoundTrip(req) })

@@ -41,7 +41,7 @@ func TestCertificateOutOfDate(t *testing.T) {
 			f.TLS = &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12}
 			f.StartTLS()
 			t.Cleanup(f.Close)
-			c, clock := f.client(func(o *Options) { o.Roots = roots })
+			c, clock := f.client(func(o *Options) { o.Roots = func() *x509.CertPool { return roots } })
 			err := c.Repository("me/app").Login(t.Context())
 			if !usererror.Is(err, usererror.CertificateInvalid) || clock.slept() != 0 {
 				t.Fatalf("Login: %v", err)

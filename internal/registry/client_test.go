@@ -62,7 +62,7 @@ func TestScheme(t *testing.T) {
 		want   usererror.Code // "" is success
 	}{
 		"plain on loopback":           {server: plain},
-		"TLS on loopback, trusted":    {server: secure, change: func(o *Options) { o.Roots = secure.roots() }},
+		"TLS on loopback, trusted":    {server: secure, change: func(o *Options) { o.Roots = secure.roots }},
 		"TLS on loopback, untrusted":  {server: secure, want: usererror.UnknownAuthority},
 		"TLS, insecure":               {server: secure, change: func(o *Options) { o.Insecure = true }},
 		"plain elsewhere":             {server: plain, host: "registry.example", want: usererror.TLSMismatch},
@@ -232,7 +232,7 @@ func TestProxy(t *testing.T) {
 	f := newTLSFake(t)
 	var through atomic.Int64
 	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method != http.MethodConnect || r.Host != "registry.example:443" {
+		if r.Method != http.MethodConnect || r.Host != "example.com:443" {
 			t.Errorf("the proxy was asked for %s %s", r.Method, r.Host)
 		}
 		through.Add(1)
@@ -260,7 +260,7 @@ func TestProxy(t *testing.T) {
 	address := proxy.URL
 	client := func() *Client {
 		return New(Options{
-			Host: "registry.example", Insecure: true, Clock: newClock(), // the certificate is for example.com
+			Host: "example.com", Roots: f.roots, Clock: newClock(), // as its certificate says
 			Proxy: func(*http.Request) (*url.URL, error) { return url.Parse(address) },
 		})
 	}
@@ -295,7 +295,7 @@ func TestConnections(t *testing.T) {
 		protocols[r.Method] = r.ProtoMajor
 		return false
 	}
-	c, _ := f.client(func(o *Options) { o.Roots = f.roots() })
+	c, _ := f.client(func(o *Options) { o.Roots = f.roots })
 	r := c.Repository("me/app")
 	data, d := blobOf(transport.LargeBody)
 	if _, err := r.Upload(t.Context(), d, nil, &bytesContent{data: data}, nil, nil); err != nil {
@@ -348,8 +348,9 @@ func TestConnectionsElsewhere(t *testing.T) {
 		return blob
 	}
 	c, _ := f.client(func(o *Options) {
-		o.Roots = f.roots()
-		o.Roots.AddCert(other.Certificate())
+		both := f.roots()
+		both.AddCert(other.Certificate())
+		o.Roots = func() *x509.CertPool { return both }
 	})
 	for _, d := range []v1.Descriptor{smallBlob, largeBlob} {
 		body, err := c.Repository("me/app").OpenBlob(t.Context(), d, 0)
@@ -435,7 +436,7 @@ func TestConnectionsThatServeNothing(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			host, connections := serveAndGo(t, certificate.TLS.Certificates, served)
 			clock := newClock()
-			c := New(Options{Host: host, Roots: certificate.roots(), Clock: clock})
+			c := New(Options{Host: host, Roots: certificate.roots, Clock: clock})
 			defer c.Close()
 			if err := c.Repository("a").Login(t.Context()); err == nil {
 				t.Error("logged in")
@@ -454,7 +455,7 @@ func TestConnectionsThatEndAfterAWhile(t *testing.T) {
 	certificate := newTLSFake(t)
 	host, connections := serveAndGo(t, certificate.TLS.Certificates, 3)
 	clock := newClock()
-	c := New(Options{Host: host, Roots: certificate.roots(), Clock: clock})
+	c := New(Options{Host: host, Roots: certificate.roots, Clock: clock})
 	defer c.Close()
 	r := c.Repository("a")
 	if err := r.Login(t.Context()); err != nil {

@@ -362,7 +362,7 @@ func TestRealmIsNeverPlain(t *testing.T) {
 				refuse(w, http.StatusUnauthorized, "UNAUTHORIZED", "authentication required")
 				return true
 			}
-			c, _ := f.client(func(o *Options) { o.Roots, o.Auth = f.roots(), account("acme", "hunter22") })
+			c, _ := f.client(func(o *Options) { o.Roots, o.Auth = f.roots, account("acme", "hunter22") })
 			err := c.Repository("me/app").CheckPush(t.Context())
 			if (err == nil) != test.logsIn || plain.Load() > 0 {
 				t.Errorf("%v, %d requests in plain HTTP", err, plain.Load())

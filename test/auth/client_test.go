@@ -39,7 +39,7 @@ func TestCredentialsRunOutDuringARun(t *testing.T) {
 		c := j.choose(j.resolver(s.item), p.host, p.path)
 		var notices []registry.Notice
 		client := registry.New(registry.Options{
-			Host: p.host, Auth: asAccount(c.Auth), Redactor: j.redactor, Clock: j.clock, Base: j.o.Transport,
+			Host: p.host, Auth: asAccount(c.Auth), Redactor: j.redactor, Clock: j.clock, Base: j.o.Transport(),
 			Notify: func(n registry.Notice) { notices = append(notices, n) },
 		})
 		defer client.Close()

@@ -166,7 +166,7 @@ func TestUnknownAuthority(t *testing.T) {
 	each(t, func(t *testing.T, j *job, p provider, s setUp) {
 		transport := j.net.Transport(t)
 		transport.TLSClientConfig.RootCAs = x509.NewCertPool()
-		j.o.Transport = transport
+		j.o.Transport = func() http.RoundTripper { return transport }
 		_, err := j.choose(j.resolver(s.item), p.host, p.path).Auth.Authorization()
 		if !usererror.Is(err, usererror.UnknownAuthority) || !strings.Contains(usererror.Advice(err), "SSL_CERT_FILE") || !strings.Contains(err.Error(), "certificate") {
 			t.Errorf("got %v\n%s", err, usererror.Advice(err))

@@ -83,8 +83,9 @@ func newJob(t *testing.T) *job {
 	j := &job{t: t, net: n, github: standins.NewGitHub(t, n), clock: newClock(), redactor: redact.NewRedactor(nil), env: map[string]string{}}
 	j.start, j.github.Now = j.clock.Now(), j.clock.Now
 	j.set(j.github.Env()...)
+	transport := n.Transport(t)
 	j.o = credentials.Options{
-		Redactor: j.redactor, Clock: j.clock, Transport: n.Transport(t),
+		Redactor: j.redactor, Clock: j.clock, Transport: func() http.RoundTripper { return transport },
 		Getenv: func(name string) string { return j.env[name] },
 	}
 	t.Cleanup(func() {
@@ -156,7 +157,7 @@ func (j *job) push(a authn.Authenticator, host, path string) error {
 	if err != nil {
 		j.t.Fatal(err)
 	}
-	return remote.Write(ref, image, remote.WithAuth(a), remote.WithTransport(j.o.Transport), remote.WithContext(j.t.Context()),
+	return remote.Write(ref, image, remote.WithAuth(a), remote.WithTransport(j.o.Transport()), remote.WithContext(j.t.Context()),
 		remote.WithRetryStatusCodes(http.StatusTeapot))
 }
 
@@ -210,7 +211,7 @@ func tokenFile(t *testing.T, j *job, audience string) string {
 		t.Fatal(err)
 	}
 	req.Header.Set("Authorization", "Bearer "+j.env["ACTIONS_ID_TOKEN_REQUEST_TOKEN"])
-	resp, err := j.o.Transport.RoundTrip(req)
+	resp, err := j.o.Transport().RoundTrip(req)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -41,8 +41,9 @@ type Options struct {
 	FirstContact time.Duration
 	// Clock tells the time and waits; nil is the machine's.
 	Clock retry.Clock
-	// Roots are the authorities that are trusted; nil means the system's.
-	Roots *x509.CertPool
+	// Roots returns the authorities that are trusted; nil means the system's. It is asked when a
+	// connection stands, so that they may be read until then.
+	Roots func() *x509.CertPool
 	// Proxy picks the proxy of a request; nil means HTTPS_PROXY, HTTP_PROXY and
 	// NO_PROXY of the environment.
 	Proxy func(*http.Request) (*url.URL, error)
@@ -84,6 +85,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Clock == nil {
 		o.Clock = retry.SystemClock{}
+	}
+	if o.Roots == nil {
+		o.Roots = func() *x509.CertPool { return nil }
 	}
 	if o.Proxy == nil {
 		o.Proxy = http.ProxyFromEnvironment

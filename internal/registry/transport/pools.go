@@ -3,6 +3,7 @@ package transport
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"net"
 	"net/http"
 	"net/url"
@@ -53,7 +54,7 @@ func (h *Host) newPools() pools {
 	away := &net.Dialer{Timeout: dialTimeout, KeepAlive: keepAlive, Control: h.checkAway}
 	p.ready = &preconnections{clock: h.o.Clock, dial: map[string]dialFunc{
 		"http":  d.to(home),
-		"https": d.secure(d.to(home), h.tlsConfig(false)),
+		"https": d.secure(d.to(home), h.tlsConfig(false), h.o.Roots),
 	}}
 	d.ready = p.ready
 	always := func() bool { return true }
@@ -114,7 +115,7 @@ func (d dialers) to(destination *net.Dialer) dialFunc {
 }
 
 // secure returns how connections over TLS are made: by dial, and a handshake in time.
-func (d dialers) secure(dial dialFunc, config *tls.Config) dialFunc {
+func (d dialers) secure(dial dialFunc, config *tls.Config, roots func() *x509.CertPool) dialFunc {
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
 		name, _, err := net.SplitHostPort(address)
 		if err != nil {
@@ -126,6 +127,7 @@ func (d dialers) secure(dial dialFunc, config *tls.Config) dialFunc {
 		}
 		own := config.Clone()
 		own.ServerName = name
+		own.RootCAs = roots()
 		if _, ok := d.proxies.Load(address); ok {
 			own.NextProtos = nil // CONNECT is HTTP/1.1
 		}
@@ -150,10 +152,10 @@ func (handshakeTimeoutError) Error() string   { return "TLS handshake timeout" }
 func (handshakeTimeoutError) Timeout() bool   { return true }
 func (handshakeTimeoutError) Temporary() bool { return true }
 
+// tlsConfig returns how TLS is spoken, without the authorities, which are read meanwhile.
 func (h *Host) tlsConfig(h2 bool) *tls.Config {
 	c := &tls.Config{
 		MinVersion: tls.VersionTLS12,
-		RootCAs:    h.o.Roots,
 		// Only where the user wrote insecure: true for this very registry.
 		InsecureSkipVerify: h.o.Insecure, // #nosec G402
 	}
@@ -166,16 +168,18 @@ func (h *Host) tlsConfig(h2 bool) *tls.Config {
 // newTransport returns a transport that takes connections which are ready, where usable says
 // that those will do; nil means never.
 func (h *Host) newTransport(d dialers, destination *net.Dialer, usable func() bool, h2 bool) *http.Transport {
-	plain, secure := d.to(destination), d.secure(d.to(destination), h.tlsConfig(h2))
+	plain, secure := d.to(destination), d.secure(d.to(destination), h.tlsConfig(h2), h.o.Roots)
 	if usable != nil {
 		plain, secure = d.ready.first("http", plain, usable), d.ready.first("https", secure, usable)
 	}
+	config := h.tlsConfig(h2) // of what is behind a proxy
+	trust := sync.OnceFunc(func() { config.RootCAs = h.o.Roots() })
 	t := &http.Transport{
-		Proxy:               h.proxy(d.proxies),
+		Proxy:               h.proxy(d.proxies, trust),
 		DialContext:         plain,
 		DialTLSContext:      secure,
-		TLSHandshakeTimeout: tlsTimeout, // of what is behind a proxy
-		TLSClientConfig:     h.tlsConfig(h2),
+		TLSHandshakeTimeout: tlsTimeout, // as above
+		TLSClientConfig:     config,
 		// Bytes are wanted as they are: their digest is known.
 		DisableCompression:     true,
 		MaxIdleConns:           64,
@@ -197,14 +201,15 @@ func (h *Host) newTransport(d dialers, destination *net.Dialer, usable func() bo
 }
 
 // proxy picks proxies as Options say and remembers their addresses, so that dialling
-// tells them from destinations.
-func (h *Host) proxy(known *sync.Map) func(*http.Request) (*url.URL, error) {
+// tells them from destinations. found is called before the first is used.
+func (h *Host) proxy(known *sync.Map, found func()) func(*http.Request) (*url.URL, error) {
 	return func(req *http.Request) (*url.URL, error) {
 		u, err := h.o.Proxy(req)
 		if err != nil || u == nil {
 			return u, err
 		}
 		known.Store(dialled(u), true)
+		found()
 		return u, nil
 	}
 }

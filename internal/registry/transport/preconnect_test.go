@@ -68,7 +68,7 @@ func answering(t *testing.T, h2 bool, change func(*Options)) (*Host, counter, *l
 	roots := x509.NewCertPool()
 	roots.AddCert(s.Certificate())
 	clock := &later{}
-	o := Options{Host: listener.Addr().String(), Roots: roots, Clock: clock}
+	o := Options{Host: listener.Addr().String(), Roots: func() *x509.CertPool { return roots }, Clock: clock}
 	if change != nil {
 		change(&o)
 	}
