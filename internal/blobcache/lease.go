@@ -23,7 +23,7 @@ type Lease struct {
 // context holds for this reader alone.
 //
 // The reader returns io.EOF only behind a blob whose digest is right; otherwise, before the
-// end, a *usererror.Problem with the code DigestMismatch.
+// end, an *Error of the kind DigestMismatch.
 func (c *Lease) Open(ctx context.Context, offset int64) (io.ReadCloser, error) {
 	b := c.blob
 	s := b.cache

@@ -6,8 +6,6 @@ import (
 	"io"
 	"os"
 	"slices"
-
-	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
 // reader reads a blob for a lease: what is held from the cache, what is not from the
@@ -148,8 +146,8 @@ func (r *reader) readDirect(p []byte) (int, error) {
 		}
 		n, err = st.read(r.ctx, p)
 		if found && st.pos == next.pos && !st.agrees(next) {
-			n, err = 0, usererror.New(usererror.DigestMismatch, "",
-				fmt.Sprintf("%s: its first %d bytes are not what they were before", st.name(), st.pos), "", nil)
+			n, err = 0, &Error{Kind: DigestMismatch,
+				What: fmt.Sprintf("%s: its first %d bytes are not what they were before", st.name(), st.pos)}
 		}
 	}
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/retry"
-	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
 // resumption says how often and for how long a source that breaks off is asked again.
@@ -17,7 +16,7 @@ type resumption struct {
 }
 
 // retryable is the rule for errors of a source when Options has none. An error
-// that says so itself (by a method Retryable() bool) is believed; a usererror.Problem is an
+// that says so itself (by a method Retryable() bool) is believed; what has a kind as an *Error has is an
 // answer, which another attempt does not change; all else is a connection that
 // broke.
 func retryable(err error) bool {
@@ -28,5 +27,8 @@ func retryable(err error) bool {
 	if errors.As(err, &self) {
 		return self.Retryable()
 	}
-	return usererror.Of(err) == nil
+	var failure interface {
+		Failure() (host, what, kind string)
+	}
+	return !errors.As(err, &failure)
 }

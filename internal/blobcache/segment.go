@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"os"
 	"syscall"
-
-	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
 // segment holds the bytes from start to end of one blob, in a file without a name
@@ -67,11 +65,10 @@ func (g *segment) close() {
 	g.memory = nil
 }
 
-// diskError makes a problem of a temporary folder that is full or cannot be used.
+// diskError returns the error of a temporary folder that is full or cannot be used.
 func diskError(dir string, err error) error {
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
-		return usererror.New(usererror.DiskFull, "",
-			"no space left for the image's layers in the temporary folder "+dir, "", err)
+		return &Error{DiskFull, "no space left for the image's layers in the temporary folder " + dir, err}
 	}
-	return usererror.New(usererror.TemporaryFolder, "", "the temporary folder "+dir+" cannot be used", "", err)
+	return &Error{TemporaryFolder, "the temporary folder " + dir + " cannot be used", err}
 }

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/retry"
-	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
 // stream is one reading of a blob from the source, from any offset to its end, over
@@ -41,8 +40,8 @@ type checkpoint struct {
 func newStream(b *Blob, m checkpoint, resumed func()) (*stream, error) {
 	st := &stream{blob: b, resume: &b.cache.resume, resumed: resumed, sum: newHash(b.digest), pos: m.pos}
 	if st.sum == nil {
-		return nil, usererror.New(usererror.SourceUnsupported, "",
-			fmt.Sprintf("%s: digests of the kind %q cannot be checked", st.name(), b.digest.Algorithm), "", nil)
+		return nil, &Error{Kind: Unsupported,
+			What: fmt.Sprintf("%s: digests of the kind %q cannot be checked", st.name(), b.digest.Algorithm)}
 	}
 	if m.pos > 0 {
 		if err := st.sum.(encoding.BinaryUnmarshaler).UnmarshalBinary(m.state); err != nil {
@@ -140,8 +139,8 @@ func (st *stream) endedEarly() error {
 	if st.ends < 3 {
 		return nil
 	}
-	return usererror.New(usererror.DigestMismatch, "",
-		fmt.Sprintf("%s: it ends after %d bytes, and should have %d", st.name(), st.pos, st.blob.size), "", nil)
+	return &Error{Kind: DigestMismatch,
+		What: fmt.Sprintf("%s: it ends after %d bytes, and should have %d", st.name(), st.pos, st.blob.size)}
 }
 
 func (st *stream) verify() error {
@@ -149,9 +148,9 @@ func (st *stream) verify() error {
 	if got == st.blob.digest.Hex {
 		return nil
 	}
-	return usererror.New(usererror.DigestMismatch, "",
-		fmt.Sprintf("%s: its %d bytes have the digest %s:%s", st.name(), st.blob.size, st.blob.digest.Algorithm,
-			got), "", nil)
+	return &Error{Kind: DigestMismatch,
+		What: fmt.Sprintf("%s: its %d bytes have the digest %s:%s", st.name(), st.blob.size,
+			st.blob.digest.Algorithm, got)}
 }
 
 // awaitRetry waits until the next attempt is due. It returns the error to end with when
@@ -169,9 +168,8 @@ func (st *stream) awaitRetry(ctx context.Context, cause error) error {
 	}
 	pause, again := st.failed.Next(st.resume.policy, now, 0)
 	if !again {
-		return usererror.New(usererror.RegistryGaveUp, "",
-			fmt.Sprintf("%s: the source kept failing at byte %d for %s", st.name(), st.pos,
-				now.Sub(st.failed.Since).Round(time.Second)), "", cause)
+		return &Error{GaveUp, fmt.Sprintf("%s: the source kept failing at byte %d for %s", st.name(), st.pos,
+			now.Sub(st.failed.Since).Round(time.Second)), cause}
 	}
 	st.resume.notify(Notice{fmt.Sprintf("%s broke off after %d of %d bytes, asking for the rest: %v", st.name(), st.pos,
 		st.blob.size, cause)})

@@ -98,15 +98,13 @@ func (p *tagParser) parts(line int, parts []string) {
 func (p *tagParser) reference(line int, text string) (ref imageref.Reference, ok bool) {
 	ref, err := imageref.ParseDestination(text)
 	var unset *imageref.NotConfigured
-	var wrong *usererror.Problem
 	switch {
 	case errors.As(err, &unset):
 		p.out.skipped = append(p.out.skipped,
 			Skip{Input: "tags", Line: line, Text: short(text), Host: unset.Host, Reason: emptyPart})
 		return ref, false
-	case errors.As(err, &wrong):
-		*p.bad = append(*p.bad, usererror.New(wrong.Code, "", fmt.Sprintf("%s, %s", p.place(line), wrong.What),
-			wrong.Remedy, nil))
+	case err != nil:
+		p.bad.add(usererror.InvalidTag, fmt.Sprintf("%s, %s", p.place(line), err), usererror.Advice(err))
 		return ref, false
 	case !slices.ContainsFunc(p.out.destinations, func(d Destination) bool { return d.Reference == ref }):
 		p.out.destinations = append(p.out.destinations, Destination{Reference: ref, Line: line})

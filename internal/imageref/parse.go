@@ -4,12 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/google/go-containerregistry/pkg/name"
-
-	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
 // The grammar of the OCI distribution spec, "Pulling manifests": go-containerregistry's
@@ -37,71 +36,63 @@ func (e *NotConfigured) Error() string { return e.Reason }
 
 // ParseDestination reads [REGISTRY/]REPOSITORY[:TAG]. Without a registry it is Docker
 // Hub's, without a tag latest. The error is a *NotConfigured for a line with an empty
-// component, else a *usererror.Problem with code InvalidTag.
+// component, else an *Error.
 func ParseDestination(text string) (Reference, error) {
 	text = strings.TrimSpace(text)
 	if HoldsCredentials(text) {
-		return Reference{}, usererror.New(usererror.InvalidTag, "", credentialsInFront,
-			"Write HOST/REPOSITORY:TAG, and the credentials in registry-auth.", nil)
+		return Reference{}, &Error{InvalidTag, credentialsInFront, CredentialsInFront, ""}
 	}
 	if scheme, rest, ok := strings.Cut(text, "://"); ok {
 		if rest == "" || rest[0] == '/' || rest[0] == ':' {
 			return Reference{}, &NotConfigured{Reason: "the registry behind :// is empty"}
 		}
-		return Reference{}, invalidTag(text, fmt.Sprintf("a destination has no %s:// in front", short(scheme)),
-			"Write "+short(rest)+".")
+		return Reference{}, invalidTag(text, SchemeInFront,
+			fmt.Sprintf("a destination has no %s:// in front", short(scheme)), short(rest))
 	}
 	if strings.HasPrefix(text, "#") {
-		return Reference{}, invalidTag(text, "a list of destinations holds no comments", "Leave the line out.")
+		return Reference{}, invalidTag(text, Comment, "a list of destinations holds no comments", "")
 	}
 	if before, _, ok := strings.Cut(text, "@"); ok {
 		if _, _, tagged := CutTag(before); !tagged {
 			before += ":TAG"
 		}
-		return Reference{}, invalidTag(text, "a destination is a tag, not a digest",
-			"Write "+short(before)+": the digest follows from what is published.")
+		return Reference{}, invalidTag(text, DigestForTag, "a destination is a tag, not a digest", short(before))
 	}
 	path, tag, tagged := CutTag(text)
 	if reason := emptyComponent(path); reason != "" {
 		return Reference{}, &NotConfigured{Reason: reason, Host: hostOf(path)}
 	}
 	if !tagged && !strings.Contains(path, "/") {
-		return Reference{}, invalidTag(text, "one bare word is neither a repository nor a tag of one",
-			"Write REPOSITORY:TAG. docker/metadata-action puts out bare tags when all of its `images` are empty: "+
-				"look at the variables in them.")
+		return Reference{}, invalidTag(text, BareWord, "one bare word is neither a repository nor a tag of one", "")
 	}
 	if !tagged {
 		tag = "latest"
 	}
 	repo, err := parseRepository(path)
 	if err != nil {
-		return Reference{}, invalidTag(text, err.Error(), err.remedy)
+		return Reference{}, invalidTag(text, err.rule, err.Error(), err.allowed)
 	}
 	if err := checkTag(tag); err != nil {
-		return Reference{}, invalidTag(text, err.Error(), err.remedy)
+		return Reference{}, invalidTag(text, err.rule, err.Error(), err.allowed)
 	}
 	return Reference{Repository: repo, Tag: tag}, nil
 }
 
 // ParseSource reads [REGISTRY/]REPOSITORY[:TAG][@DIGEST]; with a digest, the tag is only
-// for people. The error is a *usererror.Problem with code InvalidSource.
+// for people. The error is an *Error.
 func ParseSource(text string) (Reference, error) {
 	text = strings.TrimSpace(text)
-	invalid := func(e *badName) (Reference, error) {
-		return Reference{}, usererror.New(usererror.InvalidSource, "",
-			fmt.Sprintf("%q is not a reference to an image: %s", short(text), e.what), e.remedy, nil)
-	}
+	invalid := func(e *badName) (Reference, error) { return Reference{}, invalidSource(text, e) }
 	named, sum, digested := strings.Cut(text, "@")
 	if digested && !digest.MatchString(sum) {
 		if sum == "" || sum == "sha256:" {
-			return invalid(&badName{"the digest behind the @ is empty",
-				"Look at the step whose output should be the digest: it may not have run, or not have pushed."})
+			return invalid(&badName{DigestEmpty, "the digest behind the @ is empty", ""})
 		}
-		return invalid(&badName{"what follows the @ is not a digest", "Write sha256: and 64 hexadecimal digits."})
+		return invalid(&badName{DigestInvalid, "what follows the @ is not a digest", ""})
 	}
 	path, tag, tagged := CutTag(named)
 	if reason := emptyComponent(path); reason != "" {
-		return invalid(&badName{reason, "Look at the variable that should hold it: it may be unset."})
+		return invalid(&badName{ComponentEmpty, reason, ""})
 	}
 	repo, err := parseRepository(path)
 	if err != nil {
@@ -178,10 +169,6 @@ func HoldsCredentials(text string) bool {
 	return !strings.Contains(user, "/") && namesHost(behind) && hostName.MatchString(behind)
 }
 
-type badName struct{ what, remedy string }
-
-func (e *badName) Error() string { return e.what }
-
 func parseRepository(text string) (Repository, *badName) {
 	host, path := DockerHub, text
 	if BeginsWithHost(text) {
@@ -243,14 +230,14 @@ func hostOf(path string) string {
 
 func checkHost(host string) *badName {
 	if !hostName.MatchString(host) {
-		return &badName{fmt.Sprintf("%q is not a host", short(host)), "Write HOST or HOST:PORT."}
+		return &badName{HostInvalid, fmt.Sprintf("%q is not a host", short(host)), ""}
 	}
 	if _, err := name.NewRegistry(host); err != nil {
-		return &badName{fmt.Sprintf("%q is not a host", short(host)), "Write HOST or HOST:PORT."}
+		return &badName{HostInvalid, fmt.Sprintf("%q is not a host", short(host)), ""}
 	}
 	if _, port, ok := CutTag(host); ok && !strings.HasSuffix(host, "]") {
 		if n := strings.TrimLeft(port, "0"); n == "" || len(n) > 5 || len(n) == 5 && n > "65535" {
-			return &badName{fmt.Sprintf("%q is not a port", short(port)), "Write a port from 1 to 65535."}
+			return &badName{PortInvalid, fmt.Sprintf("%q is not a port", short(port)), ""}
 		}
 	}
 	return nil
@@ -258,21 +245,19 @@ func checkHost(host string) *badName {
 
 func checkPath(path string) *badName {
 	if len(path) > longestPath {
-		return &badName{fmt.Sprintf("the repository is %d characters long", utf8.RuneCountInString(path)),
-			fmt.Sprintf("Use at most %d.", longestPath)}
+		return &badName{PathTooLong, fmt.Sprintf("the repository is %d characters long", utf8.RuneCountInString(path)),
+			strconv.Itoa(longestPath)}
 	}
 	if lower := strings.ToLower(path); lower != path {
-		return &badName{fmt.Sprintf("repository %q is not in lower case", short(path)),
-			fmt.Sprintf("Write %q: registries take lower case only.", short(lower))}
+		return &badName{PathInUpperCase, fmt.Sprintf("repository %q is not in lower case", short(path)),
+			strconv.Quote(short(lower))}
 	}
 	for c := range strings.SplitSeq(path, "/") {
 		if c == "" {
-			return &badName{"a component of the path is empty",
-				"Look at the variable that should hold it: it may be unset."}
+			return &badName{ComponentEmpty, "a component of the path is empty", ""}
 		}
 		if !component.MatchString(c) {
-			return &badName{fmt.Sprintf("%q cannot be part of a repository's name", short(c)),
-				"Use lower-case letters and digits, with single dots, one or two underscores, or dashes between them."}
+			return &badName{PathInvalid, fmt.Sprintf("%q cannot be part of a repository's name", short(c)), ""}
 		}
 	}
 	return nil
@@ -280,12 +265,10 @@ func checkPath(path string) *badName {
 
 func checkTag(tag string) *badName {
 	if tag == "" {
-		return &badName{"the tag behind the colon is empty",
-			"Write a tag, or leave the colon out for latest; a variable for it may be unset."}
+		return &badName{TagEmpty, "the tag behind the colon is empty", ""}
 	}
 	if !tagName.MatchString(tag) {
-		return &badName{fmt.Sprintf("%q is not a tag", short(tag)),
-			"Use at most 128 letters, digits, dots, dashes and underscores, not beginning with a dot or dash."}
+		return &badName{TagInvalid, fmt.Sprintf("%q is not a tag", short(tag)), ""}
 	}
 	return nil
 }
@@ -321,10 +304,6 @@ func emptyComponent(path string) string {
 		return "a component between two / is empty"
 	}
 	return ""
-}
-
-func invalidTag(text, what, remedy string) error {
-	return usererror.New(usererror.InvalidTag, "", fmt.Sprintf("%q: %s", short(text), what), remedy, nil)
 }
 
 // short bounds outside text in messages.

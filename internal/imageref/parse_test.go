@@ -94,7 +94,8 @@ func TestParseDestinationRefuses(t *testing.T) {
 		"ghcr.io/" + strings.Repeat("a", 256) + ":1": "256 characters",
 	} {
 		_, err := ParseDestination(text)
-		if !usererror.Is(err, usererror.InvalidTag) || !strings.Contains(err.Error(), says) {
+		var wrong *Error
+		if !errors.As(err, &wrong) || !usererror.Is(err, usererror.InvalidTag) || !strings.Contains(err.Error(), says) {
 			t.Errorf("%q: want %q, got %v", text, says, err)
 		}
 		if usererror.Advice(err) == "" {

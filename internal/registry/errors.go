@@ -110,13 +110,13 @@ func Gist(err error, text string) string {
 	return text
 }
 
-// advised is an error that whoever made it has put into words for people already: of an
-// account that has no credential to give, for instance.
-type advised interface{ Advice() string }
-
-func isAdvised(err error) bool {
-	var a advised
-	return errors.As(err, &a)
+// isFailure reports whether whoever made err has told what people are to know of it already, as an
+// *OperationError does: of an account that has no credential to give, or a source that cannot be read.
+func isFailure(err error) bool {
+	var f interface {
+		Failure() (host, what, kind string)
+	}
+	return errors.As(err, &f)
 }
 
 // MissingContentError says that a registry refused a manifest because it lacks what the
@@ -147,6 +147,5 @@ func missingContent(answer *Error) *MissingContentError {
 // and 505 aside), or a connection that could not be made or broke. What a Client
 // returns after it has used up its own retries is none.
 func Retryable(err error) bool {
-	var failed *OperationError
-	return err != nil && !errors.As(err, &failed) && !isAdvised(err) && transport.Transient(err)
+	return err != nil && !isFailure(err) && transport.Transient(err)
 }

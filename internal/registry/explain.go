@@ -22,8 +22,7 @@ func (r *Repository) explain(ctx context.Context, doing string, write bool, err 
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	var failed *OperationError
-	if errors.As(err, &failed) || isAdvised(err) {
+	if isFailure(err) {
 		return err
 	}
 	var content *contentError

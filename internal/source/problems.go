@@ -25,11 +25,15 @@ func mismatch(what, want, got string) error {
 		"Build the image again, and check that the step that wrote it had finished.", nil)
 }
 
-// withSource names the source in front of a problem, and keeps its code and remedy.
+// withSource names the source in front of what is wrong with it. What a registry says names itself.
 func withSource(source string, err error) error {
-	var p *usererror.Problem
-	if errors.As(err, &p) && p.Registry == "" {
-		return usererror.New(p.Code, "", source+": "+p.What, p.Remedy, p.Err)
+	var f interface {
+		Failure() (host, what, kind string)
+	}
+	if errors.As(err, &f) {
+		if host, _, _ := f.Failure(); host == "" {
+			return fmt.Errorf("%s: %w", source, err)
+		}
 	}
 	return err
 }

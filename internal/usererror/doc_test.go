@@ -27,7 +27,7 @@ func TestErrorsPage(t *testing.T) {
 	var b strings.Builder
 	b.WriteString(`# Errors
 
-<!-- Made from internal/usererror and the calls of usererror.New by "go generate ./internal/usererror". -->
+<!-- Made from internal/usererror, the calls of usererror.New and the errors with a Kind by "go generate ./internal/usererror". -->
 
 Every error ends with a code in brackets, such as ` + "`[wrong-credentials]`" + `. Look the code up here. In the messages
 below, … stands for what differs from case to case: the registry, the repository, a file, a digest, the registry's own answer.

@@ -50,6 +50,9 @@ func (p *Problem) suffix() string { return " [" + string(p.Code) + "]" }
 // Unwrap returns the cause.
 func (p *Problem) Unwrap() error { return p.Err }
 
+// Failure returns the problem as those see it that do not know this package.
+func (p *Problem) Failure() (host, what, kind string) { return p.Registry, p.What, string(p.Code) }
+
 // Advice returns the remedy: the problem's own, else that of its code.
 func (p *Problem) Advice() string {
 	if p.Remedy != "" {
@@ -63,19 +66,17 @@ func (p *Problem) Advice() string {
 	return ""
 }
 
-// Of returns the first problem in err's chain, of which a failure of a registry is one too;
-// nil if there is none.
+// Of returns the first problem in err's chain, of which a failure of a package below is one
+// too; nil if there is none.
 func Of(err error) *Problem {
-	var p *Problem
 	var f failure
-	within := errors.As(err, &f)
-	if errors.As(err, &p) && (!within || errors.As(error(p), &f)) { // the failure is what caused p
+	if !errors.As(err, &f) {
+		return nil
+	}
+	if p, ok := f.(*Problem); ok {
 		return p
 	}
-	if within {
-		return problemOf(f)
-	}
-	return nil
+	return problemOf(f)
 }
 
 // Is reports whether err has a problem with this code in its chain.

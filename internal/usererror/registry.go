@@ -6,21 +6,8 @@ import (
 	"time"
 )
 
-// failure is what this package sees of the errors of internal/registry.
-type failure interface {
-	error
-	Unwrap() error
-	// Failure returns the host, as people write it, what was being done there, and what
-	// went wrong: one of registry's kinds.
-	Failure() (host, operation, kind string)
-}
-
-// failures has the code of each kind of failure, and the remedy where that of the code is
-// not the best.
-var failures = map[string]struct {
-	code   Code
-	remedy string
-}{
+// registryKinds are the kinds of internal/registry.
+var registryKinds = map[string]explanation{
 	"refused": {RegistryRefused, ""},
 	"read-only": {RegistryRefused,
 		"It takes no pushes: it is read-only, or a mirror. Push to the registry behind it."},
@@ -46,17 +33,6 @@ var failures = map[string]struct {
 	"tag-immutable":       {ImmutableTag, ""},
 	"tag-refused":         {TagRefused, ""},
 	"media-type-refused":  {MediaTypeRefused, ""},
-}
-
-// problemOf returns what people are told of a failure.
-func problemOf(f failure) *Problem {
-	host, operation, kind := f.Failure()
-	known := failures[kind]
-	remedy := known.remedy
-	if remedy == "" {
-		remedy = remedyAt(host, kind, f)
-	}
-	return New(known.code, host, operation, remedy, f.Unwrap())
 }
 
 // remedyAt returns the remedy for a failure that depends on the host, or on its certificate.

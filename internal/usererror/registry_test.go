@@ -3,9 +3,6 @@ package usererror
 import (
 	"errors"
 	"fmt"
-	"go/ast"
-	"go/parser"
-	"go/token"
 	"strings"
 	"syscall"
 	"testing"
@@ -21,32 +18,6 @@ func (f failed) Error() string { return f.host + "/me/app: writing tag 1: " + f.
 func (f failed) Unwrap() error { return f.err }
 func (f failed) Failure() (host, operation, kind string) {
 	return f.host, f.host + "/me/app: writing tag 1", f.kind
-}
-
-// TestEveryKindHasACode: what internal/registry tells apart, people are told, and no more.
-func TestEveryKindHasACode(t *testing.T) {
-	f, err := parser.ParseFile(token.NewFileSet(), "../registry/errors.go", nil, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	kinds := map[string]bool{}
-	ast.Inspect(f, func(n ast.Node) bool {
-		if v, ok := n.(*ast.ValueSpec); ok && len(v.Values) == 1 {
-			if of, ok := v.Type.(*ast.Ident); ok && of.Name == "Kind" {
-				kind, _ := literal(v.Values[0])
-				kinds[kind] = true
-				if failures[kind].code == "" {
-					t.Errorf("%s has no code", v.Names[0])
-				}
-			}
-		}
-		return true
-	})
-	for kind := range failures {
-		if !kinds[kind] {
-			t.Errorf("registry has no kind %q", kind)
-		}
-	}
 }
 
 // TestFailures: a failure of a registry is a problem with its code, and with the remedy for

@@ -14,17 +14,17 @@ import (
 type surveyor struct {
 	codes     map[string]Code   // by the names of their constants
 	used      map[Code]bool     // somewhere
-	messages  map[Code][]string // of usererror.New, … for what is known at run time only
+	messages  map[Code][]string // of usererror.New and errors with a kind, … for what is known at run time only
 	diagnosed map[Code]bool     // made by a function that looks at an error
 	doings    []string          // what the messages of those say
 
 	// The package that is being read.
 	functions map[string][]*ast.FuncDecl
 	constants map[string]string
+	kinds     map[string]string   // the constants of the type Kind
+	fields    map[string][]string // of the structs
 	whats     map[string][]string // by function: what its composite literals put into a field of this name, of an error
 	wrappers  map[string][]site
-
-	inRegistry bool // whose errors have kinds in place of codes
 }
 
 // site is a place that makes a problem, as its caller sees it. In what, hole(i) stands for
@@ -41,24 +41,31 @@ func newSurveyor(codes map[string]Code) *surveyor {
 	return &surveyor{codes: codes, used: map[Code]bool{}, messages: map[Code][]string{}, diagnosed: map[Code]bool{}}
 }
 
-// survey reads one package: the calls of usererror.New, then the calls of those of its
-// functions that pass their parameters on to one, and so on.
+// survey reads one package: the calls of usererror.New and the errors that have a kind in place of a
+// code, then the calls of those of its functions that pass their parameters on to one, and so on.
 func (s *surveyor) survey(files []*ast.File) {
 	s.index(files)
 	s.calls(func(f *ast.FuncDecl, call *ast.CallExpr) {
-		switch {
-		case isSelector(call.Fun, "usererror", "New") && len(call.Args) > 2:
+		if isSelector(call.Fun, "usererror", "New") && len(call.Args) > 2 {
 			for _, made := range s.codesOf(f, call.Args[0]) {
 				for _, made.what = range s.texts(f, call.Args[2]) {
 					s.note(f, made)
 				}
 			}
-		case s.inRegistry && called(call) == "failed" && len(call.Args) == 3:
-			for _, made := range s.codesOf(f, call.Args[0]) {
-				for _, what := range s.texts(f, call.Args[1]) {
-					made.what = "…: " + what // the repository
-					s.note(f, made)
-				}
+		}
+	})
+	s.composites(func(f *ast.FuncDecl, values map[string]ast.Expr) {
+		front, what := "", values["What"]
+		if what == nil {
+			front, what = "…: ", values["Operation"] // behind the repository
+		}
+		if values["Kind"] == nil || what == nil {
+			return
+		}
+		for _, made := range s.codesOf(f, values["Kind"]) {
+			for _, text := range s.texts(f, what) {
+				made.what = front + text
+				s.note(f, made)
 			}
 		}
 	})
@@ -93,9 +100,8 @@ func (s *surveyor) known() (n int) {
 
 // index notes what the package declares, and which codes it names.
 func (s *surveyor) index(files []*ast.File) {
-	s.functions, s.constants, s.whats, s.wrappers = map[string][]*ast.FuncDecl{}, map[string]string{}, map[string][]string{}, map[string][]site{}
-	structs := map[string][]string{}
-	s.inRegistry = files[0].Name.Name == "registry"
+	s.functions, s.wrappers, s.whats = map[string][]*ast.FuncDecl{}, map[string][]site{}, map[string][]string{}
+	s.constants, s.kinds, s.fields = map[string]string{}, map[string]string{}, map[string][]string{}
 	for _, f := range files {
 		for _, d := range f.Decls {
 			switch d := d.(type) {
@@ -108,26 +114,20 @@ func (s *surveyor) index(files []*ast.File) {
 					if v, ok := spec.(*ast.ValueSpec); ok && d.Tok == token.CONST && len(v.Values) == 1 {
 						if text, ok := literal(v.Values[0]); ok {
 							s.constants[v.Names[0].Name] = text
+							if of, ok := v.Type.(*ast.Ident); ok && of.Name == "Kind" {
+								s.kinds[v.Names[0].Name] = text
+							}
 						}
 					}
 				}
 			}
 		}
 		ast.Inspect(f, func(n ast.Node) bool {
-			switch n := n.(type) {
-			case *ast.SelectorExpr:
-				if code, ok := s.code(n); ok {
-					s.used[code] = true
-				}
-			case *ast.Ident:
-				if code, ok := s.code(n); ok {
-					s.used[code] = true
-				}
-			case *ast.TypeSpec:
+			if n, ok := n.(*ast.TypeSpec); ok {
 				if t, ok := n.Type.(*ast.StructType); ok {
 					for _, field := range t.Fields.List {
 						for _, name := range field.Names {
-							structs[n.Name.Name] = append(structs[n.Name.Name], name.Name)
+							s.fields[n.Name.Name] = append(s.fields[n.Name.Name], name.Name)
 						}
 					}
 				}
@@ -135,36 +135,53 @@ func (s *surveyor) index(files []*ast.File) {
 			return true
 		})
 	}
+	for _, f := range files {
+		ast.Inspect(f, func(n ast.Node) bool {
+			if d, ok := n.(*ast.GenDecl); ok && d.Tok == token.CONST { // that declares a kind, and does not use it
+				return false
+			}
+			if e, ok := n.(ast.Expr); ok {
+				if code, ok := s.code(e); ok {
+					s.used[code] = true
+				}
+			}
+			return true
+		})
+	}
+	s.composites(func(f *ast.FuncDecl, values map[string]ast.Expr) {
+		if values["what"] == nil {
+			return
+		}
+		for _, text := range s.texts(f, values["what"]) {
+			if !strings.Contains(text, "\x00") && known(text) {
+				s.whats[f.Name.Name] = append(s.whats[f.Name.Name], text)
+			}
+		}
+	})
+}
+
+// composites visits the structs that functions make, with their fields' values.
+func (s *surveyor) composites(visit func(*ast.FuncDecl, map[string]ast.Expr)) {
 	for _, all := range s.functions {
 		for _, f := range all {
 			ast.Inspect(f.Body, func(n ast.Node) bool {
-				if c, ok := n.(*ast.CompositeLit); ok {
-					s.composite(f, c, structs)
+				c, ok := n.(*ast.CompositeLit)
+				if !ok {
+					return true
 				}
+				values := map[string]ast.Expr{}
+				for i, e := range c.Elts {
+					if pair, ok := e.(*ast.KeyValueExpr); ok {
+						if key, ok := pair.Key.(*ast.Ident); ok {
+							values[key.Name] = pair.Value
+						}
+					} else if id, ok := c.Type.(*ast.Ident); ok && i < len(s.fields[id.Name]) {
+						values[s.fields[id.Name][i]] = e
+					}
+				}
+				visit(f, values)
 				return true
 			})
-		}
-	}
-}
-
-func (s *surveyor) composite(f *ast.FuncDecl, c *ast.CompositeLit, structs map[string][]string) {
-	id, ok := c.Type.(*ast.Ident)
-	if !ok {
-		return
-	}
-	for i, e := range c.Elts {
-		name := ""
-		if pair, ok := e.(*ast.KeyValueExpr); ok {
-			if key, ok := pair.Key.(*ast.Ident); ok {
-				name, e = key.Name, pair.Value
-			}
-		} else if names := structs[id.Name]; i < len(names) {
-			name = names[i]
-		}
-		for _, text := range s.texts(f, e) {
-			if name == "what" && !strings.Contains(text, "\x00") && known(text) {
-				s.whats[f.Name.Name] = append(s.whats[f.Name.Name], text)
-			}
 		}
 	}
 }
@@ -294,9 +311,8 @@ func (s *surveyor) code(e ast.Expr) (Code, bool) {
 		code, ok := s.codes[sel.Sel.Name]
 		return code, ok
 	}
-	if id, ok := e.(*ast.Ident); ok && s.inRegistry {
-		known, ok := failures[s.constants[id.Name]]
-		return known.code, ok
+	if id, ok := e.(*ast.Ident); ok && s.kinds[id.Name] != "" {
+		return explain(s.kinds[id.Name]).code, true
 	}
 	return "", false
 }
