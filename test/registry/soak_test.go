@@ -5,17 +5,20 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/app"
@@ -23,16 +26,16 @@ import (
 	"github.com/multi-registry-push/multi-registry-push/test/servers"
 )
 
-// TestSoakMixes publishes from one registry to others while all ways to them suffer
-// random faults. The image is whole everywhere in the end, or the failure is clear and
-// what is tagged is whole. 20 runs with fixed seeds, 6 with -short; with SOAK set 200 of fresh ones.
+// TestSoakMixes publishes from one registry to others, and every third time a second image that is
+// merged from two archives, while all ways to them suffer random faults. Each image is whole
+// everywhere in the end, or the failure is clear and what is tagged is whole. 20 runs with fixed seeds, 6 with -short; with SOAK set 500 of fresh ones.
 func TestSoakMixes(t *testing.T) {
 	runs, first := 20, uint64(1)
 	if testing.Short() {
 		runs = 6
 	}
 	if os.Getenv("SOAK") != "" {
-		runs, first = 200, uint64(time.Now().UnixNano())
+		runs, first = 500, uint64(time.Now().UnixNano())
 	}
 	t.Logf("%d runs, the first seed is %d", runs, first)
 	source := kinds[0].start(t)
@@ -71,13 +74,13 @@ func mix(t *testing.T, seed uint64, source *servers.Server, destinations []*serv
 	all = append(all, from)
 	chaos := []*disorder{{from, source, rand.New(rand.NewPCG(seed, 0)), 3}}
 	auth := item(source, from)
-	var tags []string
+	var hosts []string
 	for i, d := range destinations {
 		l := newLink(t, d.Host, random.IntN(2) == 0)
 		all = append(all, l)
 		chaos = append(chaos, &disorder{l, d, rand.New(rand.NewPCG(seed, uint64(i+1))), 6})
 		auth += item(d, l)
-		tags = append(tags, l.host+"/"+repository+":v1", l.host+"/"+repository+":latest")
+		hosts = append(hosts, l.host)
 	}
 	dir := t.TempDir()
 	definition, err := os.ReadFile(filepath.Join("..", "..", "action.yml"))
@@ -97,11 +100,14 @@ func mix(t *testing.T, seed uint64, source *servers.Server, destinations []*serv
 		Clock: clock, Stall: 500 * time.Millisecond,
 		Environ: []string{
 			"HOME=" + dir, "TMPDIR=" + dir, "PATH=" + os.Getenv("PATH"), "RUNNER_DEBUG=1",
-			"INPUT_SOURCE=docker://" + from.host + "/" + repository + ":src",
-			"INPUT_TAGS=" + strings.Join(tags, "\n"), "INPUT_REGISTRY-AUTH=" + auth,
-			fmt.Sprintf("INPUT_ATOMIC=%t", random.IntN(2) == 0),
+			"INPUT_REGISTRY-AUTH=" + auth, fmt.Sprintf("INPUT_ATOMIC=%t", random.IntN(2) == 0),
 		},
 	}
+	published := []mixed{{image: image, source: []string{"docker://" + from.host + "/" + repository + ":src"}, repository: repository}}
+	if seed%3 == 0 {
+		published = append(published, merged(t, seed, dir, repository))
+	}
+	env.Environ = append(env.Environ, inputs(published, hosts)...)
 	ctx, stop := context.WithCancel(t.Context())
 	var going sync.WaitGroup
 	for _, c := range chaos {
@@ -116,19 +122,15 @@ func mix(t *testing.T, seed uint64, source *servers.Server, destinations []*serv
 		chaos[i].server.Faults.Clear()
 	}
 	for _, d := range destinations {
-		for _, tag := range []string{"v1", "latest"} {
-			reference := d.Reference(repository, tag)
-			ref, err := name.ParseReference(reference)
-			if err != nil {
-				t.Fatal(err)
+		for _, one := range published {
+			one.check(t, d, seed, status == 0)
+		}
+	}
+	for _, one := range published[1:] {
+		for _, archive := range one.source {
+			if err := os.Remove(archive); err != nil {
+				t.Error(err)
 			}
-			if _, err := remote.Head(ref, d.Inspect()...); err != nil {
-				if status == 0 {
-					t.Errorf("seed %d: success, but %s is not there: %v", seed, reference, err)
-				}
-				continue
-			}
-			image.Compare(t, reference, d.Inspect()...)
 		}
 	}
 	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
@@ -141,6 +143,91 @@ func mix(t *testing.T, seed uint64, source *servers.Server, destinations []*serv
 		t.Logf("seed %d: exit status %d\n%s", seed, status, out.String())
 	}
 	return status == 0
+}
+
+// soakTags are the tags that each image gets.
+var soakTags = []string{"v1", "latest"}
+
+// mixed is an image that is published, and what it has: image is nil where it is merged.
+type mixed struct {
+	image      *images.Image
+	has        map[v1.Hash]bool // of a merged one, all but its root
+	source     []string
+	repository string
+}
+
+// merged returns an image of two archives in a folder.
+func merged(t *testing.T, seed uint64, folder, repository string) mixed {
+	m := mixed{repository: repository + "/merged", has: map[v1.Hash]bool{}}
+	for i, platform := range []string{"linux/amd64", "linux/arm64"} {
+		part := images.Build(images.Options{
+			Layers: 2, LayerBytes: 1 << 20, Seed: seed + uint64(i) + 1, SharedSeed: seed, Platforms: []string{platform},
+		})
+		for _, c := range slices.Concat(part.Manifests[:len(part.Manifests)-1], part.Blobs) {
+			m.has[c.Descriptor.Digest] = true
+		}
+		var archive bytes.Buffer
+		if err := part.WriteArchive(&archive); err != nil {
+			t.Fatal(err)
+		}
+		m.source = append(m.source, filepath.Join(folder, fmt.Sprintf("part%d.tar", i)))
+		if err := os.WriteFile(m.source[i], archive.Bytes(), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return m
+}
+
+// inputs returns the environment of a run that publishes to hosts.
+func inputs(all []mixed, hosts []string) []string {
+	tags := func(m mixed) (tags []string) {
+		for _, host := range hosts {
+			for _, tag := range soakTags {
+				tags = append(tags, host+"/"+m.repository+":"+tag)
+			}
+		}
+		return tags
+	}
+	if len(all) == 1 {
+		return []string{"INPUT_SOURCE=" + all[0].source[0], "INPUT_TAGS=" + strings.Join(tags(all[0]), "\n")}
+	}
+	var list strings.Builder
+	for i, m := range all {
+		fmt.Fprintf(&list, "- name: image%d\n  source: %q\n  tags: %q\n", i, strings.Join(m.source, "\n"), strings.Join(tags(m), "\n"))
+	}
+	return []string{"INPUT_IMAGES=" + list.String()}
+}
+
+// check holds what a registry serves against what was published; all says that it must be there.
+func (m mixed) check(t *testing.T, d *servers.Server, seed uint64, all bool) {
+	t.Helper()
+	for _, tag := range soakTags {
+		reference := d.Reference(m.repository, tag)
+		ref, err := name.ParseReference(reference)
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch _, err := remote.Head(ref, d.Inspect()...); {
+		case err != nil && all:
+			t.Errorf("seed %d: success, but %s is not there: %v", seed, reference, err)
+		case err != nil:
+		case m.image != nil:
+			m.image.Compare(t, reference, d.Inspect()...)
+		default:
+			got, err := images.Fetch(reference, d.Inspect()...)
+			if err != nil {
+				t.Errorf("seed %d: %s: %v", seed, reference, err)
+				continue
+			}
+			has := map[v1.Hash]bool{}
+			for _, c := range slices.Concat(got.Manifests[:len(got.Manifests)-1], got.Blobs) {
+				has[c.Descriptor.Digest] = true
+			}
+			if !maps.Equal(has, m.has) {
+				t.Errorf("seed %d: %s has %d parts of %d", seed, reference, len(has), len(m.has))
+			}
+		}
+	}
 }
 
 type writerFunc func([]byte) (int, error)
