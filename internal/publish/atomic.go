@@ -14,11 +14,11 @@ import (
 // did nothing wrong.
 var errNotCommitted = errors.New("atomic is on, and a registry failed")
 
-// together publishes all or nothing: no tag is written anywhere until every required
+// publishAtomically publishes all or nothing: no tag is written anywhere until every required
 // registry holds all images whole and would take their tags. If a write fails even then,
 // what has moved is put back. Optional registries follow when the others are done, and hold
 // nobody back.
-func (r *run) together(ctx context.Context) {
+func (r *run) publishAtomically(ctx context.Context) {
 	var required, optional []*registryRun
 	for _, s := range r.registries {
 		if s.Optional() {
@@ -31,9 +31,9 @@ func (r *run) together(ctx context.Context) {
 	committed := false
 	optionalCtx, stopOptional := context.WithCancelCause(ctx)
 	defer stopOptional(nil)
-	var late group
+	var followers group
 	for _, s := range optional {
-		late.run(func() { r.followLate(ctx, optionalCtx, s, decided, &committed) })
+		followers.run(func() { r.followCommit(ctx, optionalCtx, s, decided, &committed) })
 	}
 	if err := protect(func() { committed = r.commit(ctx, required) }); err != nil {
 		for _, s := range required {
@@ -44,22 +44,22 @@ func (r *run) together(ctx context.Context) {
 		stopOptional(errNotCommitted)
 	}
 	close(decided)
-	late.wait()
+	followers.wait()
 	if !committed {
 		r.holdBackAll(ctx)
 	}
 }
 
-// followLate copies all images to an optional registry, and tags them when the others have
+// followCommit copies all images to an optional registry, and tags them when the others have
 // been tagged.
-func (r *run) followLate(ctx, copying context.Context, s *registryRun, decided <-chan struct{}, committed *bool) {
+func (r *run) followCommit(ctx, copying context.Context, s *registryRun, decided <-chan struct{}, committed *bool) {
 	r.everyImage(s, func(s *registryRun, im *sourceImage) {
 		l := r.newLeases(im)
 		defer l.end()
 		whole := r.copyImage(copying, s, im, l)
 		if <-decided; whole && *committed {
 			updates := r.resolved(s, im)
-			r.writeTags(ctx, s, updates, nil)
+			r.writeTags(ctx, s, updates)
 			r.finishManifests(ctx, s, im)
 			r.verify(ctx, s, updates)
 		}
@@ -84,7 +84,7 @@ func (r *run) commit(ctx context.Context, registries []*registryRun) bool {
 	if ctx.Err() != nil || anyRequiredFailed(registries) {
 		return false
 	}
-	updates, later := make([][]*tagUpdate, len(registries)), make([][]*tagUpdate, len(registries))
+	updates, optionalUpdates := make([][]*tagUpdate, len(registries)), make([][]*tagUpdate, len(registries))
 	index := make([]int, len(registries))
 	for i, s := range registries {
 		index[i] = i
@@ -92,14 +92,17 @@ func (r *run) commit(ctx context.Context, registries []*registryRun) bool {
 			switch {
 			case t.out():
 			case t.optional:
-				later[i] = append(later[i], t.updates...)
+				optionalUpdates[i] = append(optionalUpdates[i], t.updates...)
 			default:
 				updates[i] = append(updates[i], t.updates...)
 			}
 		}
 	}
 	var stop atomic.Bool
-	atOnce(index, func(i int) { r.writeTags(ctx, registries[i], updates[i], &stop) })
+	atOnce(index, func(i int) {
+		r.writeEach(ctx, registries[i], updates[i], func(*tagUpdate) bool { return !stop.Load() },
+			func(*tagUpdate, error) { stop.Store(true) })
+	})
 	if stop.Load() || ctx.Err() != nil && !allWritten(updates) {
 		r.rollBack(ctx, registries, updates)
 		return false
@@ -107,11 +110,11 @@ func (r *run) commit(ctx context.Context, registries []*registryRun) bool {
 	atOnce(index, func(i int) {
 		s := registries[i]
 		r.step(s, func() {
-			r.writeTags(ctx, s, later[i], nil)
+			r.writeTags(ctx, s, optionalUpdates[i])
 			for _, im := range s.images() {
 				r.finishManifests(ctx, s, im)
 			}
-			r.verify(ctx, s, slices.Concat(updates[i], later[i]))
+			r.verify(ctx, s, slices.Concat(updates[i], optionalUpdates[i]))
 		})
 	})
 	return true

@@ -126,7 +126,7 @@ func largestFirst(jobs map[v1.Hash]*blobJob) []*blobJob {
 // copyBlob copies one blob to the repositories of a registry that lack it: the first gets
 // the bytes, unless the registry can mount them from another repository, the others mount
 // from it.
-func (r *run) copyBlob(ctx context.Context, s *registryRun, l *leases, j *blobJob) {
+func (r *run) copyBlob(ctx context.Context, s *registryRun, l *registryLeases, j *blobJob) {
 	defer func() {
 		for _, t := range j.targets {
 			select {
@@ -183,7 +183,7 @@ func (r *run) askForBlob(ctx context.Context, s *registryRun, j *blobJob, known 
 		switch {
 		case err == nil:
 			known.add(t.Repository.Path)
-			s.results.blob(t.Repository.Path, j.descriptor, registry.Existing)
+			s.results.countBlob(t.Repository.Path, j.descriptor, registry.Existing)
 		case isMissing(err):
 			lacks[i] = true
 		default:
@@ -203,7 +203,7 @@ func (r *run) askForBlob(ctx context.Context, s *registryRun, j *blobJob, known 
 
 // sendBlob sends a blob to one repository, and reports how and whether it is there.
 func (r *run) sendBlob(
-	ctx context.Context, t *target, l *leases, j *blobJob, known *hostBlob, sent *sentBytes,
+	ctx context.Context, t *target, l *registryLeases, j *blobJob, known *hostBlob, sent *sentBytes,
 ) (registry.How, bool) {
 	path := t.Repository.Path
 	if t.out() {
@@ -213,20 +213,20 @@ func (r *run) sendBlob(
 		return registry.Existing, true
 	}
 	from := known.others(path)
-	var proof *registry.Upload
+	var opened *registry.OpenedUpload
 	if len(from) == 0 {
-		proof = t.takeProof()
+		opened = t.takeProof()
 	}
 	within, cancel := t.within(ctx)
 	defer cancel()
 	results := t.registry.results
-	how, err := t.client.Upload(within, j.descriptor, from, l.content(j.descriptor, j.blob), sent, proof)
+	how, err := t.client.Upload(within, j.descriptor, from, l.content(j.descriptor, j.blob), sent, opened)
 	if err != nil {
 		r.failWithin(ctx, t, err)
 		return "", false
 	}
 	known.add(path)
-	results.blob(path, j.descriptor, how)
+	results.countBlob(path, j.descriptor, how)
 	if j.repair[t] && how != registry.Existing {
 		j.repaired++
 		results.change(func(out *RegistryResult) { out.Repaired++ })
@@ -258,7 +258,7 @@ func (p *sentBytes) Sent(n int64) {
 
 // copyAhead sends layers that are still being compressed, each as soon as its digest is
 // known, before there is a manifest that names them.
-func (r *run) copyAhead(ctx context.Context, s *registryRun, im *sourceImage, l *leases) {
+func (r *run) copyAhead(ctx context.Context, s *registryRun, im *sourceImage, l *registryLeases) {
 	ahead := im.source.PendingBlobs()
 	if len(ahead) == 0 {
 		return

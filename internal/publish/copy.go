@@ -12,7 +12,7 @@ import (
 
 // copyImage copies an image to a registry, up to but without its tags, and reports whether
 // anything can be tagged.
-func (r *run) copyImage(ctx context.Context, s *registryRun, im *sourceImage, l *leases) bool {
+func (r *run) copyImage(ctx context.Context, s *registryRun, im *sourceImage, l *registryLeases) bool {
 	targets := s.targetsOf(im)
 	defer func() {
 		for _, t := range targets {
@@ -87,7 +87,7 @@ func (r *run) anythingToSend(s *registryRun, im *sourceImage) bool {
 
 // copy sends every blob and manifest that is missing to every repository of a registry
 // that gets the image: each manifest as soon as what it points at is there.
-func (r *run) copy(ctx context.Context, s *registryRun, im *sourceImage, l *leases) {
+func (r *run) copy(ctx context.Context, s *registryRun, im *sourceImage, l *registryLeases) {
 	jobs, err := r.blobJobs(ctx, s.alive(im))
 	if err != nil {
 		r.failAll(ctx, s, im, err)

@@ -136,7 +136,7 @@ func (v *fakeView) call(ctx context.Context, name, what string) (*fakeRepo, func
 	return v.h.at(v.path), v.h.mu.Unlock, nil
 }
 
-func (v *fakeView) StartUpload(ctx context.Context) (*registry.Upload, error) {
+func (v *fakeView) StartUpload(ctx context.Context) (*registry.OpenedUpload, error) {
 	return nil, v.plain(ctx, "StartUpload")
 }
 
@@ -279,7 +279,7 @@ func (v *fakeView) OpenBlob(context.Context, v1.Descriptor, int64) (io.ReadClose
 	return nil, errors.New("nobody reads from here")
 }
 
-func (v *fakeView) Upload(ctx context.Context, d v1.Descriptor, from []string, c registry.Content, p registry.Progress, _ *registry.Upload) (registry.How, error) {
+func (v *fakeView) Upload(ctx context.Context, d v1.Descriptor, from []string, c registry.Content, p registry.Progress, _ *registry.OpenedUpload) (registry.How, error) {
 	r, unlock, err := v.call(ctx, "Upload", d.Digest.String())
 	if err != nil {
 		return "", err

@@ -22,7 +22,7 @@ type inventory struct {
 // takeInventory asks every repository of a registry that gets the image for its tags and
 // manifests, all at once, and decides what is not to be touched. Layers that are still
 // being compressed are sent meanwhile.
-func (r *run) takeInventory(ctx context.Context, s *registryRun, im *sourceImage, l *leases) {
+func (r *run) takeInventory(ctx context.Context, s *registryRun, im *sourceImage, l *registryLeases) {
 	var g group
 	for _, t := range s.alive(im) {
 		asked := t.askedUpdates(r.PushByDigest)
@@ -46,7 +46,7 @@ func (r *run) takeInventory(ctx context.Context, s *registryRun, im *sourceImage
 // readSource waits for the image's manifests, sends meanwhile layers that are still being compressed,
 // leases the blobs, and asks every repository for the manifests. In a dry run l is nil: nothing is
 // sent or leased.
-func (r *run) readSource(ctx context.Context, s *registryRun, im *sourceImage, l *leases) {
+func (r *run) readSource(ctx context.Context, s *registryRun, im *sourceImage, l *registryLeases) {
 	err := r.read(ctx, im, im.opened)
 	if err == nil && l != nil {
 		r.copyAhead(ctx, s, im, l)
@@ -163,7 +163,7 @@ func (t *target) countExisting(ctx context.Context) {
 		}
 		for _, b := range m.Blobs {
 			if d, err := b.Descriptor(ctx); err == nil {
-				t.registry.results.blob(t.Repository.Path, d, registry.Existing)
+				t.registry.results.countBlob(t.Repository.Path, d, registry.Existing)
 			}
 		}
 	}

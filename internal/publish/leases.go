@@ -12,8 +12,8 @@ import (
 	"github.com/multi-registry-push/multi-registry-push/internal/source"
 )
 
-// leases are one registry's rights to read the blobs of a remote image through the cache.
-type leases struct {
+// registryLeases are one registry's rights to read the blobs of a remote image through the cache.
+type registryLeases struct {
 	r     *run
 	image *sourceImage
 
@@ -22,13 +22,13 @@ type leases struct {
 	held  map[v1.Hash]*blobcache.Lease
 }
 
-func (r *run) newLeases(im *sourceImage) *leases {
-	return &leases{r: r, image: im, held: map[v1.Hash]*blobcache.Lease{}}
+func (r *run) newLeases(im *sourceImage) *registryLeases {
+	return &registryLeases{r: r, image: im, held: map[v1.Hash]*blobcache.Lease{}}
 }
 
 // take leases every blob of the image, if that is remote. Nothing is fetched before it is
 // read.
-func (l *leases) take(ctx context.Context) error {
+func (l *registryLeases) take(ctx context.Context) error {
 	if !l.image.source.Remote() {
 		return nil
 	}
@@ -40,7 +40,7 @@ func (l *leases) take(ctx context.Context) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.taken = true
-	for digest := range l.image.leases {
+	for digest := range l.image.unclaimed {
 		l.held[digest] = l.image.nextLease(digest)
 	}
 	return nil
@@ -66,10 +66,10 @@ func (r *run) stock(ctx context.Context, im *sourceImage) error {
 	if err != nil {
 		return markSource(err)
 	}
-	im.stocked, im.leases = true, map[v1.Hash][]*blobcache.Lease{}
+	im.stocked, im.unclaimed = true, map[v1.Hash][]*blobcache.Lease{}
 	for _, b := range blobs {
 		if d, err := b.Descriptor(ctx); err == nil && image.IsRemote(b) {
-			im.leases[d.Digest] = r.lease(d, b, im.ending)
+			im.unclaimed[d.Digest] = r.lease(d, b, im.unfinished)
 		}
 	}
 	return nil
@@ -97,14 +97,14 @@ func (r *run) lease(d v1.Descriptor, b source.Blob, n int) (all []*blobcache.Lea
 }
 
 func (im *sourceImage) nextLease(digest v1.Hash) *blobcache.Lease {
-	left := im.leases[digest]
-	im.leases[digest] = left[1:]
+	left := im.unclaimed[digest]
+	im.unclaimed[digest] = left[1:]
 	return left[0]
 }
 
 // content returns the bytes of b: those of a remote blob by the lease that is held, else by a
 // new one, since only the cache checks the digest and survives a connection that breaks.
-func (l *leases) content(d v1.Descriptor, b source.Blob) registry.Content {
+func (l *registryLeases) content(d v1.Descriptor, b source.Blob) registry.Content {
 	if !image.IsRemote(b) || !l.image.source.Remote() {
 		return fromSource{b}
 	}
@@ -125,7 +125,7 @@ func (l *leases) content(d v1.Descriptor, b source.Blob) registry.Content {
 }
 
 // release ends the lease of a blob that the registry has, or does not lack.
-func (l *leases) release(digest v1.Hash) {
+func (l *registryLeases) release(digest v1.Hash) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if c := l.held[digest]; c != nil {
@@ -135,7 +135,7 @@ func (l *leases) release(digest v1.Hash) {
 }
 
 // keep releases every blob that is not in lacking.
-func (l *leases) keep(lacking map[v1.Hash]*blobJob) {
+func (l *registryLeases) keep(lacking map[v1.Hash]*blobJob) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for digest, c := range l.held {
@@ -147,16 +147,16 @@ func (l *leases) keep(lacking map[v1.Hash]*blobJob) {
 }
 
 // end releases all that is left. It is called once.
-func (l *leases) end() {
+func (l *registryLeases) end() {
 	l.keep(nil)
 	l.r.cacheMu.Lock()
 	defer l.r.cacheMu.Unlock()
 	im := l.image
-	im.ending--
+	im.unfinished--
 	if l.taken || !im.stocked {
 		return
 	}
-	for digest := range im.leases {
+	for digest := range im.unclaimed {
 		im.nextLease(digest).Release()
 	}
 }

@@ -95,12 +95,14 @@ func (r *run) login(ctx context.Context, s *registryRun) {
 	atOnce(s.repositories, func(p *repository) {
 		stop := getAhead(ctx, p.Credential)
 		defer stop()
-		var proof group
+		var proving group
 		if !r.DryRun {
-			proof.run(func() { p.allowed.resolve(r.guarded(s, func() error { return r.provePermission(ctx, s, p) })) })
+			proving.run(func() {
+				p.allowed.resolve(r.guarded(s, func() error { return r.provePermission(ctx, s, p) }))
+			})
 		}
 		p.loggedIn.resolve(r.guarded(s, func() error { return r.enterRepository(ctx, p) }))
-		proof.wait()
+		proving.wait()
 	})
 }
 
@@ -164,10 +166,10 @@ func (r *run) enterRepository(ctx context.Context, p *repository) error {
 // provePermission opens an upload, and creates the repository first where it is missing
 // and that was asked for.
 func (r *run) provePermission(ctx context.Context, s *registryRun, p *repository) error {
-	proof, err := p.client.StartUpload(ctx)
+	opened, err := p.client.StartUpload(ctx)
 	if usererror.Is(err, usererror.RepositoryMissing) && p.Credential.CreateRepository != nil {
 		if err = r.create(ctx, s, p, err); err == nil {
-			proof, err = p.client.StartUpload(ctx)
+			opened, err = p.client.StartUpload(ctx)
 		}
 	}
 	if err != nil && p.Credential.Anonymous {
@@ -175,7 +177,7 @@ func (r *run) provePermission(ctx context.Context, s *registryRun, p *repository
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.proof = proof
+	p.openedProof = opened
 	return p.Credential.Refused(p.Repository.Host, err)
 }
 

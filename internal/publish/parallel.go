@@ -1,9 +1,12 @@
 package publish
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"sync"
+	"time"
 )
 
 // panicError is a panic in a goroutine of this package, with the stack of that goroutine.
@@ -99,4 +102,36 @@ func newFuture() *future { return &future{done: make(chan struct{})} }
 func (f *future) resolve(err error) {
 	f.err = err
 	close(f.done)
+}
+
+// pause waits for d, and reports whether that was not cut short.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// What a run that is cancelled still does. A runner sends SIGINT to the step, SIGTERM 7.5 s later, and kills it
+// after 2.5 s more (actions/runner, src/Runner.Sdk/ProcessInvoker.cs, _sigintTimeout and _sigtermTimeout).
+const (
+	writeTime    = 1500 * time.Millisecond // for the answer to a tag's write that has begun
+	rollBackTime = 2500 * time.Millisecond // to put tags back, after that
+)
+
+var errNoTime = errors.New("the registry did not answer within the seconds that are left to a cancelled job")
+
+// outlive returns a context that ends d after ctx does, whether that has ended already or
+// does so meanwhile.
+func outlive(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	longer, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		timer := time.AfterFunc(d, func() { cancel(errNoTime) })
+		context.AfterFunc(longer, func() { timer.Stop() })
+	})
+	return longer, func() { stop(); cancel(nil) }
 }

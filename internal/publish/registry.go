@@ -4,7 +4,6 @@ import (
 	"context"
 	"slices"
 	"sync"
-	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
@@ -32,10 +31,10 @@ type repository struct {
 	loggedIn *future // the account can be used here
 	allowed  *future // the permission to push is proved
 
-	mu      sync.Mutex
-	proof   *registry.Upload // opened to prove the permission, and not used yet
-	absent  bool             // a dry run found no repository
-	pending int              // images that may still send blobs here
+	mu          sync.Mutex
+	openedProof *registry.OpenedUpload // opened to prove the permission, and not used yet
+	absent      bool                   // a dry run found no repository
+	pending     int                    // images that may still send blobs here
 }
 
 // target is one image in one repository: what fails alone.
@@ -47,15 +46,15 @@ type target struct {
 	optional bool
 	inventory
 
-	mu        sync.Mutex
-	failure   error
-	left      bool // skipped or held back: nothing more is done
-	cancels   map[int]context.CancelFunc
-	keys      int                 // of cancels, so far
-	refused   error               // of a manifest
-	tagFailed error               // of one tag or several, while others may be well
-	answers   map[v1.Hash]*future // about manifests that the inventory asked for
-	arrived   bool                // at the gate
+	mu           sync.Mutex
+	failure      error
+	left         bool // skipped or held back: nothing more is done
+	cancels      map[int]context.CancelFunc
+	keys         int                 // of cancels, so far
+	refused      error               // of a manifest
+	oneTagFailed error               // of one tag or several, while others may be well
+	answers      map[v1.Hash]*future // about manifests that the inventory asked for
+	arrived      bool                // at the gate
 
 	repairing sync.Once
 	repaired  error
@@ -122,7 +121,7 @@ func (t *target) err() error {
 	if t.failure != nil {
 		return t.failure
 	}
-	return t.tagFailed
+	return t.oneTagFailed
 }
 
 // within returns ctx, ended also when the target fails or is left out.
@@ -176,31 +175,22 @@ func (t *target) cancelAll() {
 	}
 }
 
-// failTag takes a failure that concerns one tag only: the target's other tags go on.
-func (t *target) failTag(err error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.tagFailed == nil {
-		t.tagFailed = err
-	}
-}
-
 // takeProof returns the upload that proved the permission, once.
-func (p *repository) takeProof() *registry.Upload {
+func (p *repository) takeProof() *registry.OpenedUpload {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.handOver()
 }
 
 // handOver is takeProof for who holds mu.
-func (p *repository) handOver() *registry.Upload {
-	u := p.proof
-	p.proof = nil
+func (p *repository) handOver() *registry.OpenedUpload {
+	u := p.openedProof
+	p.openedProof = nil
 	return u
 }
 
 // spare returns the upload that proved the permission, unless other images may use it.
-func (p *repository) spare() *registry.Upload {
+func (p *repository) spare() *registry.OpenedUpload {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.pending > 1 {
@@ -211,7 +201,7 @@ func (p *repository) spare() *registry.Upload {
 
 // sent says that an image sends no more blobs to the repository, and returns the upload
 // that proved the permission once nobody else can use it.
-func (p *repository) sent() (unused *registry.Upload) {
+func (p *repository) sent() (unused *registry.OpenedUpload) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.pending--; p.pending > 0 {
@@ -230,7 +220,7 @@ func (r *run) connect() {
 	for _, im := range r.images {
 		for _, s := range r.registries {
 			if len(s.targetsOf(im)) > 0 {
-				im.ending++
+				im.unfinished++
 			}
 		}
 	}
@@ -293,17 +283,5 @@ func (r *run) disconnect() {
 	defer r.hostsMu.Unlock()
 	for _, h := range r.hosts {
 		h.Close()
-	}
-}
-
-// pause waits for d, and reports whether that was not cut short.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }

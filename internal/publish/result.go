@@ -120,7 +120,7 @@ type RegistryResult struct {
 	BytesExpected int64 // of blobs that the registry lacked, in the end as many as were sent
 	// of blobs, those included whose upload failed in the end, without what was lost on the way
 	// and sent again
-	BytesSent     int64
+	BytesCopied   int64
 	BytesReused   int64 // of blobs that were mounted or there already
 	BytesMissing  int64 // dry run: of blobs that would be sent
 	BytesUploaded int64 // of bodies, manifests and what was sent twice included

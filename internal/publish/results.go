@@ -172,8 +172,8 @@ func (s *registryResults) phase() Phase {
 	return ""
 }
 
-// blob counts how a blob came to be in a repository: once, however many images have it.
-func (s *registryResults) blob(path string, d v1.Descriptor, how registry.How) {
+// countBlob counts how a blob came to be in a repository: once, however many images have it.
+func (s *registryResults) countBlob(path string, d v1.Descriptor, how registry.How) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	at := blobAt{path, d.Digest}
@@ -219,7 +219,7 @@ func (s *registryResults) bytes(expected, sent, arrived int64) {
 	}
 	s.change(func(out *RegistryResult) {
 		out.BytesExpected += expected
-		out.BytesSent += sent
+		out.BytesCopied += sent
 		s.r.observer.Bytes(out.Host, expected, sent, arrived)
 	})
 }
@@ -259,7 +259,11 @@ func (r *run) fail(ctx context.Context, t *target, err error) {
 // failTag puts down that one of t's tags failed. Its other tags go on.
 func (r *run) failTag(t *target, err error) {
 	t.registry.results.failed(r.failure(err, t.optional, t.image.index))
-	t.failTag(err)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.oneTagFailed == nil {
+		t.oneTagFailed = err
+	}
 }
 
 func (s *registryResults) failed(f Failure) {

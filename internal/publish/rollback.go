@@ -6,15 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/registry"
 	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
-
-// rollBackTime is how long tags are put back when the job was cancelled: the runner
-// kills the container within seconds.
-const rollBackTime = 2500 * time.Millisecond
 
 // rollBack returns every tag that moved to what it served before. It touches only tags
 // that still serve our digest, or, where the registry has just taken the write, do not show
@@ -64,7 +59,7 @@ func (u *tagUpdate) now() string {
 }
 
 func (r *run) rollBackOne(ctx context.Context, u *tagUpdate, status Status, why string) {
-	now, put := unknown, false
+	now, put := notKnown, false
 	err := r.guarded(u.t.registry, func() (err error) {
 		now, put, err = r.putOneBack(ctx, u)
 		return err
@@ -105,7 +100,7 @@ func (u *tagUpdate) byHand(now string) string {
 func (r *run) putOneBack(ctx context.Context, u *tagUpdate) (now string, put bool, err error) {
 	now, err = r.servedAfterWrite(ctx, u)
 	if err != nil {
-		return unknown, false, err
+		return notKnown, false, err
 	}
 	seen := now == u.digest.String()
 	if !seen && (!u.written || now != u.before) {
@@ -134,7 +129,7 @@ func (r *run) putOneBack(ctx context.Context, u *tagUpdate) (now string, put boo
 	now, statErr := u.serves(ctx)
 	switch {
 	case statErr != nil:
-		return unknown, false, err
+		return notKnown, false, err
 	case seen && now == u.before: // it was only the answer that was lost
 		return now, true, nil
 	case now != u.digest.String() && errors.Is(err, registry.ErrPrecondition): // somebody moved it while we looked
@@ -160,10 +155,10 @@ func (r *run) servedAfterWrite(ctx context.Context, u *tagUpdate) (string, error
 	}
 }
 
-const unknown = "?"
+const notKnown = "?"
 
 func orUnknown(digest string) string {
-	if digest == unknown {
+	if digest == notKnown {
 		return "what cannot be told, since the registry does not answer"
 	}
 	return orNothing(digest)

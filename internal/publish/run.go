@@ -126,7 +126,7 @@ func (r *run) publish(ctx context.Context) {
 	case r.DryRun:
 		r.everywhere(func(s *registryRun, im *sourceImage) { r.compare(ctx, s, im) })
 	case r.Atomic:
-		r.together(ctx)
+		r.publishAtomically(ctx)
 	default:
 		r.everywhere(func(s *registryRun, im *sourceImage) { r.publishImage(ctx, s, im) })
 	}
@@ -152,13 +152,13 @@ func internalError(host string, err error) error {
 
 // publishImage publishes one image to one registry: copy, tag, verify.
 func (r *run) publishImage(ctx context.Context, s *registryRun, im *sourceImage) {
-	leases := r.newLeases(im)
-	defer leases.end()
-	if !r.copyImage(ctx, s, im, leases) {
+	l := r.newLeases(im)
+	defer l.end()
+	if !r.copyImage(ctx, s, im, l) {
 		return
 	}
 	updates := r.resolved(s, im)
-	r.writeTags(ctx, s, updates, nil)
+	r.writeTags(ctx, s, updates)
 	r.finishManifests(ctx, s, im)
 	r.verify(ctx, s, updates)
 }

@@ -91,7 +91,7 @@ type cutView struct {
 }
 
 func (v cutView) Upload(
-	ctx context.Context, d v1.Descriptor, _ []string, c registry.Content, p registry.Progress, u *registry.Upload,
+	ctx context.Context, d v1.Descriptor, _ []string, c registry.Content, p registry.Progress, u *registry.OpenedUpload,
 ) (registry.How, error) {
 	if v.cut {
 		p.Sent(d.Size / 2)
@@ -128,8 +128,8 @@ func TestBytesOfFailedUploads(t *testing.T) {
 	s.observer = seen
 	s.run(t.Context())
 	a := s.registry("a.test")
-	if a.BytesSent == 0 || a.BytesSent != a.BytesExpected || a.BytesSent != seen.sent || a.Blobs.Uploaded != 10 {
-		t.Errorf("%d bytes are sent, %d expected, %+v", a.BytesSent, a.BytesExpected, a.Blobs)
+	if a.BytesCopied == 0 || a.BytesCopied != a.BytesExpected || a.BytesCopied != seen.sent || a.Blobs.Uploaded != 10 {
+		t.Errorf("%d bytes are sent, %d expected, %+v", a.BytesCopied, a.BytesExpected, a.Blobs)
 	}
 }
 

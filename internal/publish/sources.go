@@ -36,9 +36,9 @@ type sourceImage struct {
 	result     ImageResult
 
 	// Guarded by run.cacheMu.
-	stocked bool                           // its blobs are in the cache
-	ending  int                            // registries that have not done with it
-	leases  map[v1.Hash][]*blobcache.Lease // one for each of these, until it takes it
+	stocked    bool                           // its blobs are in the cache
+	unfinished int                            // registries that have not done with it
+	unclaimed  map[v1.Hash][]*blobcache.Lease // one for each of these, until it takes it
 
 	mu      sync.Mutex
 	counted bool // a registry that had logged in asked for it

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"strings"
 	"sync/atomic"
-	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
@@ -15,10 +14,6 @@ import (
 	"github.com/multi-registry-push/multi-registry-push/internal/source"
 	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
-
-// writeTime is how long the write of a tag that has begun may still take when the run is
-// cancelled.
-const writeTime = 1500 * time.Millisecond
 
 // tagUpdate is a tag that is to serve a manifest which its repository holds whole.
 type tagUpdate struct {
@@ -37,13 +32,13 @@ type tagUpdate struct {
 	passedOver []v1.Hash // referrers that are not to be copied
 	kept       bool      // the signatures that are there stay
 
-	before    string // what the tag served, empty for nothing or unknown
-	unknown   bool   // the registry does not tell what the tag serves
-	old       []byte // the manifest that before names, kept for putting it back
-	oldType   string
-	attempted bool // a write was sent: the tag may have moved
-	written   bool // the registry took the write
-	failure   string
+	before        string // what the tag served, empty for nothing or unknown
+	beforeUnknown bool   // the registry does not tell what the tag serves
+	old           []byte // the manifest that before names, kept for putting it back
+	oldType       string
+	attempted     bool // a write was sent: the tag may have moved
+	written       bool // the registry took the write
+	failure       string
 }
 
 // askedUpdates returns the updates that the user asked for. What they point at is known
@@ -94,7 +89,7 @@ func (u *tagUpdate) ref() string {
 }
 
 // stays reports whether the tag serves the digest already.
-func (u *tagUpdate) stays() bool { return !u.unknown && u.before == u.digest.String() }
+func (u *tagUpdate) stays() bool { return !u.beforeUnknown && u.before == u.digest.String() }
 
 // settle puts down the last word on a reference that was asked for.
 func (u *tagUpdate) settle(status Status, now string, reason string) {
@@ -125,13 +120,13 @@ func (r *run) lookUpAll(ctx context.Context, t *target, updates []*tagUpdate,
 // lookUp asks what the tag serves. What was kept of what it served before is forgotten.
 func (r *run) lookUp(ctx context.Context, u *tagUpdate) error {
 	d, err := u.t.client.Stat(ctx, u.tag)
-	u.before, u.unknown, u.old, u.oldType = "", false, nil, ""
+	u.before, u.beforeUnknown, u.old, u.oldType = "", false, nil, ""
 	switch {
 	case err == nil:
 		u.before = d.Digest.String()
 	case errors.Is(err, registry.ErrNotFound):
 	case errors.Is(err, registry.ErrUnclear):
-		u.unknown = true
+		u.beforeUnknown = true
 		return r.mustKnow(u)
 	default:
 		return err
@@ -238,39 +233,43 @@ func (r *run) resolved(s *registryRun, im *sourceImage) (all []*tagUpdate) {
 	return all
 }
 
-// writeTags points the tags at the image: first those of referrers, then those that were
-// asked for. With stop, it writes nothing more once a required write has failed anywhere. Of
-// what a registry protects by itself, only its refusal tells: then no other of its tags
-// moves that has not yet.
-func (r *run) writeTags(ctx context.Context, s *registryRun, updates []*tagUpdate, stop *atomic.Bool) {
+// writeTags points the tags at the image. Of what a registry protects by itself, only its refusal
+// tells: then no other of its tags moves that has not yet.
+func (r *run) writeTags(ctx context.Context, s *registryRun, updates []*tagUpdate) {
+	var refused atomic.Pointer[tagUpdate]
+	r.writeEach(ctx, s, updates, func(u *tagUpdate) bool {
+		by := refused.Load()
+		if by == nil || u.stays() || by.t.optional && !u.t.optional {
+			return true
+		}
+		u.settle(Failed, u.before, "not moved, because the registry does not let "+by.String()+" move")
+		return false
+	}, func(u *tagUpdate, err error) {
+		if u.asked && usererror.Is(err, usererror.ImmutableTag) {
+			refused.Store(u)
+		}
+	})
+}
+
+// writeEach writes the tags that may be written: first those of referrers, then those that were
+// asked for.
+func (r *run) writeEach(ctx context.Context, s *registryRun, updates []*tagUpdate,
+	may func(*tagUpdate) bool, failed func(*tagUpdate, error)) {
 	if len(updates) == 0 {
 		return
 	}
 	leave := s.results.enter(Tag)
 	defer func() { leave(ctx.Err() != nil || r.anyFailed(updates)) }()
-	var refused atomic.Pointer[tagUpdate]
-	one := func(u *tagUpdate) {
-		if ctx.Err() != nil || stop != nil && stop.Load() || u.t.out() {
-			return
-		}
-		if by := refused.Load(); by != nil && !u.stays() && (u.t.optional || !by.t.optional) {
-			u.settle(Failed, u.before, "not moved, because the registry does not let "+by.String()+" move")
-			return
-		}
-		err := r.guarded(s, func() error { return r.writeTag(ctx, u) })
-		if err == nil {
-			return
-		}
-		switch {
-		case stop != nil && !u.t.optional:
-			stop.Store(true)
-		case stop == nil && u.asked && usererror.Is(err, usererror.ImmutableTag):
-			refused.Store(u)
-		}
-		r.tagFailed(ctx, u, err)
-	}
 	for _, wave := range r.waves(updates) {
-		limited(requestsAtOnce, wave, one)
+		limited(requestsAtOnce, wave, func(u *tagUpdate) {
+			if ctx.Err() != nil || u.t.out() || !may(u) {
+				return
+			}
+			if err := r.guarded(s, func() error { return r.writeTag(ctx, u) }); err != nil {
+				failed(u, err)
+				r.writeRefused(ctx, u, err)
+			}
+		})
 	}
 }
 
@@ -398,8 +397,8 @@ func (r *run) putTag(ctx context.Context, u *tagUpdate, cond registry.Condition)
 	return nil
 }
 
-// tagFailed puts down that one tag was not written. Other tags of the target go on.
-func (r *run) tagFailed(ctx context.Context, u *tagUpdate, err error) {
+// writeRefused puts down that one tag was not written. Other tags of the target go on.
+func (r *run) writeRefused(ctx context.Context, u *tagUpdate, err error) {
 	if ctx.Err() != nil {
 		return
 	}

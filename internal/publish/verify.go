@@ -4,14 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/registry"
 	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
-// patience is how many of the pauses between questions are spent on a tag that serves
-// neither what was written nor what it served before.
+// patience is how many of the pauses between questions are spent on a tag of which that many tell:
+// it serves neither what was written nor what it served before, or is about to be put back.
 const patience = 4
 
 // verify asks again for everything that was written under a tag, or by digest, and then,
@@ -102,16 +101,3 @@ func orNothing(digest string) string {
 	}
 	return digest
 }
-
-// outlive returns a context that ends d after ctx does, whether that has ended already or
-// does so meanwhile.
-func outlive(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
-	longer, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
-	stop := context.AfterFunc(ctx, func() {
-		timer := time.AfterFunc(d, func() { cancel(errNoTime) })
-		context.AfterFunc(longer, func() { timer.Stop() })
-	})
-	return longer, func() { stop(); cancel(nil) }
-}
-
-var errNoTime = errors.New("the registry did not answer within the seconds that are left to a cancelled job")

@@ -71,8 +71,8 @@ type Repository struct {
 	cannotCancel bool            // the registry refused to cancel an upload
 	written      map[string]bool // manifests, by tag or digest, that HEAD has not been asked for since
 
-	proof    proof
-	visitors visitors
+	permission permission
+	visitors   visitors
 }
 
 // String returns host/path.

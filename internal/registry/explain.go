@@ -102,7 +102,7 @@ func (r *Repository) diagnose(err error, write bool) Kind {
 // allowed reports whether a refusal of a write is no matter of rights: they were proved,
 // or the registry names another reason.
 func (r *Repository) allowed(e *Error) bool {
-	return !e.TokenService && (noMatterOfRights(e) || r.proof.is())
+	return !e.TokenService && (noMatterOfRights(e) || r.permission.is())
 }
 
 // diagnoseAnswer finds out what a registry says.

@@ -128,7 +128,7 @@ func (r *Repository) pages(
 	for range maxPages {
 		var page []byte
 		var next string
-		err := r.reading(ctx, doing, func(ctx context.Context) error {
+		err := r.retrying(ctx, doing, func(ctx context.Context) error {
 			resp, err := r.once(ctx, call{
 				doing: doing, method: http.MethodGet, url: u, away: away, header: header, want: []int{http.StatusOK},
 			})

@@ -42,7 +42,7 @@ func (r *Repository) CheckPublic(ctx context.Context, ref string) error {
 // without a login, and must not slow down those with one.
 func (r *Repository) pull(ctx context.Context, doing, method, ref string) error {
 	tries := 0
-	return r.reading(ctx, doing, func(ctx context.Context) error {
+	return r.retrying(ctx, doing, func(ctx context.Context) error {
 		resp, err := r.once(ctx, call{
 			doing: doing, method: method, url: r.at("/manifests/"+ref, nil),
 			header: http.Header{"Accept": {accept}}, want: []int{http.StatusOK},

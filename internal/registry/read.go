@@ -69,7 +69,7 @@ func (r *Repository) Manifest(ctx context.Context, ref string) (raw []byte, d v1
 func (r *Repository) manifest(
 	ctx context.Context, doing, ref string, q *question,
 ) (raw []byte, d v1.Descriptor, err error) {
-	err = r.reading(ctx, doing, func(ctx context.Context) error {
+	err = r.retrying(ctx, doing, func(ctx context.Context) error {
 		resp, err := r.once(ctx, call{
 			doing: doing, method: http.MethodGet, url: r.at("/manifests/"+ref, nil),
 			header: http.Header{"Accept": {accept}}, count: true,
@@ -150,8 +150,8 @@ func mediaTypeOf(h http.Header) string {
 	return mediaType
 }
 
-// reading is retry for calls whose answer's body is part of the attempt.
-func (r *Repository) reading(ctx context.Context, doing string, attempt func(context.Context) error) error {
+// retrying is retry for calls whose answer's body is part of the attempt.
+func (r *Repository) retrying(ctx context.Context, doing string, attempt func(context.Context) error) error {
 	if err := r.c.host.Probe(ctx); err != nil {
 		return err
 	}

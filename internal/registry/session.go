@@ -13,9 +13,9 @@ import (
 	"github.com/multi-registry-push/multi-registry-push/internal/registry/transport"
 )
 
-// Upload is an upload that a registry has opened. It carries one blob (see
+// OpenedUpload is an upload that a registry has opened. It carries one blob (see
 // Repository.Upload), or is given up.
-type Upload struct {
+type OpenedUpload struct {
 	r *Repository
 
 	mu      sync.Mutex
@@ -25,13 +25,13 @@ type Upload struct {
 // StartUpload opens an upload, which proves the permission to push. A refusal is
 // NoPushPermission, a registry that takes none Refused or ReadOnly, a repository that has
 // to be created first RepositoryMissing.
-func (r *Repository) StartUpload(ctx context.Context) (*Upload, error) {
+func (r *Repository) StartUpload(ctx context.Context) (*OpenedUpload, error) {
 	const doing = "checking the permission to push"
-	proved := r.proof.begin()
+	proved := r.permission.begin()
 	s, err := r.begin(ctx, doing)
 	proved(err == nil)
 	if err == nil {
-		return &Upload{r: r, session: s}, nil
+		return &OpenedUpload{r: r, session: s}, nil
 	}
 	var answer *Error
 	if errors.As(err, &answer) && !answer.TokenService && !missing(answer) && !noMatterOfRights(answer) {
@@ -46,14 +46,14 @@ func (r *Repository) StartUpload(ctx context.Context) (*Upload, error) {
 }
 
 // Cancel gives the upload up, unless a blob uses it. It does not wait: Client.Close does.
-func (u *Upload) Cancel() {
+func (u *OpenedUpload) Cancel() {
 	if s := u.take(); s != nil {
 		u.r.cancel(s)
 	}
 }
 
 // take returns the session to whoever asks first, nil to all others.
-func (u *Upload) take() *session {
+func (u *OpenedUpload) take() *session {
 	if u == nil {
 		return nil
 	}
@@ -88,7 +88,7 @@ func (r *Repository) begin(ctx context.Context, doing string) (*session, error) 
 		return nil, err
 	}
 	var s *session
-	err := r.reading(ctx, doing, func(ctx context.Context) error {
+	err := r.retrying(ctx, doing, func(ctx context.Context) error {
 		release, err := r.c.host.AcquireRequest(ctx)
 		if err != nil {
 			return err

@@ -53,7 +53,7 @@ func (r *Repository) Stat(ctx context.Context, ref string) (v1.Descriptor, error
 // headManifest asks for a manifest by HEAD. errIncomplete means that a GET will tell.
 func (r *Repository) headManifest(ctx context.Context, doing, ref string) (d v1.Descriptor, err error) {
 	q := r.question(mostErrors)
-	err = r.reading(ctx, doing, func(ctx context.Context) error {
+	err = r.retrying(ctx, doing, func(ctx context.Context) error {
 		resp, err := r.once(ctx, call{
 			doing: doing, method: http.MethodHead, url: r.at("/manifests/"+ref, nil),
 			header: http.Header{"Accept": {accept}},
@@ -103,7 +103,7 @@ func (r *Repository) settle(ctx context.Context, err error, isTag bool) error {
 	switch {
 	case !unclear(err):
 		return err
-	case !isTag && r.proof.wait(ctx):
+	case !isTag && r.permission.wait(ctx):
 		return fmt.Errorf("%w: %w", ErrNotFound, err)
 	}
 	return &unclearError{err}
@@ -138,7 +138,7 @@ func (q *question) failed(ctx context.Context, err error) error {
 	if q == nil || !errors.As(err, &answer) || answer.TokenService || answer.Status != http.StatusInternalServerError {
 		return err
 	}
-	if q.errors++; q.errors < q.most || !q.r.proof.wait(ctx) {
+	if q.errors++; q.errors < q.most || !q.r.permission.wait(ctx) {
 		return err
 	}
 	return &transport.GaveUpError{Err: err, Tries: q.errors}
@@ -186,7 +186,7 @@ func (r *Repository) StatBlob(ctx context.Context, digest string) (int64, error)
 func (r *Repository) statBlob(ctx context.Context, doing, digest string) (int64, error) {
 	q := r.question(mostErrors)
 	var size int64
-	err := r.reading(ctx, doing, func(ctx context.Context) error {
+	err := r.retrying(ctx, doing, func(ctx context.Context) error {
 		resp, err := r.once(ctx, call{
 			doing: doing, method: http.MethodHead, url: r.at("/blobs/"+digest, nil),
 			want: []int{

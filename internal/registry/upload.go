@@ -39,7 +39,7 @@ const (
 // The content is opened while the registry is asked for the upload. What fails in it,
 // while it is being read, is returned as it is.
 func (r *Repository) Upload(
-	ctx context.Context, d v1.Descriptor, from []string, content Content, p Progress, opened *Upload,
+	ctx context.Context, d v1.Descriptor, from []string, content Content, p Progress, opened *OpenedUpload,
 ) (How, error) {
 	doing := "uploading blob " + short(d.Digest.String())
 	t := &transfer{
@@ -70,8 +70,8 @@ type transfer struct {
 	progress Progress
 	op       *transport.Operation
 
-	ahead  *ahead // of the content, nil if it is not being opened
-	opened bool   // the content was opened ahead: once is enough
+	ahead  *openedAhead // of the content, nil if it is not being opened
+	opened bool         // the content was opened ahead: once is enough
 
 	session *session
 	told    int64 // what progress was told, in sum

@@ -49,7 +49,7 @@ func (r *Repository) PutManifest(
 	if len(raw) > maxManifest {
 		return PutResult{}, r.tooLarge(ref)
 	}
-	if err := r.reading(ctx, w.doing, w.try); err != nil {
+	if err := r.retrying(ctx, w.doing, w.try); err != nil {
 		if w.isThereAlready(ctx, err) {
 			return w.result, nil
 		}
@@ -168,7 +168,7 @@ func (r *Repository) DeleteTag(ctx context.Context, tag string) error {
 		return r.failed(TagRefused, doing+": not a tag", ErrUnsupported)
 	}
 	tries := 0
-	err := r.reading(ctx, doing, func(ctx context.Context) error {
+	err := r.retrying(ctx, doing, func(ctx context.Context) error {
 		tries++
 		resp, err := r.once(ctx, call{
 			doing: doing, method: http.MethodDelete, url: r.at("/manifests/"+tag, nil),

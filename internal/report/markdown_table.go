@@ -92,11 +92,11 @@ func markdownRows(r publish.Result) [][]string {
 		status := g.Status()
 		cells := []string{code(bounded(g.Host, 300)), statusCell(status), tagCell(r, g, shared), "", "", "", ""}
 		if !g.Start.IsZero() && status != Skipped {
-			sent := amount(g.BytesSent)
+			sent := amount(g.BytesCopied)
 			if status == Planned {
 				sent = amount(g.BytesMissing) + " to send"
 			}
-			copy(cells[3:], []string{sent, reused(g), duration(elapsed(g)), rate(g.BytesSent, copyTime(g))})
+			copy(cells[3:], []string{sent, reused(g), duration(elapsed(g)), rate(g.BytesCopied, copyTime(g))})
 		}
 		for i, amount := range cells[3:] { // "12.5 s" must not break
 			cells[3+i] = strings.ReplaceAll(amount, " ", "&nbsp;") // #nosec G602 -- i is an index of cells[3:]

@@ -33,7 +33,7 @@ func copyTime(g publish.RegistryResult) (d time.Duration) {
 // reused says how much of the images the registry had.
 func reused(g publish.RegistryResult) string {
 	b, status := g.Blobs, g.Status()
-	if status != Failed && status != HeldBack && g.BytesSent <= 0 && b.Uploaded+b.Mounted+b.Missing == 0 {
+	if status != Failed && status != HeldBack && g.BytesCopied <= 0 && b.Uploaded+b.Mounted+b.Missing == 0 {
 		return "all"
 	}
 	return amount(g.BytesReused)
@@ -108,16 +108,16 @@ func copied(g publish.RegistryResult) string {
 		return fmt.Sprintf("lacks %s, %s", count(b.Missing, "blob"), amount(g.BytesMissing))
 	}
 	held := b.Mounted + b.Existing
-	parts := []string{fmt.Sprintf("sent %s, %s", count(b.Uploaded, "blob"), amount(g.BytesSent))}
-	if b.Uploaded == 0 && g.BytesSent > 0 {
-		parts = []string{fmt.Sprintf("sent %s, no blob whole", amount(g.BytesSent))}
+	parts := []string{fmt.Sprintf("sent %s, %s", count(b.Uploaded, "blob"), amount(g.BytesCopied))}
+	if b.Uploaded == 0 && g.BytesCopied > 0 {
+		parts = []string{fmt.Sprintf("sent %s, no blob whole", amount(g.BytesCopied))}
 	} else if b.Uploaded == 0 {
 		parts = []string{"sent nothing"}
 	}
 	if held > 0 {
 		parts = append(parts, fmt.Sprintf("reused %d, %s", held, amount(g.BytesReused)))
 	}
-	if speed := rate(g.BytesSent, copyTime(g)); speed != "" {
+	if speed := rate(g.BytesCopied, copyTime(g)); speed != "" {
 		parts = append(parts, speed)
 	}
 	parts = append(parts, count(int(g.Requests), "request"))

@@ -133,9 +133,9 @@ func registrySteps(r publish.Result, g publish.RegistryResult, add func(time.Tim
 		add(s.Start, 2, func(l *Log) { l.Bytes(g.Host, g.BytesExpected, 0, 0) })
 		seconds := int64(s.End.Sub(s.Start) / time.Second)
 		for i := range seconds {
-			add(s.Start.Add(time.Duration(i+1)*time.Second), 2, func(l *Log) { l.Bytes(g.Host, 0, g.BytesSent/(seconds+1), 0) })
+			add(s.Start.Add(time.Duration(i+1)*time.Second), 2, func(l *Log) { l.Bytes(g.Host, 0, g.BytesCopied/(seconds+1), 0) })
 		}
-		add(s.End, 2, func(l *Log) { l.Bytes(g.Host, 0, g.BytesSent-seconds*(g.BytesSent/(seconds+1)), 0) })
+		add(s.End, 2, func(l *Log) { l.Bytes(g.Host, 0, g.BytesCopied-seconds*(g.BytesCopied/(seconds+1)), 0) })
 	}
 	for _, f := range g.Failures {
 		add(f.At, 3, func(l *Log) { l.Failure(g.Host, f) })

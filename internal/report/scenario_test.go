@@ -68,7 +68,7 @@ func small(host string, copied int) publish.RegistryResult {
 	return publish.RegistryResult{Host: host, Accounts: []redact.Redacted{`password from registry-auth (user "acme")`}, Wrote: true,
 		References: []publish.ReferenceResult{pushed(host+"/acme/app:1.2.0", "")}, Start: at(10), End: at(copied + 70),
 		Spans: spans(310, copied, copied+50, copied+70), Blobs: publish.BlobCounts{Uploaded: 1, Existing: 2},
-		BytesExpected: 30 * mb, BytesSent: 30 * mb, BytesReused: 2 * mb, BytesUploaded: 30*mb + manifests, Requests: 12}
+		BytesExpected: 30 * mb, BytesCopied: 30 * mb, BytesReused: 2 * mb, BytesUploaded: 30*mb + manifests, Requests: 12}
 }
 
 // well: everything as it should be.
@@ -97,12 +97,12 @@ func mixed() publish.Result {
 			{Host: "ghcr.io", Accounts: []redact.Redacted{`github-token (user "octocat")`}, Wrote: true,
 				References: []publish.ReferenceResult{pushed("ghcr.io/acme/app:1.2.0", ""), pushed("ghcr.io/acme/app:latest", older)},
 				Start:      at(10), End: at(13230), Spans: spans(320, 13100, 13190, 13230), Blobs: publish.BlobCounts{Uploaded: 1},
-				BytesExpected: 314 * mb, BytesSent: 314 * mb, BytesUploaded: 314*mb + manifests, Requests: 31},
+				BytesExpected: 314 * mb, BytesCopied: 314 * mb, BytesUploaded: 314*mb + manifests, Requests: 31},
 			{Host: "docker.io", Accounts: []redact.Redacted{`password from registry-auth (user "acme")`}, Wrote: true,
 				References: append([]publish.ReferenceResult{pushed("docker.io/acme/app:1.2.0", ""), pushed("docker.io/acme/app:latest", older)},
 					publish.ReferenceResult{Reference: "docker.io/acme/app:edge", Status: Skipped, SkipKind: publish.SkipTagsMatching, Reason: `tags-matching is v?\d+\.\d+\.\d+|latest`}),
 				Start: at(10), End: at(17030), Spans: spans(560, 16730, 16940, 17030), Blobs: publish.BlobCounts{Uploaded: 1, Mounted: 1},
-				BytesExpected: 300 * mb, BytesSent: 300 * mb, BytesReused: 14 * mb, BytesUploaded: 300*mb + manifests, Requests: 40, Retries: 1,
+				BytesExpected: 300 * mb, BytesCopied: 300 * mb, BytesReused: 14 * mb, BytesUploaded: 300*mb + manifests, Requests: 40, Retries: 1,
 				RateLimit: &publish.RateLimit{Limit: 200, Remaining: 187, Window: 6 * time.Hour}},
 			{Host: "quay.io", Accounts: []redact.Redacted{`password from registry-auth (user "acme+robot")`},
 				References: with(Failed, "", "quay.io/acme/app:1.2.0"), Start: at(10), End: at(390), Spans: []publish.Span{failedSpan(publish.Login, 10, 390)},
@@ -113,7 +113,7 @@ func mixed() publish.Result {
 				Spans: []publish.Span{span(publish.Login, 10, 470), span(publish.Verify, 560, 600)}, Blobs: publish.BlobCounts{Existing: 2}, BytesReused: 314 * mb, Requests: 6},
 			{Host: mirror, Accounts: []redact.Redacted{"anonymous"}, Optional: true, References: with(Failed, "", mirror+"/app:1.2.0"), Failures: []publish.Failure{lost},
 				Start: at(10), End: at(13730), Spans: []publish.Span{span(publish.Login, 10, 340), failedSpan(publish.Copy, 560, 13730)},
-				BytesExpected: 314 * mb, BytesSent: 4 * mb, BytesUploaded: 5 * mb, Requests: 22, Retries: 7},
+				BytesExpected: 314 * mb, BytesCopied: 4 * mb, BytesUploaded: 5 * mb, Requests: 22, Retries: 7},
 		},
 	}
 }
@@ -175,9 +175,9 @@ func stopped() publish.Result {
 	images[0].Reference, images[0].SizeBytes, images[0].Platforms = "./image.tar", 30*mb, nil
 	return publish.Result{Start: at(0), End: at(3000), Cancelled: true, Images: images, Registries: []publish.RegistryResult{
 		{Host: "ghcr.io", References: []publish.ReferenceResult{pushed("ghcr.io/acme/app:1", "")}, Wrote: true, Start: at(0), End: at(1000), Spans: []publish.Span{span(publish.Copy, 0, 1000)},
-			Blobs: publish.BlobCounts{Uploaded: 1}, BytesExpected: 1 * mb, BytesSent: 1 * mb},
+			Blobs: publish.BlobCounts{Uploaded: 1}, BytesExpected: 1 * mb, BytesCopied: 1 * mb},
 		{Host: "quay.io", References: with(Failed, publish.ReasonCancelled, "quay.io/acme/app:1"), Wrote: true, Start: at(0), End: at(2000), Spans: []publish.Span{failedSpan(publish.Copy, 0, 2000)},
-			BytesExpected: 30 * mb, BytesSent: 2 * mb},
+			BytesExpected: 30 * mb, BytesCopied: 2 * mb},
 	}}
 }
 
@@ -216,7 +216,7 @@ func optional() publish.Result {
 	g := &r.Registries[2]
 	g.Optional, g.References, g.Wrote = true, with(Failed, "", "quay.io/acme/app:1.2.0"), false
 	g.Spans = []publish.Span{failedSpan(publish.Login, 10, 2000)}
-	g.Start, g.End, g.BytesSent, g.BytesExpected, g.BytesReused, g.Blobs = at(10), at(2000), 0, 0, 0, publish.BlobCounts{}
+	g.Start, g.End, g.BytesCopied, g.BytesExpected, g.BytesReused, g.Blobs = at(10), at(2000), 0, 0, 0, publish.BlobCounts{}
 	g.Failures = []publish.Failure{failure(2000, usererror.Unreachable, "logging in to quay.io: connection refused", "Check the host and port.")}
 	g.Failures[0].Optional = true
 	return r
@@ -277,7 +277,7 @@ func many() publish.Result {
 				g.References[tag].Status, g.References[tag].Now = Failed, ""
 			}
 			g.Failures, g.Spans, g.End = []publish.Failure{failed}, []publish.Span{failedSpan(publish.Login, 10, int(failed.At.Sub(epoch).Milliseconds()))}, failed.At
-			g.BytesSent, g.BytesReused, g.Blobs, g.Wrote, g.BytesExpected = 0, 0, publish.BlobCounts{}, false, 0
+			g.BytesCopied, g.BytesReused, g.Blobs, g.Wrote, g.BytesExpected = 0, 0, publish.BlobCounts{}, false, 0
 			for try := range 4 {
 				r.Notes = append(r.Notes, publish.Note{At: at(1000 * (try + 1)), Host: host, Retry: true, Text: redact.Redacted(fmt.Sprintf("connecting to %s: connection refused; trying again in %d s", host, try+1))})
 			}
@@ -304,7 +304,7 @@ func distrusted() publish.Result {
 	g := &r.Registries[1]
 	g.Host, g.References, g.Wrote = ecr, with(Failed, "", ecr+"/app:1.2.0"), false
 	g.Spans, g.End = []publish.Span{failedSpan(publish.Login, 10, 400)}, at(400)
-	g.BytesSent, g.BytesExpected, g.BytesReused, g.Blobs = 0, 0, 0, publish.BlobCounts{}
+	g.BytesCopied, g.BytesExpected, g.BytesReused, g.Blobs = 0, 0, 0, publish.BlobCounts{}
 	g.Failures = []publish.Failure{failure(400, usererror.OIDCRefused, redact.Redacted("assuming arn:aws:iam::123456789012:role/push for "+ecr+": AccessDenied: not authorized"), remedy)}
 	return r
 }

@@ -172,11 +172,11 @@ func row(g publish.RegistryResult) []string {
 	if status == Skipped || g.Start.IsZero() && (status == Failed || status == HeldBack) {
 		return cells
 	}
-	sent := amount(g.BytesSent)
+	sent := amount(g.BytesCopied)
 	if status == Planned {
 		sent = "(" + amount(g.BytesMissing) + ")"
 	}
-	return append(cells, tagCount(g), sent, reused(g), duration(elapsed(g)), rate(g.BytesSent, copyTime(g)))
+	return append(cells, tagCount(g), sent, reused(g), duration(elapsed(g)), rate(g.BytesCopied, copyTime(g)))
 }
 
 // closing is what stands last: what is served now, how long it took and where it came from.

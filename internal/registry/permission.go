@@ -5,9 +5,9 @@ import (
 	"sync"
 )
 
-// proof is what is known of the permission to push to a repository. Where it is proved, a
+// permission is what is known about pushing to a repository. Where it is proved, a
 // refusal of a question is no matter of rights.
-type proof struct {
+type permission struct {
 	mu      sync.Mutex
 	proved  bool
 	running int           // attempts to prove it
@@ -15,7 +15,7 @@ type proof struct {
 }
 
 // begin says that the permission is being proved, until end is called.
-func (p *proof) begin() (end func(proved bool)) {
+func (p *permission) begin() (end func(proved bool)) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.running++
@@ -32,7 +32,7 @@ func (p *proof) begin() (end func(proved bool)) {
 }
 
 // is reports whether the permission is proved, as far as is known.
-func (p *proof) is() bool {
+func (p *permission) is() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.proved
@@ -40,7 +40,7 @@ func (p *proof) is() bool {
 
 // wait reports whether the permission is proved. It waits for an attempt that is under
 // way, but starts none.
-func (p *proof) wait(ctx context.Context) bool {
+func (p *permission) wait(ctx context.Context) bool {
 	for {
 		p.mu.Lock()
 		if p.proved || p.running == 0 {

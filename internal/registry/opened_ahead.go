@@ -5,10 +5,10 @@ import (
 	"io"
 )
 
-// ahead is the start of a content that is opened while the registry is still asked for
+// openedAhead is the start of a content that is opened while the registry is still asked for
 // the upload, or a connection to it is being made: a content that is far away itself
 // then costs no round trip more.
-type ahead struct {
+type openedAhead struct {
 	stop   context.CancelFunc
 	ready  chan struct{} // closed when reader and err are set
 	reader io.ReadCloser
@@ -16,9 +16,9 @@ type ahead struct {
 }
 
 // openAhead starts to open content at its start. The result has to be closed.
-func openAhead(ctx context.Context, content Content) *ahead {
+func openAhead(ctx context.Context, content Content) *openedAhead {
 	ctx, stop := context.WithCancel(ctx)
-	a := &ahead{stop: stop, ready: make(chan struct{})}
+	a := &openedAhead{stop: stop, ready: make(chan struct{})}
 	go func() {
 		defer close(a.ready)
 		a.reader, a.err = content.Open(ctx, 0)
@@ -27,12 +27,12 @@ func openAhead(ctx context.Context, content Content) *ahead {
 }
 
 // within returns the content, which ends with ctx at the latest.
-func (a *ahead) within(ctx context.Context) io.ReadCloser {
+func (a *openedAhead) within(ctx context.Context) io.ReadCloser {
 	return &aheadReader{a: a, release: context.AfterFunc(ctx, a.stop)}
 }
 
 // Close implements io.Closer.
-func (a *ahead) Close() error {
+func (a *openedAhead) Close() error {
 	a.stop()
 	<-a.ready
 	if a.reader == nil {
@@ -43,7 +43,7 @@ func (a *ahead) Close() error {
 
 // aheadReader is an opened content within a request.
 type aheadReader struct {
-	a       *ahead
+	a       *openedAhead
 	release func() bool
 }
 

@@ -98,7 +98,7 @@ func (r *run) dismissProof(ctx context.Context, t *target, updates []*tagUpdate)
 	}
 	root, ok := t.image.rootDigest(ctx)
 	for _, u := range updates {
-		ok = ok && !u.unknown && u.before == root.String()
+		ok = ok && !u.beforeUnknown && u.before == root.String()
 	}
 	if ok {
 		<-t.allowed.done
