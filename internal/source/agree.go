@@ -2,12 +2,10 @@ package source
 
 import (
 	"context"
-	"fmt"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/image"
-	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
 // sameImages refuses an archive whose manifest.json names an image that its index.json does
@@ -34,10 +32,8 @@ func sameImages(ctx context.Context, t fileSet) error {
 		}
 		if ok && !listed[digest] {
 			named := &candidate{descriptor: v1.Descriptor{Digest: digest}, names: s.RepoTags}
-			return usererror.New(usererror.SourceBroken, "",
-				fmt.Sprintf("manifest.json names the image %s, which is not in index.json; that names %s",
-					list([]*candidate{named}), list(all)),
-				"Write the archive again, with one tool and into a file that is not there yet.", nil)
+			return wrong(NamesDisagree, "manifest.json names the image %s, which is not in index.json; that names %s",
+				list([]*candidate{named}), list(all))
 		}
 	}
 	return nil

@@ -13,7 +13,6 @@ import (
 
 	"github.com/multi-registry-push/multi-registry-push/internal/image"
 	"github.com/multi-registry-push/multi-registry-push/internal/imageref"
-	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
 const (
@@ -171,18 +170,15 @@ func choose(all []*candidate, pick string) (v1.Descriptor, error) {
 	}
 	switch {
 	case len(images) == 0:
-		return v1.Descriptor{}, usererror.New(usererror.SourceNotFound, "", "there is no image in it", "", nil)
+		return v1.Descriptor{}, wrong(NotFound, "there is no image in it")
 	case len(matching) == 0:
-		return v1.Descriptor{}, usererror.New(usererror.SourceNotFound, "",
-			fmt.Sprintf("it holds no image called %q; it holds %s", short(pick), list(images)),
-			"Use one of the names that the message lists.", nil)
+		return v1.Descriptor{}, wrong(NoSuchName, "it holds no image called %q; it holds %s", short(pick), list(images))
 	case len(matching) > 1 && pick == "":
-		return v1.Descriptor{}, usererror.New(usererror.SourceAmbiguous, "",
-			fmt.Sprintf("it holds %d images and none is picked: %s", len(matching), list(matching)), "", nil)
+		return v1.Descriptor{}, wrong(Ambiguous, "it holds %d images and none is picked: %s", len(matching),
+			list(matching))
 	case len(matching) > 1:
-		return v1.Descriptor{}, usererror.New(usererror.SourceAmbiguous, "",
-			fmt.Sprintf("%d images in it are called %q: %s", len(matching), short(pick), list(matching)),
-			"Append the full name of one of them.", nil)
+		return v1.Descriptor{}, wrong(NameAmbiguous, "%d images in it are called %q: %s", len(matching), short(pick),
+			list(matching))
 	}
 	return matching[0].descriptor, nil
 }

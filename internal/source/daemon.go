@@ -14,7 +14,6 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/image"
-	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
 // maxSmall bounds the memory for what is not a layer in an export, in bytes.
@@ -40,7 +39,7 @@ func openInEngine(ctx context.Context, e *engine, spec Spec, o Options) (*Image,
 	found, err := e.inspect(ctx, spec.Name)
 	if err != nil {
 		// The engine may hold the platforms that are asked for, and not its own.
-		if usererror.Is(err, usererror.SourceBroken) && len(o.Platforms) > 0 && e.usesContainerd(ctx, found) {
+		if isKind(err, PartlyInEngine) && len(o.Platforms) > 0 && e.usesContainerd(ctx, found) {
 			return openContainerd(ctx, e, spec, o), nil
 		}
 		return nil, err
@@ -121,8 +120,7 @@ func (x *export) run(ctx context.Context) (*Manifest, error) {
 func exportProblem(err error) error {
 	var answer *engineError
 	if errors.As(err, &answer) {
-		return usererror.New(usererror.SourceBroken, "", "the Docker engine does not export the image",
-			"Look at the engine's log.", answer)
+		return &Error{Kind: ExportRefused, What: "the Docker engine does not export the image", Err: answer}
 	}
 	return err
 }
@@ -301,10 +299,8 @@ func exportLacks(err error) error {
 	if !errors.As(err, &missing) {
 		return err
 	}
-	return usererror.New(usererror.SourceBroken, "",
-		fmt.Sprintf("the Docker engine's export lacks %s: the engine does not hold the whole image", missing.digest),
-		"Pull, load or build the image in the engine again, for every platform that is published: `docker image ls "+
-			"--tree` shows what it holds.", err)
+	return &Error{Kind: ExportIncomplete, Err: err, What: fmt.Sprintf("the Docker engine's export lacks %s: the "+
+		"engine does not hold the whole image", missing.digest)}
 }
 
 const (

@@ -4,7 +4,6 @@ import (
 	"errors"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/jsondoc"
-	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
 // decode reads a JSON document of the source. One that can be read in two ways is refused:
@@ -13,9 +12,8 @@ func decode(raw []byte, into any, what string) error {
 	err := jsondoc.UnmarshalStrict(raw, into)
 	switch {
 	case errors.Is(err, jsondoc.ErrAmbiguous):
-		return usererror.New(usererror.SourceBroken, "", what+" means one thing to one program and another to the next",
-			"Build the image again with a current tool, and look at who wrote it: builders do not write such "+
-				"documents.", err)
+		return &Error{Kind: AmbiguousJSON, Err: err,
+			What: what + " means one thing to one program and another to the next"}
 	case errors.Is(err, jsondoc.ErrTooMany):
 		return broken(err, "%s holds more than a real one does", what)
 	case err != nil:

@@ -8,5 +8,5 @@
 // What a builder wrote stays byte for byte; only what has no manifest of its own gets one,
 // and layers that an engine holds plain are compressed on the way.
 //
-// Errors for people are of type *usererror.Problem and name the source.
+// Errors name the source, and those of its own are of type *Error.
 package source

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io/fs"
 	"slices"
 	"strings"
@@ -14,7 +13,6 @@ import (
 
 	"github.com/multi-registry-push/multi-registry-push/internal/image"
 	"github.com/multi-registry-push/multi-registry-push/internal/imageref"
-	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
 // savedImage is an entry of the manifest.json that docker save writes
@@ -86,11 +84,7 @@ func isPlain(d v1.Descriptor) bool {
 func readSaved(t fileSet) ([]savedImage, error) {
 	f, err := t.lookup("manifest.json")
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, usererror.New(usererror.SourceBroken, "",
-			"there is no manifest.json, so this is not what `docker save` writes",
-			"Check that the step that wrote it has finished. Archives of Docker before 1.10 have none: save the "+
-				"image again.",
-			nil)
+		return nil, wrong(NoManifestJSON, "there is no manifest.json, so this is not what `docker save` writes")
 	}
 	if err != nil {
 		return nil, err
@@ -333,8 +327,7 @@ func (s *saved) manifest(slots map[v1.Hash]*pendingLayer) (*Manifest, error) {
 		return nil, err
 	}
 	if len(raw) > maxManifest {
-		return nil, usererror.New(usererror.ManifestTooLarge, "",
-			fmt.Sprintf("the image's manifest would take %d bytes, more than 4 MiB", len(raw)), "", nil)
+		return nil, wrong(ManifestTooLarge, "the image's manifest would take %d bytes, more than 4 MiB", len(raw))
 	}
 	return &Manifest{
 		Descriptor: v1.Descriptor{MediaType: m.MediaType, Size: int64(len(raw)), Digest: image.Digest(raw)},

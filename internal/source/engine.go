@@ -22,7 +22,6 @@ import (
 
 	"github.com/multi-registry-push/multi-registry-push/internal/imageref"
 	"github.com/multi-registry-push/multi-registry-push/internal/jsondoc"
-	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
 const (
@@ -64,8 +63,7 @@ func newEngine(d Docker) (*engine, error) {
 	}
 	scheme, address, ok := strings.Cut(host, "://")
 	if !ok {
-		return nil, engineProblem("DOCKER_HOST is %q, which names no engine",
-			"Write unix:///PATH or tcp://HOST:PORT.", short(host))
+		return nil, wrong(EngineUnnamed, "DOCKER_HOST is %q, which names no engine", short(host))
 	}
 	dialer := &net.Dialer{Timeout: engineDial}
 	transport := &http.Transport{MaxIdleConns: 2, IdleConnTimeout: enginePatience, DisableCompression: true}
@@ -96,8 +94,7 @@ func newEngine(d Docker) (*engine, error) {
 			e.base.Host = net.JoinHostPort(strings.Trim(address, "[]"), port)
 		}
 	default:
-		return nil, engineProblem("DOCKER_HOST is %q, and only unix:// and tcp:// can be used",
-			"Forward the engine's socket, and name it in DOCKER_HOST as unix:///PATH or tcp://HOST:PORT.", short(host))
+		return nil, wrong(EngineScheme, "DOCKER_HOST is %q, and only unix:// and tcp:// can be used", short(host))
 	}
 	e.http = &http.Client{Transport: transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
@@ -112,10 +109,8 @@ func engineTLS(folder string) (*tls.Config, error) {
 		return config, nil
 	}
 	bad := func(err error) error {
-		return usererror.New(usererror.EngineUnreachable, "",
-			"the certificates for the Docker engine in "+short(folder),
-			"Check DOCKER_CERT_PATH: the folder must hold ca.pem, cert.pem and key.pem, and the action must see it.",
-			err)
+		return &Error{Kind: EngineCertificates, Err: err,
+			What: "the certificates for the Docker engine in " + short(folder)}
 	}
 	authorities, err := os.ReadFile(filepath.Join(folder, "ca.pem")) // #nosec G304 -- the user's DOCKER_CERT_PATH
 	switch {
@@ -137,10 +132,6 @@ func engineTLS(folder string) (*tls.Config, error) {
 		return nil, bad(err)
 	}
 	return config, nil
-}
-
-func engineProblem(what, remedy string, args ...any) error {
-	return usererror.New(usererror.EngineUnreachable, "", fmt.Sprintf(what, args...), remedy, nil)
 }
 
 func (e *engine) close() error {
@@ -188,8 +179,8 @@ func (e *engine) ask(ctx context.Context, path string, into any) error {
 		err = jsondoc.Unmarshal(raw, into)
 	}
 	if err != nil {
-		return usererror.New(usererror.EngineUnreachable, "",
-			fmt.Sprintf("what answers at %s is not a Docker engine", e.where), "Check DOCKER_HOST.", err)
+		return &Error{Kind: NotAnEngine, Err: err,
+			What: fmt.Sprintf("what answers at %s is not a Docker engine", e.where)}
 	}
 	return nil
 }
@@ -214,26 +205,20 @@ func newEngineError(r *http.Response) *engineError {
 }
 
 func (e *engine) unreachable(err error) error {
-	remedy := fmt.Sprintf("Start the engine. A container action gets %s from the runner; in a container of your "+
-		"own mount it: -v %s:%s. An engine elsewhere goes into DOCKER_HOST.",
-		engineSocket, engineSocket, engineSocket)
+	kind := EngineSilent
 	switch {
 	case errors.Is(err, os.ErrPermission):
-		remedy = "Give the user that runs this access to the engine's socket (group docker)."
+		kind = EngineDenied
 	case e.base.Host != "docker" && imageref.Loopback(e.base.Host):
-		remedy = fmt.Sprintf("Start the engine. Inside a container action localhost is the container itself: use "+
-			"the engine's socket (mount %s and leave DOCKER_HOST out), or the label of a service.",
-			engineSocket)
+		kind = EngineInside
 	case e.base.Host != "docker":
-		remedy = "Check DOCKER_HOST, DOCKER_TLS_VERIFY and DOCKER_CERT_PATH, and that the engine runs; or leave " +
-			"them out and mount " + engineSocket + "."
+		kind = EngineElsewhere
 	}
 	var u *url.Error
 	if errors.As(err, &u) {
 		err = u.Err
 	}
-	return usererror.New(usererror.EngineUnreachable, "",
-		"the Docker engine at "+short(e.where)+" does not answer", remedy, err)
+	return &Error{Kind: kind, What: "the Docker engine at " + short(e.where) + " does not answer", Err: err}
 }
 
 // engineImage is what the engine says of an image (Engine API, ImageInspect).
@@ -254,18 +239,16 @@ func (e *engine) inspect(ctx context.Context, name string) (engineImage, error) 
 	var answer *engineError
 	switch {
 	case errors.As(err, &answer) && strings.Contains(answer.message, "HTTP request to an HTTPS server"):
-		return i, engineProblem("the Docker engine at %s speaks TLS only",
-			"Set DOCKER_TLS_VERIFY=1 and DOCKER_CERT_PATH.", short(e.where))
+		return i, wrong(EngineWantsTLS, "the Docker engine at %s speaks TLS only", short(e.where))
 	case errors.As(err, &answer) && (answer.status == http.StatusNotFound || answer.status == http.StatusBadRequest):
 		return i, e.missing(ctx, name, answer)
 	case errors.As(err, &answer):
-		return i, usererror.New(usererror.EngineUnreachable, "", "asking the Docker engine for "+short(name),
-			"Look at the engine's log.", answer)
+		return i, &Error{Kind: EngineFails, What: "asking the Docker engine for " + short(name), Err: answer}
 	case err != nil:
 		return i, err
 	}
 	if i.ID == "" {
-		return i, engineProblem("what answers at %s is not a Docker engine", "Check DOCKER_HOST.", short(e.where))
+		return i, wrong(NotAnEngine, "what answers at %s is not a Docker engine", short(e.where))
 	}
 	return i, nil
 }
@@ -289,19 +272,16 @@ func (e *engine) missing(ctx context.Context, name string, answer error) error {
 			}
 		}
 		if there || slices.Contains(names, name) || slices.Contains(names, name+":latest") {
-			return usererror.New(usererror.SourceBroken, "",
-				fmt.Sprintf("the Docker engine has the image %s, but not all of it", short(name)),
-				"Pull or build it again.", answer)
+			return &Error{Kind: PartlyInEngine, Err: answer,
+				What: fmt.Sprintf("the Docker engine has the image %s, but not all of it", short(name))}
 		}
 		has = "; it has no image with a name"
 		if near := nearest(name, names, 5); len(near) > 0 {
 			has = "; nearest to that it has " + short(strings.Join(near, ", "))
 		}
 	}
-	return usererror.New(usererror.SourceNotFound, "",
-		fmt.Sprintf("the Docker engine has no image %s%s", short(name), has),
-		"Check the name and tag; docker/build-push-action leaves its image in the engine only with "+
-			"`load: true`.", answer)
+	return &Error{Kind: NotInEngine, Err: answer,
+		What: fmt.Sprintf("the Docker engine has no image %s%s", short(name), has)}
 }
 
 // apiMinor returns the minor version of the engine's API, 1.N; 0 if it does not tell.

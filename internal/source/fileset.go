@@ -7,8 +7,6 @@ import (
 	"os"
 	"path"
 	"strings"
-
-	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
 // fileSet is a set of files that are read in place: a folder or an archive.
@@ -49,8 +47,7 @@ func (f folder) lookup(name string) (file, error) {
 			return file{}, fs.ErrNotExist
 		}
 		if link, ok := f.linkIn(name); ok { // as Bazel's rules write blobs of other targets
-			return file{}, usererror.New(usererror.SourceBroken, "", link+" is a link that leads out of the folder",
-				"Copy the folder with `cp -rL`, which follows links, and name the copy.", err)
+			return file{}, &Error{Kind: LinkOutside, What: link + " is a link that leads out of the folder", Err: err}
 		}
 		return file{}, broken(err, "%s cannot be read", name)
 	}
@@ -101,7 +98,7 @@ func (f folder) close() error { return f.root.Close() }
 // readAll reads a file of at most limit bytes into memory.
 func readAll(f file, name string, limit int64) ([]byte, error) {
 	if f.size > limit {
-		return nil, usererror.New(usererror.ManifestTooLarge, "", name+" is larger than 4 MiB", "", nil)
+		return nil, &Error{Kind: ManifestTooLarge, What: name + " is larger than 4 MiB"}
 	}
 	c, err := f.open()
 	if err != nil {

@@ -11,8 +11,6 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"golang.org/x/sync/errgroup"
-
-	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
 const (
@@ -72,10 +70,7 @@ func parseManifest(digest v1.Hash, announced types.MediaType, raw []byte) (docum
 		mediaType = types.MediaType(strings.TrimSpace(string(mediaType[:i])))
 	}
 	if doc.SchemaVersion == 1 || mediaType.IsSchema1() || doc.FSLayers != nil {
-		return doc, "", unsupported("Pull the image with a current Docker and push it again, or build it anew: that "+
-			"writes the current form.",
-
-			"manifest %s is Docker schema 1, which registries no longer take", digest)
+		return doc, "", wrong(Schema1, "manifest %s is Docker schema 1, which registries no longer take", digest)
 	}
 	index, image := doc.Manifests != nil, doc.Config != nil || doc.Layers != nil
 	if index && (image || doc.Blobs != nil) {
@@ -93,7 +88,7 @@ func parseManifest(digest v1.Hash, announced types.MediaType, raw []byte) (docum
 		mediaType = types.OCIManifestSchema1
 	case index || image || doc.Blobs != nil: // a kind of its own, but its shape is known
 	default:
-		return doc, "", unsupported("", "manifest %s is of the type %q, and what it points at cannot be known",
+		return doc, "", wrong(Unsupported, "manifest %s is of the type %q, and what it points at cannot be known",
 			digest, short(string(mediaType)))
 	}
 	return doc, mediaType, nil
@@ -263,8 +258,7 @@ func (g *graph) read(ctx context.Context, d v1.Descriptor) ([]byte, error) {
 		return raw, nil
 	}
 	if d.Size > maxManifest {
-		return nil, usererror.New(usererror.ManifestTooLarge, "",
-			fmt.Sprintf("manifest %s takes %d bytes, more than 4 MiB", d.Digest, d.Size), "", nil)
+		return nil, wrong(ManifestTooLarge, "manifest %s takes %d bytes, more than 4 MiB", d.Digest, d.Size)
 	}
 	return g.store.manifest(ctx, d)
 }
@@ -405,7 +399,7 @@ func (memory) Close() error { return nil }
 func verify(what string, want v1.Hash, raw []byte) error {
 	h, err := v1.Hasher(want.Algorithm)
 	if err != nil {
-		return unsupported("", "%s: %v", what, err)
+		return wrong(Unsupported, "%s: %v", what, err)
 	}
 	_, _ = h.Write(raw)
 	if got := fmt.Sprintf("%x", h.Sum(nil)); got != want.Hex {

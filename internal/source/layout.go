@@ -8,8 +8,6 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
-
-	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
 // layout is a store in an OCI image layout (image-spec 1.1, image-layout.md).
@@ -63,9 +61,7 @@ func openIndex(t fileSet) (document, error) {
 	var doc document
 	f, err := t.lookup("index.json")
 	if errors.Is(err, fs.ErrNotExist) {
-		return doc, usererror.New(usererror.SourceBroken, "",
-			"there is no index.json, so this is no OCI image layout",
-			"Check that the build had `outputs: type=oci` and has finished.", nil)
+		return doc, wrong(NoIndexJSON, "there is no index.json, so this is no OCI image layout")
 	}
 	if err != nil {
 		return doc, err
@@ -107,7 +103,7 @@ func checkVersion(t fileSet) error {
 		return err
 	}
 	if !strings.HasPrefix(v.Version, "1.") {
-		return unsupported("", "the OCI image layout is of version %q, and only 1.x is known", short(v.Version))
+		return wrong(Unsupported, "the OCI image layout is of version %q, and only 1.x is known", short(v.Version))
 	}
 	return nil
 }

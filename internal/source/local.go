@@ -15,7 +15,6 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/suggest"
-	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
 // openLocal opens what is in a file or folder.
@@ -59,31 +58,19 @@ func openFilesAs(ctx context.Context, spec Spec, t fileSet, pick string, o Optio
 	}
 	switch {
 	case spec.Kind == DockerArchive && !docker && oci:
-		return nil, usererror.New(usererror.SourceBroken, "",
-			"this is an OCI image layout, not what `docker save` writes", "Write oci-archive: in front of the path.",
-			nil)
+		return nil, wrong(IsLayout, "this is an OCI image layout, not what `docker save` writes")
 	case spec.Kind == DockerArchive, spec.Kind == BarePath && docker && !isFolder:
 		return openDockerArchive(ctx, t, pick, o)
 	case spec.Kind != BarePath && !oci && docker:
-		return nil, usererror.New(usererror.SourceBroken, "",
-			"this is what `docker save` writes, not an OCI image layout", "Write docker-archive: in front of the path.",
-			nil)
+		return nil, wrong(IsDockerSave, "this is what `docker save` writes, not an OCI image layout")
 	case !oci && isFolder && isDir(t):
-		return nil, usererror.New(usererror.SourceUnsupported, "",
-			"this is a folder in the form of Skopeo and Podman (dir:), which keeps no names and is no OCI image layout",
-			dirRemedy(spec.Path), nil)
+		return nil, &Error{Kind: DirFolder, Named: short(spec.Path), What: "this is a folder in the form of Skopeo " +
+			"and Podman (dir:), which keeps no names and is no OCI image layout"}
 	case !oci && isFolder:
-		return nil, usererror.New(usererror.SourceBroken, "",
-			"there is no index.json in the folder, so it is no OCI image layout",
-			"Check that the build had `outputs: type=oci,tar=false` and has finished.", nil)
+		return nil, wrong(NoLayout, "there is no index.json in the folder, so it is no OCI image layout")
 	case !oci:
-		return nil, usererror.New(usererror.SourceBroken, "",
-			"the archive has neither index.json nor manifest.json, so it is neither an OCI image layout nor what "+
-				"`docker save` writes",
-			"Check that the build had `outputs: type=oci` or `type=docker`, and has finished. A folder's tar must "+
-				"hold "+
-				"the layout at its top.",
-			nil)
+		return nil, wrong(NoImageInArchive, "the archive has neither index.json nor manifest.json, so it is neither "+
+			"an OCI image layout nor what `docker save` writes")
 	}
 	return openLayout(ctx, t, pick, o)
 }
@@ -158,11 +145,8 @@ func onlyArchive(ctx context.Context, path string, t fileSet, temp string) (file
 	case oci || len(archives) == 0:
 		return t, nil
 	case len(archives) > 1:
-		err = usererror.New(usererror.SourceAmbiguous, "",
-			fmt.Sprintf("the folder holds no OCI image layout but %d archives: "+
-				"%s", len(archives), short(strings.Join(archives, ", "))),
-
-			"Name one of them, or all with * to merge their platforms into one image.", nil)
+		err = wrong(SeveralArchives, "the folder holds no OCI image layout but %d archives: %s", len(archives),
+			short(strings.Join(archives, ", ")))
 	}
 	if err := errors.Join(err, t.close()); err != nil {
 		return nil, err
@@ -170,7 +154,7 @@ func onlyArchive(ctx context.Context, path string, t fileSet, temp string) (file
 	path = filepath.Join(path, archives[0])
 	info, err := os.Stat(path)
 	if err != nil {
-		return nil, usererror.New(usererror.SourceNotFound, "", "the file cannot be read", "", err)
+		return nil, &Error{Kind: NotFound, What: "the file cannot be read", Err: err}
 	}
 	return openFiles(ctx, path, info, temp)
 }
@@ -202,7 +186,7 @@ func find(spec Spec, paths Paths) (path, pick string, info os.FileInfo, err erro
 		info, err := os.Stat(whole[:end])
 		if err != nil {
 			if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR) {
-				return "", "", nil, usererror.New(usererror.SourceNotFound, "", "the path cannot be read", "", err)
+				return "", "", nil, &Error{Kind: NotFound, What: "the path cannot be read", Err: err}
 			}
 			continue
 		}
@@ -210,8 +194,7 @@ func find(spec Spec, paths Paths) (path, pick string, info os.FileInfo, err erro
 			return whole, "", info, nil
 		}
 		if pick = whole[end+1:]; pick == "" {
-			return "", "", nil, invalid("the tag behind the path is empty",
-				"Look at the variable that should hold the tag: it may be unset.")
+			return "", "", nil, wrong(TagUnset, "the tag behind the path is empty")
 		}
 		return whole[:end], pick, info, nil
 	}
@@ -219,23 +202,12 @@ func find(spec Spec, paths Paths) (path, pick string, info os.FileInfo, err erro
 }
 
 func notFound(path string, paths Paths) error {
-	remedy := "Check the path, and that what writes it has run. "
-	if near := fileLike(path); near != "" {
-		remedy = fmt.Sprintf("There is %s: is that meant? ", short(near)) + remedy
+	e := &Error{Kind: NotThere, What: fmt.Sprintf("%s is not there", short(path)), Named: short(fileLike(path)),
+		Seen: paths.Seen}
+	if !filepath.IsAbs(path) {
+		e.Folder, _ = os.Getwd()
 	}
-	if len(paths.Seen) > 1 {
-		remedy += fmt.Sprintf("A container action sees only the workspace (%s) and the runner's temporary folder "+
-			"(%s): write the image into one of them, such as ${{ runner.temp }}.",
-			paths.Seen[0], paths.Seen[1])
-	} else if len(paths.Seen) == 1 {
-		remedy += fmt.Sprintf("This container sees only the workspace (%s): write the image into it, "+
-			"such as ${{ github.workspace }}/image.tar.", short(paths.Seen[0]))
-	} else if remedy += "In a container only what is mounted into it can be seen."; !filepath.IsAbs(path) {
-		if dir, err := os.Getwd(); err == nil {
-			remedy += fmt.Sprintf(" Relative paths start at %s.", dir)
-		}
-	}
-	return usererror.New(usererror.SourceNotFound, "", fmt.Sprintf("%s is not there", short(path)), remedy, nil)
+	return e
 }
 
 // fileLike returns the path of what most likely was meant by one that is not there, empty if
@@ -262,15 +234,15 @@ func openFiles(ctx context.Context, path string, info os.FileInfo, temp string) 
 	case info.IsDir():
 		t, err := openFolder(path)
 		if err != nil {
-			return nil, usererror.New(usererror.SourceNotFound, "", "the folder cannot be read", "", err)
+			return nil, &Error{Kind: NotFound, What: "the folder cannot be read", Err: err}
 		}
 		return t, nil
 	case !info.Mode().IsRegular():
-		return nil, invalid("this is neither a file nor a folder", "Name an archive or a folder.")
+		return nil, wrong(NotAFile, "this is neither a file nor a folder")
 	}
 	f, err := os.Open(path) // #nosec G304 -- the user's source
 	if err != nil {
-		return nil, usererror.New(usererror.SourceNotFound, "", "the file cannot be read", "", err)
+		return nil, &Error{Kind: NotFound, What: "the file cannot be read", Err: err}
 	}
 	plain, size, err := unpacked(ctx, f, temp, diskSpace)
 	if err != nil {

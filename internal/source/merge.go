@@ -15,7 +15,6 @@ import (
 
 	"github.com/multi-registry-push/multi-registry-push/internal/image"
 	"github.com/multi-registry-push/multi-registry-push/internal/imageref"
-	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
 // partsInFlight is how many parts are opened at a time.
@@ -223,11 +222,11 @@ func (m *merge) entriesOf(ctx context.Context, n int, root *Manifest) ([]mergedE
 		child := below[d.Digest]
 		switch {
 		case child == nil:
-			return nil, unsupported("", "its index names %s, which is no image but %s", d.Digest,
+			return nil, wrong(Unsupported, "its index names %s, which is no image but %s", d.Digest,
 				short(string(d.MediaType)))
 		case child.Descriptor.MediaType.IsIndex():
-			return nil, unsupported("Name the inner index, or publish this image alone.",
-				"its index names another index, %s, and indexes in an index are not merged", d.Digest)
+			return nil, wrong(IndexInIndex, "its index names another index, %s, and indexes in an index are not merged",
+				d.Digest)
 		}
 		e := mergedEntry{raw: raws[i], descriptor: d, manifest: own(child), part: n, platform: d.Platform}
 		e.attestation = d.Annotations[attestationType] != "" || d.Platform != nil && d.Platform.OS == "unknown"
@@ -274,8 +273,8 @@ func (m *merge) platformOf(ctx context.Context, n int, child *Manifest) (v1.Plat
 			return p, err
 		}
 	}
-	return v1.Platform{}, unsupported("Only images can be merged: publish anything else in a step of its own.",
-		"%s is no image: no config tells its platform", child.Descriptor.Digest)
+	return v1.Platform{}, wrong(NotAnImage, "%s is no image: no config tells its platform",
+		child.Descriptor.Digest)
 }
 
 // unique drops what was there before, and refuses two images for one platform.
@@ -290,11 +289,9 @@ func (m *merge) unique(all []mergedEntry) ([]mergedEntry, error) {
 		if e.platform != nil {
 			key := platformKey(*e.platform)
 			if first, twice := on[key]; twice {
-				return nil, usererror.New(usererror.SourceAmbiguous, "",
-					fmt.Sprintf("%s and %s both have an image for %s: %s and %s", m.parts[first.part].describe(),
-						m.parts[e.part].describe(),
-						platformText(*e.platform), first.descriptor.Digest, e.descriptor.Digest),
-					"Build each platform once, or leave one of the lines out.", nil)
+				return nil, wrong(PlatformTwice, "%s and %s both have an image for %s: %s and %s",
+					m.parts[first.part].describe(), m.parts[e.part].describe(), platformText(*e.platform),
+					first.descriptor.Digest, e.descriptor.Digest)
 			}
 			on[key] = e
 		}
@@ -375,8 +372,7 @@ func (m *merge) write(all []mergedEntry) (*Manifest, error) {
 	}
 	b.WriteByte('}')
 	if b.Len() > maxManifest {
-		return nil, usererror.New(usererror.ManifestTooLarge, "",
-			fmt.Sprintf("the merged index would take %d bytes, more than 4 MiB", b.Len()), "", nil)
+		return nil, wrong(ManifestTooLarge, "the merged index would take %d bytes, more than 4 MiB", b.Len())
 	}
 	index.Raw = b.Bytes()
 	index.Descriptor = v1.Descriptor{MediaType: types.OCIImageIndex, Size: int64(b.Len()),

@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/imageref"
-	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
 // Kind is where an image is.
@@ -60,15 +59,15 @@ func (s Spec) Repository() *imageref.Repository {
 
 // Parse reads the source input. It sends nothing; of the file system it asks only
 // whether a bare value is a file, which must not be taken for a reference. The
-// error is a *usererror.Problem with code InvalidSource.
+// error is an *Error or an *imageref.Error.
 func Parse(value string, paths Paths) (Spec, error) {
 	text := strings.TrimSpace(value)
 	spec := Spec{Text: text}
 	if text == "" {
-		return spec, invalid("source is empty", "")
+		return spec, wrong(Invalid, "source is empty")
 	}
 	if strings.ContainsAny(text, "\n\r\x00") {
-		return spec, invalid(fmt.Sprintf("source %q is more than one line", short(text)), "Name one image.")
+		return spec, wrong(SeveralLines, "source %q is more than one line", short(text))
 	}
 	kind, rest, prefixed := cutPrefix(text)
 	untagged, _, _ := imageref.CutTag(text)
@@ -76,8 +75,7 @@ func Parse(value string, paths Paths) (Spec, error) {
 	if !prefixed && !path || kind == Registry || kind == DockerDaemon {
 		// Before anything quotes it.
 		if imageref.HoldsCredentials(rest) {
-			return spec, invalid("source: credentials stand in front of the host",
-				"Write HOST/REPOSITORY:TAG, and the credentials in registry-auth.")
+			return spec, wrong(WithCredentials, "source: credentials stand in front of the host")
 		}
 	}
 	if prefixed {
@@ -87,25 +85,21 @@ func Parse(value string, paths Paths) (Spec, error) {
 		return spec, err
 	}
 	if scheme, rest, ok := cutScheme(text); ok {
-		return spec, invalid(fmt.Sprintf("source %q begins with %s, which names no kind of "+
-			"image", short(text), short(scheme)),
-			fmt.Sprintf("Write docker://%s for an image in a registry.", short(rest)))
+		return spec, &Error{Kind: UnknownScheme, Named: short(rest),
+			What: fmt.Sprintf("source %q begins with %s, which names no kind of image", short(text), short(scheme))}
 	}
 	switch {
 	case path:
 		spec.Kind, spec.Path = BarePath, paths.Map(text)
 		return spec, nil
 	case paths.exists(text), paths.exists(untagged):
-		return spec, invalid(fmt.Sprintf("source %q is a file here, and could be a reference", short(text)),
-			fmt.Sprintf("Write ./%s for the file, or docker://%s for an image in a registry.", short(text),
-				short(text)))
+		return spec, &Error{Kind: FileOrReference, Named: short(text),
+			What: fmt.Sprintf("source %q is a file here, and could be a reference", short(text))}
 	case imageref.BeginsWithHost(text):
 		return parseReference(spec, text)
 	}
-	return spec, invalid(fmt.Sprintf("source %q names neither a registry host nor a path", short(text)),
-		fmt.Sprintf("Write docker://%s for an image on Docker Hub, docker-daemon:%s for one in the Docker engine, "+
-			"or ./%s for a path.",
-			short(text), short(text), short(text)))
+	return spec, &Error{Kind: NeitherHostNorPath, Named: short(text),
+		What: fmt.Sprintf("source %q names neither a registry host nor a path", short(text))}
 }
 
 func parsePrefixed(spec Spec, kind Kind, rest string, paths Paths) (Spec, error) {
@@ -118,14 +112,13 @@ func parsePrefixed(spec Spec, kind Kind, rest string, paths Paths) (Spec, error)
 			return spec, err
 		}
 		if err := imageref.CheckEngineName(rest); err != nil {
-			return spec, invalid(fmt.Sprintf("source %q: %s", short(spec.Text), short(err.Error())),
-				"Write docker-daemon:NAME:TAG, as `docker images` lists it, or an id.")
+			return spec, wrong(InvalidEngineName, "source %q: %s", short(spec.Text), short(err.Error()))
 		}
 		spec.Name = rest
 		return spec, nil
 	}
 	if rest == "" || rest[0] == ':' {
-		return spec, invalid(fmt.Sprintf("source %q has no path", short(spec.Text)), "Write the path behind the colon.")
+		return spec, wrong(NoPath, "source %q has no path", short(spec.Text))
 	}
 	spec.Path = paths.Map(rest)
 	return spec, nil
@@ -137,8 +130,7 @@ func parseReference(spec Spec, text string) (Spec, error) {
 		return spec, err
 	}
 	if strings.HasPrefix(text, "/") {
-		return spec, invalid(fmt.Sprintf("source %q has an empty registry host", short(spec.Text)),
-			"Look at the variable that should hold the host: it may be unset.")
+		return spec, wrong(HostUnset, "source %q has an empty registry host", short(spec.Text))
 	}
 	var err error
 	spec.Reference, err = imageref.ParseSource(text)
@@ -150,13 +142,11 @@ func parseReference(spec Spec, text string) (Spec, error) {
 func complete(rest, text string) error {
 	switch {
 	case rest == "":
-		return invalid(fmt.Sprintf("source %q has no reference", short(text)), "Write the reference behind the prefix.")
+		return wrong(NoReference, "source %q has no reference", short(text))
 	case strings.HasSuffix(rest, "@"), strings.HasSuffix(rest, "@sha256:"):
-		return invalid(fmt.Sprintf("source %q ends in @: the digest is empty", short(text)),
-			"Look at the step whose output should be the digest: it may not have run, or not have pushed.")
+		return wrong(DigestUnset, "source %q ends in @: the digest is empty", short(text))
 	case strings.HasSuffix(rest, ":"):
-		return invalid(fmt.Sprintf("source %q ends in a colon: the tag is empty", short(text)),
-			"Look at the variable that should hold the tag: it may be unset.")
+		return wrong(TagUnset, "source %q ends in a colon: the tag is empty", short(text))
 	}
 	return nil
 }
@@ -176,21 +166,14 @@ func cutPrefix(text string) (Kind, string, bool) {
 // otherForm refuses forms that other tools know, with what to write instead.
 func otherForm(text string) error {
 	if rest, ok := strings.CutPrefix(text, "file://"); ok {
-		return invalid(fmt.Sprintf("source %q begins with file://, but paths are written as they are", short(text)),
-			fmt.Sprintf("Leave file:// out: %s.", short(rest)))
+		return &Error{Kind: FileScheme, Named: short(rest),
+			What: fmt.Sprintf("source %q begins with file://, but paths are written as they are", short(text))}
 	}
 	if rest, ok := strings.CutPrefix(text, "dir:"); ok {
-		return invalid(fmt.Sprintf("source %q is a folder in the form of Skopeo and Podman, which keeps no names "+
-			"and is no OCI image layout", short(text)),
-			dirRemedy(rest))
+		return &Error{Kind: DirForm, Named: short(rest), What: fmt.Sprintf("source %q is a folder in the form of "+
+			"Skopeo and Podman, which keeps no names and is no OCI image layout", short(text))}
 	}
 	return nil
-}
-
-func dirRemedy(path string) string {
-	return fmt.Sprintf("Write an OCI image layout: `skopeo copy --all dir:%s oci:LAYOUT`, or `podman push IMAGE "+
-		"oci-archive:IMAGE.tar`.",
-		short(path))
 }
 
 // cutScheme finds schemes that we do not know, and docker: without its slashes.
@@ -219,10 +202,6 @@ func isArchive(file string) bool {
 		}
 	}
 	return false
-}
-
-func invalid(what, remedy string) error {
-	return usererror.New(usererror.InvalidSource, "", what, remedy, nil)
 }
 
 // short bounds outside text in messages. Far above what is ever shown: that is cut when the

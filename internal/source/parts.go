@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/imageref"
-	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
 // maxParts bounds how many sources one index is merged from.
@@ -17,7 +16,7 @@ const maxParts = 1000
 // ParseAll reads the source input where it may name several parts of one image: several
 // lines, or paths with *. merge is false where it names one image, which stays what it is.
 // Like Parse it sends nothing; it looks for the files that * stands for. Every wrong line
-// has its error, joined, each a *usererror.Problem that names its line.
+// has its error, joined, each with its line in front.
 func ParseAll(text string, paths Paths) (specs []Spec, merge bool, err error) {
 	text = strings.ReplaceAll(text, "\r\n", "\n")
 	if strings.TrimSpace(text) == "" {
@@ -42,7 +41,7 @@ func ParseAll(text string, paths Paths) (specs []Spec, merge bool, err error) {
 		specs = append(specs, found...)
 	}
 	if len(errs) == 0 && len(specs) > maxParts {
-		errs = append(errs, invalid(fmt.Sprintf("source names %d parts, more than %d", len(specs), maxParts), ""))
+		errs = append(errs, wrong(Invalid, "source names %d parts, more than %d", len(specs), maxParts))
 	}
 	return specs, true, errors.Join(errs...)
 }
@@ -51,9 +50,7 @@ func ParseAll(text string, paths Paths) (specs []Spec, merge bool, err error) {
 func parsePart(line string, paths Paths) ([]Spec, error) {
 	line = strings.TrimSpace(line)
 	if line == "" {
-		return nil, invalid("the line is empty, while others are not",
-			"Look at the variable that should fill it: it may be unset, and a platform must not get lost. Remove the "+
-				"line if nothing belongs there.")
+		return nil, wrong(LineUnset, "the line is empty, while others are not")
 	}
 	if !strings.Contains(line, "*") {
 		spec, err := Parse(line, paths)
@@ -68,10 +65,10 @@ func expand(line string, paths Paths) ([]Spec, error) {
 	untagged, _, _ := imageref.CutTag(line)
 	switch {
 	case kind == Registry, kind == DockerDaemon:
-		return nil, invalid(fmt.Sprintf("%q: only paths may hold *", short(line)), "Write a line for each image.")
+		return nil, wrong(StarInReference, "%q: only paths may hold *", short(line))
 	case !prefixed && !isPath(line) && !isPath(untagged):
-		return nil, invalid(fmt.Sprintf("%q: only paths may hold *", short(line)),
-			fmt.Sprintf("Write ./%s for files.", short(line)))
+		return nil, &Error{Kind: StarInBareName, Named: short(line),
+			What: fmt.Sprintf("%q: only paths may hold *", short(line))}
 	case !prefixed:
 		kind = BarePath
 	}
@@ -101,8 +98,7 @@ func expand(line string, paths Paths) ([]Spec, error) {
 func glob(pattern string) ([]string, error) {
 	matches, err := filepath.Glob(strings.NewReplacer(`\`, `\\`, `[`, `\[`, `?`, `\?`).Replace(pattern))
 	if err != nil {
-		return nil, usererror.New(usererror.InvalidSource, "", fmt.Sprintf("%q cannot be matched", short(pattern)), "",
-			err)
+		return nil, &Error{Kind: Invalid, What: fmt.Sprintf("%q cannot be matched", short(pattern)), Err: err}
 	}
 	slices.Sort(matches)
 	return matches, nil

@@ -2,23 +2,19 @@ package source
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/image"
-	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
 // parsePlatform reads one of the input platforms.
 func parsePlatform(s string) (image.Platform, error) {
 	p, err := image.ParsePlatform(s)
 	if err != nil {
-		return p, usererror.New(usererror.InvalidInput, "",
-			fmt.Sprintf("platforms: %q is not OS/ARCHITECTURE[/VARIANT]", short(s)),
-			"Write platforms as in linux/amd64,linux/arm64.", nil)
+		return p, wrong(InvalidPlatform, "platforms: %q is not OS/ARCHITECTURE[/VARIANT]", short(s))
 	}
 	return p, nil
 }
@@ -109,6 +105,5 @@ func notThere(missing []image.Platform, there, absent []string) error {
 	if len(absent) > 0 {
 		has += "; its index also names " + strings.Join(absent, ", ") + ", of which the manifests are not there"
 	}
-	return usererror.New(usererror.PlatformNotFound, "",
-		fmt.Sprintf("the image has no %s; %s", strings.Join(names, ", "), short(has)), "", nil)
+	return wrong(PlatformNotFound, "the image has no %s; %s", strings.Join(names, ", "), short(has))
 }

@@ -11,7 +11,6 @@ import (
 	"github.com/multi-registry-push/multi-registry-push/internal/image"
 	"github.com/multi-registry-push/multi-registry-push/internal/imageref"
 	"github.com/multi-registry-push/multi-registry-push/internal/registry"
-	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
 // remote is a store in a registry.
@@ -76,10 +75,8 @@ func openRemote(ctx context.Context, spec Spec, o Options) (*Image, error) {
 	raw, d, err := repository.Manifest(ctx, spec.Reference.Identifier())
 	if err != nil {
 		if errors.Is(err, registry.ErrNotFound) {
-			return nil, usererror.New(usererror.SourceNotFound, spec.Reference.Host,
-				fmt.Sprintf("%s is not in the registry", spec.Reference),
-				"Check the reference, and that the step that pushes it has run. Registries also say so of what the "+
-					"credentials may not see.", err)
+			return nil, &Error{Kind: NotInRegistry, Host: spec.Reference.Host,
+				What: fmt.Sprintf("%s is not in the registry", spec.Reference), Err: err}
 		}
 		return nil, err
 	}

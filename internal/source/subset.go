@@ -301,7 +301,7 @@ func (g *graph) config(ctx context.Context, d v1.Descriptor) ([]byte, error) {
 		return nil, err
 	}
 	if d.Size > maxManifest {
-		return nil, unsupported("", "config %s takes %d bytes, more than 4 MiB", d.Digest, d.Size)
+		return nil, wrong(Unsupported, "config %s takes %d bytes, more than 4 MiB", d.Digest, d.Size)
 	}
 	if err := g.budget.hold(d.Size); err != nil {
 		return nil, err

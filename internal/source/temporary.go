@@ -2,11 +2,8 @@ package source
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"os"
-
-	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
 // unnamed returns a temporary file without a name: it is gone when it is closed,
@@ -72,13 +69,8 @@ func (w *reserveWriter) Write(p []byte) (int, error) {
 		w.left = checkSpaceEvery
 		free, total, ok := w.free(w.file)
 		if reserve := min(total/10, maxReserve); ok && total > 0 && free < reserve {
-			return 0, usererror.New(usererror.DiskFull, "",
-				fmt.Sprintf("less than %d MiB are left free in the temporary folder while the source is written "+
-					"there", reserve>>20),
-
-				"Free space, or point `TMPDIR` at a larger disk. An archive that is not compressed as a whole is "+
-					"read in "+
-					"place.", nil)
+			return 0, wrong(DiskNearlyFull,
+				"less than %d MiB are left free in the temporary folder while the source is written there", reserve>>20)
 		}
 	}
 	return w.file.Write(p)

@@ -12,8 +12,6 @@ import (
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
-
-	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
 const (
@@ -111,7 +109,7 @@ func unpack(ctx context.Context, w io.Writer, r io.Reader) (int64, error) {
 		return 0, unpackError(whole.err, "the compressed archive cannot be read to its end")
 	case counted.n > maxUnpacked:
 		return 0, broken(nil, "the archive grows beyond %d GiB", maxUnpacked>>30)
-	case usererror.Is(err, usererror.SourceBroken):
+	case isKind(err, Broken):
 		return 0, err
 	}
 	return counted.n, nil
@@ -159,8 +157,7 @@ func mayBelong(name string) bool {
 // unpackError says why compressed data cannot be read.
 func unpackError(err error, otherwise string) error {
 	if errors.Is(err, zstd.ErrWindowSizeExceeded) || errors.Is(err, zstd.ErrDecoderSizeExceeded) {
-		return unsupported("Compress with zstd at level 19 or below and without --ultra and --long, or with gzip.",
-			"the zstd data needs a window of more than %d MiB to be read", maxWindow>>20)
+		return wrong(WindowTooLarge, "the zstd data needs a window of more than %d MiB to be read", maxWindow>>20)
 	}
 	return broken(err, "%s", otherwise)
 }
@@ -210,7 +207,7 @@ func decompress(r io.Reader, how compression) (io.ReadCloser, error) {
 	case plain:
 		return io.NopCloser(r), nil
 	}
-	return nil, unsupported("Compress it with gzip or zstd, or not at all.", "this is compressed with bzip2 or xz")
+	return nil, wrong(OtherCompression, "this is compressed with bzip2 or xz")
 }
 
 // readerFunc is a Read.

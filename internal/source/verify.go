@@ -30,7 +30,7 @@ type localBlob struct {
 
 func newLocalBlob(d v1.Descriptor, f file) (*localBlob, error) {
 	if _, err := v1.Hasher(d.Digest.Algorithm); err != nil {
-		return nil, unsupported("", "blob %s: %v", d.Digest, err)
+		return nil, wrong(Unsupported, "blob %s: %v", d.Digest, err)
 	}
 	return &localBlob{descriptor: d, file: f}, nil
 }

@@ -1,8 +1,8 @@
 package usererror
 
 import (
+	"cmp"
 	"errors"
-	"strings"
 )
 
 // failure is what this package sees of the errors of those that do not know it. A *Problem is
@@ -22,8 +22,10 @@ type explanation struct {
 
 // explain returns the explanation of a kind. One that has none is called like its code.
 func explain(kind string) explanation {
-	if e, ok := registryKinds[kind]; ok {
-		return e
+	for _, kinds := range []map[string]explanation{registryKinds, sourceKinds} {
+		if e, ok := kinds[kind]; ok {
+			return e
+		}
 	}
 	return explanation{code: Code(kind)}
 }
@@ -32,12 +34,13 @@ func explain(kind string) explanation {
 func problemOf(f failure) *Problem {
 	host, what, kind := f.Failure()
 	e := explain(kind)
-	if e.remedy == "" {
-		e.remedy = remedyAt(host, kind, f)
-	}
-	if r, ok := f.(reference); ok {
-		rule, allowed := r.Broken()
-		e.remedy = strings.Replace(rules[rule], "%s", allowed, 1)
+	switch of := f.(type) {
+	case reference:
+		e.remedy = ruleRemedy(of)
+	case sourceFailure:
+		e.remedy = sourceRemedy(of, e.remedy)
+	default:
+		e.remedy = cmp.Or(e.remedy, remedyAt(host, kind, f))
 	}
 	return New(e.code, host, what, e.remedy, errors.Unwrap(f))
 }

@@ -9,11 +9,15 @@ import (
 	"testing"
 )
 
-// told are the packages whose errors have kinds, and what is told of each.
-var told = map[string]map[string]explanation{
-	"registry":  registryKinds,
-	"blobcache": nil,
-	"imageref":  nil,
+// told are the packages whose errors have kinds, the type of these, and what is told of each.
+var told = map[string]struct {
+	kind  string
+	kinds map[string]explanation
+}{
+	"registry":  {"Kind", registryKinds},
+	"blobcache": {"Kind", nil},
+	"imageref":  {"Kind", nil},
+	"source":    {"ErrorKind", sourceKinds},
 }
 
 // TestEveryKindHasACode: what packages tell apart, people are told, and no more; and all of
@@ -23,17 +27,22 @@ func TestEveryKindHasACode(t *testing.T) {
 	for _, e := range catalogue() {
 		explained[e.Code] = true
 	}
-	for name, kinds := range told {
-		declared := declaredIn(t, name, "Kind")
+	from := map[string]string{}
+	for name, of := range told {
+		declared := declaredIn(t, name, of.kind)
 		for kind := range declared {
 			if code := explain(kind).code; !explained[code] {
 				t.Errorf("%s: kind %q has the code %q, which is none", name, kind, code)
 			}
 		}
-		for kind := range kinds {
+		for kind := range of.kinds {
 			if !declared[kind] {
 				t.Errorf("%s has no kind %q", name, kind)
 			}
+			if from[kind] != "" {
+				t.Errorf("%s and %s have a kind %q", name, from[kind], kind)
+			}
+			from[kind] = name
 		}
 	}
 }

@@ -1,5 +1,7 @@
 package usererror
 
+import "strings"
+
 // reference is what this package sees of the errors of internal/imageref.
 type reference interface {
 	failure
@@ -27,4 +29,10 @@ var rules = map[string]string{
 		"between them.",
 	"tag-empty":   "Write a tag, or leave the colon out for latest; a variable for it may be unset.",
 	"tag-invalid": "Use at most 128 letters, digits, dots, dashes and underscores, not beginning with a dot or dash.",
+}
+
+// ruleRemedy returns the remedy for a reference that breaks a rule.
+func ruleRemedy(r reference) string {
+	rule, allowed := r.Broken()
+	return strings.Replace(rules[rule], "%s", allowed, 1)
 }

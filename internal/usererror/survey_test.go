@@ -21,7 +21,7 @@ type surveyor struct {
 	// The package that is being read.
 	functions map[string][]*ast.FuncDecl
 	constants map[string]string
-	kinds     map[string]string   // the constants of the type Kind
+	kinds     map[string]string   // the constants of the type Kind, or ErrorKind
 	fields    map[string][]string // of the structs
 	whats     map[string][]string // by function: what its composite literals put into a field of this name, of an error
 	wrappers  map[string][]site
@@ -114,7 +114,7 @@ func (s *surveyor) index(files []*ast.File) {
 					if v, ok := spec.(*ast.ValueSpec); ok && d.Tok == token.CONST && len(v.Values) == 1 {
 						if text, ok := literal(v.Values[0]); ok {
 							s.constants[v.Names[0].Name] = text
-							if of, ok := v.Type.(*ast.Ident); ok && of.Name == "Kind" {
+							if of, ok := v.Type.(*ast.Ident); ok && (of.Name == "Kind" || of.Name == "ErrorKind") {
 								s.kinds[v.Names[0].Name] = text
 							}
 						}
@@ -311,8 +311,9 @@ func (s *surveyor) code(e ast.Expr) (Code, bool) {
 		code, ok := s.codes[sel.Sel.Name]
 		return code, ok
 	}
-	if id, ok := e.(*ast.Ident); ok && s.kinds[id.Name] != "" {
-		return explain(s.kinds[id.Name]).code, true
+	if id, ok := e.(*ast.Ident); ok {
+		code := explain(s.kinds[id.Name]).code
+		return code, slices.Contains(slices.Collect(maps.Values(s.codes)), code)
 	}
 	return "", false
 }
