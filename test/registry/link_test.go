@@ -177,7 +177,7 @@ var kinds = []struct {
 		return distribution.Start(t, servers.Options{Auth: servers.Token, Folder: t.TempDir()})
 	}, true},
 	{"Distribution 2.8", func(t testing.TB) *servers.Server { return servers.Distribution2(t, servers.Options{}) }, false},
-	{"olareg", func(t testing.TB) *servers.Server { return servers.Olareg(t, servers.Options{}) }, true},
+	{"olareg", func(t testing.TB) *servers.Server { return servers.Olareg(t, servers.Options{Folder: t.TempDir()}) }, true},
 }
 
 // noise returns bytes that no compression makes less of, the same for the same seed.
