@@ -2,6 +2,7 @@ package publish
 
 import (
 	"context"
+	"errors"
 	"io"
 	"sync/atomic"
 
@@ -43,7 +44,11 @@ func (r counted) OpenBlob(ctx context.Context, d v1.Descriptor, offset int64) (i
 
 func (r counted) Referrers(ctx context.Context, digest string) ([]v1.Descriptor, bool, error) {
 	r.c.requests.Add(1)
-	return r.RemoteRepository.Referrers(ctx, digest)
+	ds, api, err := r.RemoteRepository.Referrers(ctx, digest)
+	if errors.Is(err, registry.ErrNoList) { // who reads takes it for none (distribution spec)
+		return nil, false, nil
+	}
+	return ds, api, err
 }
 
 func (r counted) Tags(ctx context.Context) ([]string, error) {

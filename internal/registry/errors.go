@@ -23,6 +23,8 @@ var (
 	ErrNotPublic = errors.New("not public")
 	// ErrPrecondition means that a conditional write found another state.
 	ErrPrecondition = errors.New("precondition failed")
+	// ErrNoList means that what is kept for a list of referrers holds something else.
+	ErrNoList = errors.New("it serves no list of referrers")
 	// ErrUnsupported means that the registry does not do this.
 	ErrUnsupported = errors.New("not supported by the registry")
 	// ErrImmutable means that the registry itself protects the tag.
@@ -63,6 +65,7 @@ const (
 	ManifestTooLarge   Kind = "manifest-too-large"  // above 4 MiB
 	TagImmutable       Kind = "tag-immutable"       // the registry itself protects the tag
 	TagRefused         Kind = "tag-refused"         // the tag is not written, or not removed
+	NoReferrersList    Kind = "no-referrers-list"   // its tag serves something else
 	MediaTypeRefused   Kind = "media-type-refused"  // the registry takes no such manifests
 )
 

@@ -348,6 +348,31 @@ func TestReferrers(t *testing.T) {
 	}
 }
 
+// What stands under the fallback tag and is no list is told, so that nobody writes over it.
+func TestNoReferrersList(t *testing.T) {
+	subject := "sha256:" + strings.Repeat("a", 64)
+	for content, mediaType := range map[string]string{
+		`{"schemaVersion":2,"config":{}}`: "application/vnd.oci.image.manifest.v1+json",
+		`[]`:                              "application/vnd.oci.image.index.v1+json",
+	} {
+		f := newFake(t)
+		f.hook = func(w http.ResponseWriter, r *http.Request) bool {
+			if missing := strings.Contains(r.URL.Path, "/referrers/"); missing {
+				w.WriteHeader(http.StatusNotFound)
+				return true
+			}
+			return false
+		}
+		key := "a:" + strings.Replace(subject, ":", "-", 1)
+		f.manifests[key], f.types[key] = []byte(content), mediaType
+		c, _ := f.client(nil)
+		_, _, err := c.Repository("a").Referrers(t.Context(), subject)
+		if !errors.Is(err, ErrNoList) || !usererror.Is(err, usererror.RegistryRefused) || !strings.Contains(err.Error(), "sha256-aaaa") {
+			t.Errorf("%s: %v", content, err)
+		}
+	}
+}
+
 // Pages of nothing are no list, and are not kept; a list that is too long is an error, so
 // that nobody writes the fallback tag anew without it.
 func TestHostileReferrers(t *testing.T) {

@@ -27,7 +27,8 @@ const (
 
 // Referrers lists what refers to a digest: by the referrers API, or, where the
 // registry does not have it (api is false), what the fallback tag's index lists
-// (distribution spec, "Referrers Tag Schema"). None is no error.
+// (distribution spec, "Referrers Tag Schema"). None is no error. An ErrNoList of the kind
+// NoReferrersList means that this tag serves something else, over which nobody should write.
 func (r *Repository) Referrers(ctx context.Context, digest string) (ds []v1.Descriptor, api bool, err error) {
 	doing := "listing referrers of " + short(digest)
 	pages := 0
@@ -59,7 +60,8 @@ func (r *Repository) Referrers(ctx context.Context, digest string) (ds []v1.Desc
 	default:
 		return nil, false, r.explain(ctx, doing, false, err)
 	}
-	raw, d, err := r.Manifest(ctx, image.FallbackTag(hashOf(digest)))
+	tag := image.FallbackTag(hashOf(digest))
+	raw, d, err := r.Manifest(ctx, tag)
 	if errors.Is(err, ErrNotFound) {
 		return nil, false, nil
 	}
@@ -67,14 +69,12 @@ func (r *Repository) Referrers(ctx context.Context, digest string) (ds []v1.Desc
 		return nil, false, err
 	}
 	var index v1.IndexManifest
-	if !d.MediaType.IsIndex() {
-		return nil, false, nil // somebody else's tag
-	}
-	switch err := jsondoc.Unmarshal(raw, &index); {
+	err = jsondoc.Unmarshal(raw, &index)
+	switch {
 	case errors.Is(err, jsondoc.ErrTooMany): // it must not be written anew without them
 		return nil, false, r.explain(ctx, doing, false, fmt.Errorf("the list of referrers: %w", err))
-	case err != nil:
-		return nil, false, nil // somebody else's tag, too
+	case err != nil, !d.MediaType.IsIndex():
+		return nil, false, r.failed(NoReferrersList, doing+": tag "+tag, ErrNoList)
 	}
 	return index.Manifests, false, nil
 }

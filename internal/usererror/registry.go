@@ -32,6 +32,9 @@ var registryKinds = map[string]explanation{
 	"manifest-too-large":  {ManifestTooLarge, ""},
 	"tag-immutable":       {ImmutableTag, ""},
 	"tag-refused":         {TagRefused, ""},
+	"no-referrers-list": {RegistryRefused,
+		"Where there is no referrers API, the OCI specification keeps this tag for the list of what refers to an " +
+			"image. Give what it serves another tag and remove this one, or publish without `referrers`."},
 	"media-type-refused":  {MediaTypeRefused, ""},
 }
 

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -91,6 +92,29 @@ func TestReferrersOfTwoJobs(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A tag that the list of referrers would take, and that serves somebody's image, stays what it is; a
+// source with one has no referrers.
+func TestForeignTagInPlaceOfReferrers(t *testing.T) {
+	source := servers.Olareg(t, servers.Options{})
+	s := signed(t, source)
+	d := distribution.Start(t, servers.Options{})
+	theirs := images.Build(images.Options{Single: true, Seed: 5})
+	foreign := d.Reference("acme/app", "sha256-"+s.image.Root.Digest.Hex)
+	theirs.Push(t, foreign, d.Inspect()...)
+	j := job{source: source.Reference("acme/built", "1"), auth: source.Item(0) + d.Item(0), tags: []string{d.Reference("acme/app", "1")}, inputs: map[string]string{"referrers": "true"}}
+	o := j.run(t).exits(1)
+	if !strings.Contains(o.stdout, "it serves no list of referrers") || !strings.Contains(o.stdout, "another tag") {
+		t.Errorf("the log does not tell:\n%s", o.stdout)
+	}
+	if got := images.Digest(t, foreign, d.Inspect()...); got != theirs.Digest() {
+		t.Errorf("it serves %s now", got)
+	}
+
+	s.image.Push(t, d.Reference("acme/app", "src"), d.Inspect()...)
+	job{source: d.Reference("acme/app", "src"), auth: d.Item(0), tags: []string{d.Reference("acme/copy", "1")}, inputs: map[string]string{"referrers": "true"}}.run(t).exits(0)
+	s.image.Compare(t, d.Reference("acme/copy", "1"), d.Inspect()...)
 }
 
 // Without referrers: true nothing of it comes along.
