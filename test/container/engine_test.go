@@ -30,26 +30,36 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-const (
-	image = "multi-registry-push:test"
-	base  = "golang:1.26" // the Dockerfile's default
-)
+const image = "multi-registry-push:test"
 
-// build builds the action's image, once for all tests.
-var build = sync.OnceValues(func() (string, error) {
-	return command(exec.Command("docker", "build", "-q", "-t", image, "-f", "../../Dockerfile", "../.."), "DOCKER_BUILDKIT=0")
-})
+// base returns the Dockerfile's base image without its digest, which no image that was made
+// here can have.
+func base(t *testing.T) string {
+	t.Helper()
+	return between(t, "../../Dockerfile", "ARG BASE=", "@sha256:")
+}
+
+// built is the end of building the action's image, once for all tests.
+var built struct {
+	once sync.Once
+	out  string
+	err  error
+}
 
 // actionImage returns the action's image. The test is skipped where there is no engine, or
 // where the base image would have to be pulled.
 func actionImage(t *testing.T) string {
 	t.Helper()
 	engine(t)
-	if _, err := docker("image", "inspect", base); err != nil {
-		servers.Missing(t, "needs the image "+base+" in the engine (docker pull, or .ci/base-image)")
+	if _, err := docker("image", "inspect", base(t)); err != nil {
+		servers.Missing(t, "needs the image "+base(t)+" in the engine (docker pull, or .ci/base-image)")
 	}
-	if out, err := build(); err != nil {
-		t.Fatalf("docker build: %v\n%s", err, out)
+	built.once.Do(func() {
+		build := exec.Command("docker", "build", "-q", "--build-arg", "BASE="+base(t), "-t", image, "-f", "../../Dockerfile", "../..")
+		built.out, built.err = command(build, "DOCKER_BUILDKIT=0")
+	})
+	if built.err != nil {
+		t.Fatalf("docker build: %v\n%s", built.err, built.out)
 	}
 	return image
 }

@@ -91,10 +91,11 @@ func (c *counter) Write(p []byte) (int, error) {
 func TestBuildah(t *testing.T) {
 	image := actionImage(t)
 	servers.Require(t, "buildah")
-	if _, err := buildah("inspect", "--type", "image", base); err != nil {
-		servers.Missing(t, "needs the image "+base+" in Buildah's storage (buildah pull, or .ci/base-image)")
+	if _, err := buildah("inspect", "--type", "image", base(t)); err != nil {
+		servers.Missing(t, "needs the image "+base(t)+" in Buildah's storage (buildah pull, or .ci/base-image)")
 	}
-	mustBuildah(t, "build", "-q", "--isolation", "chroot", "--pull-never", "--format", "docker", "-t", image, "-f", "../../Dockerfile", "../..")
+	mustBuildah(t, "build", "-q", "--isolation", "chroot", "--pull-never", "--format", "docker", "--build-arg", "BASE="+base(t),
+		"-t", image, "-f", "../../Dockerfile", "../..")
 	working := strings.TrimSpace(mustBuildah(t, "from", "--pull-never", image))
 	t.Cleanup(func() { mustBuildah(t, "rm", working) })
 	folder := strings.TrimSpace(mustBuildah(t, "mount", working))

@@ -138,7 +138,8 @@ func TestDryRunSignsBeforeItTags(t *testing.T) {
 	}
 }
 
-// The images of our own workflows are named by digest, and stand where Dependabot looks.
+// The images of our own workflows and the action's base are named by digest, and stand where
+// Dependabot looks.
 func TestImagesOfWorkflows(t *testing.T) {
 	known := map[string]bool{}
 	for line := range strings.Lines(string(read(t, filepath.Join(root, ".github/images/Dockerfile")))) {
@@ -146,7 +147,7 @@ func TestImagesOfWorkflows(t *testing.T) {
 			known[words[1]] = true
 		}
 	}
-	if !strings.Contains(string(read(t, filepath.Join(root, ".github/dependabot.yml"))), `"/.github/images"`) {
+	if !strings.Contains(string(read(t, filepath.Join(root, ".github/dependabot.yml"))), "directory: /.github/images") {
 		t.Error("Dependabot does not look at .github/images")
 	}
 	used := map[string]bool{}
@@ -172,9 +173,14 @@ func TestImagesOfWorkflows(t *testing.T) {
 			}
 		}
 	}
+	_, base, _ := strings.Cut(string(read(t, filepath.Join(root, "Dockerfile"))), "\nARG BASE=")
+	base, _, _ = strings.Cut(base, "\n")
+	if used[base] = true; !known[base] {
+		t.Errorf("the Dockerfile's base is %s, which .github/images/Dockerfile does not name", base)
+	}
 	for image := range known {
 		if !used[image] {
-			t.Errorf("no workflow uses %s", image)
+			t.Errorf("nothing uses %s", image)
 		}
 	}
 }
