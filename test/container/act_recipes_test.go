@@ -1,72 +1,243 @@
 package container
 
 import (
-	"fmt"
-	"path/filepath"
-	"regexp"
+	"os"
+	"slices"
 	"strings"
 	"testing"
 
-	"github.com/goccy/go-yaml"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"github.com/multi-registry-push/multi-registry-push/test/images"
-	"github.com/multi-registry-push/multi-registry-push/test/servers"
+	"github.com/multi-registry-push/multi-registry-push/test/standins"
 )
 
-// platforms are images of one platform each, by their file, as the jobs of several runners leave
-// them.
-var platforms = map[string]string{"amd64": "linux/amd64", "arm64": "linux/arm64"}
+// recipe says how one is run, and what must be there then.
+type recipe struct {
+	event   []string // what starts it, as act is told; nil: a push
+	ref     string   // of that; empty: refs/heads/main
+	noLogin bool     // no secrets, variables or token, as on a fork
+	before  func(*testing.T, *playground)
+	want    []string // REFERENCE IMAGE: what must be served, by the name that it has in made
+	check   func(t *testing.T, p *playground, log string)
+}
 
-// TestActRecipes lets act run what people copy: README's first example and recipes, with our step
-// as it is. What other actions do before it (build, compute tags, hand over artifacts) is
-// done by shell, from images made here; the names of registries are those of servers on loopback.
-// act's containers share the workspace alone, so that it stands in for ${{ runner.temp }}, as README says.
-func TestActRecipes(t *testing.T) {
-	act := servers.Require(t, "act")
-	actionImage(t) // skips where there is no engine; the build is in its cache then
-	for name, c := range map[string]struct {
-		workflow string
-		drop     string   // a job that runs before, on other machines
-		want     []string // repositories
-		merged   bool     // of amd64.tar and arm64.tar
-	}{
-		"README":   {workflow: firstExample(t), want: []string{"acme/app"}},
-		"bake.yml": {workflow: read(t, "../../docs/recipes/bake.yml"), want: []string{"acme/api", "acme/web"}},
-		"several-runners.yml": {workflow: read(t, "../../docs/recipes/several-runners.yml"), drop: "build",
-			want: []string{"acme/app"}, merged: true},
-	} {
-		t.Run(name, func(t *testing.T) {
-			first, second, contexts := job(t)
-			repository := sources(t)
-			built := map[string]*images.Image{}
-			for i, file := range []string{"image", "api", "web"} {
-				built[file] = images.Build(images.Options{Seed: uint64(i) + 1, Platforms: []string{"linux/amd64", "linux/arm64"}})
-				copyFile(t, built[file].Archive(t), filepath.Join(repository, "made-"+file+".tar"))
-			}
-			for file, platform := range platforms {
-				built[file] = images.Build(images.Options{Seed: uint64(len(file)), Platforms: []string{platform}})
-				copyFile(t, built[file].Archive(t), filepath.Join(repository, "made-"+file+".tar"))
-			}
-			write(t, filepath.Join(repository, "recipe.yml"), forAct(t, c.workflow, c.drop, first, second))
-			write(t, filepath.Join(repository, "secrets"), secretsFile(contexts))
-			out, err := inContainers(t, act, repository, "recipe.yml")
-			if err != nil {
-				t.Fatalf("act: %v\n%s", err, out)
-			}
-			for _, repo := range c.want {
-				for _, s := range []*servers.Server{first, second} {
-					reference := s.Reference(repo, "1.2.0")
-					switch file := strings.TrimPrefix(repo, "acme/"); {
-					case c.merged:
-						mergedOf(t, reference, s, built["amd64"], built["arm64"])
-					case file == "app":
-						built["image"].Compare(t, reference, s.Inspect()...)
-					default:
-						built[file].Compare(t, reference, s.Inspect()...)
-					}
+const release = "refs/tags/v1.2.0"
+
+// actRecipes are the recipes for act, by the file's name and, after a comma, what is special.
+func actRecipes() map[string]recipe {
+	return map[string]recipe{
+		"README": {want: both("app:1.2.0 image")},
+		"bake.yml": {ref: release, want: both("api:1.2.0 api", "web:1.2.0 web"), check: func(t *testing.T, p *playground, log string) {
+			says(t, log, "api is "+p.made["api"].Digest())
+		}},
+		"bake-matrix.yml":        {want: both("api:latest api", "worker:latest worker", "web:latest web")},
+		"build-test-publish.yml": {want: []string{"ghcr.io/acme/app:latest image", "quay.io/acme/app:latest image"}, check: runsIt},
+		"docker-docs.yml":        {want: both("app:latest image", "app:1.0.0 image")},
+		"forgejo.yml":            {want: []string{"codeberg.org/acme/app:latest image", "docker.io/acme/app:latest image"}},
+		"gitea.yml":              {want: []string{"gitea.example.com/acme/app:latest image", "docker.io/acme/app:latest image"}},
+		"from-the-engine.yml": {check: func(t *testing.T, p *playground, log string) {
+			runsIt(t, p, log)
+			loaded := expected(t)["docker20.tar"].Docker[0]
+			for _, host := range []string{"ghcr.io", "docker.io"} {
+				config, layers := unpacked(t, host+"/acme/app:latest", p.inspect(t, host)...)
+				if config != loaded.Config || !slices.Equal(layers, loaded.DiffIDs) {
+					t.Errorf("%s serves %s %s", host, config, layers)
 				}
 			}
+		}},
+		"helm.yml": {ref: "refs/tags/chart-1.2.0", want: []string{"docker.io/acme/app-chart:1.2.0 chart", "quay.io/acme/charts/app:1.2.0 chart"}},
+		"job-per-registry.yml": {before: func(_ *testing.T, p *playground) { p.ecr.Add("app", standins.Repository{}) },
+			want: []string{"ghcr.io/acme/app:main image", "docker.io/acme-hub/app:main image", "quay.io/acme/app:main image", ecrHost + "/app:main image"}},
+		"native.yml":             {ref: release, want: both("app:v1.2.0 image")},
+		"nightly.yml":            nightly(),
+		"old-consumers.yml":      {want: []string{"ghcr.io/acme/app:latest docker", "registry.internal.example.com/acme/app:latest docker"}},
+		"promote.yml":            promote(),
+		"pull-requests.yml":      {want: both("app:main image")},
+		"pull-requests.yml,fork": fork(),
+		"releases-and-builds.yml": {ref: release, want: []string{"docker.io/acme/app:1.2.0 image", ecrHost + "/app:1.2.0 image", ecrHost + "/app:sha-1a2b3c4 image"},
+			check: func(t *testing.T, p *playground, _ string) {
+				if got := images.Digest(t, "docker.io/acme/app:sha-1a2b3c4", p.inspect(t, "docker.io")...); got != "" {
+					t.Errorf("Docker Hub has the build's tag, too: %s", got)
+				}
+			}},
+		"scan.yml":                      {want: both("app:latest image"), check: scanned},
+		"self-hosted.yml":               selfHosted(),
+		"several-runners.yml":           {ref: release, check: merged("1.2.0")},
+		"several-runners-by-digest.yml": {ref: release, check: merged("v1.2.0")},
+		"sign-and-attest.yml":           signed(),
+		"skip-existing.yml":             skipExisting(),
+	}
+}
+
+// both names repository:tag and image, below acme in ghcr.io and at Docker Hub.
+func both(what ...string) (want []string) {
+	for _, w := range what {
+		want = append(want, "ghcr.io/acme/"+w, "docker.io/acme/"+w)
+	}
+	return want
+}
+
+// TestActRecipes lets act run what people copy: README's first example and recipes, as they
+// are but for what readyForAct says. Registries have their real names, on an internet of their
+// own; what other people's actions and programs do is done by those in testdata, out of
+// images made here.
+func TestActRecipes(t *testing.T) {
+	o := newOutfit(t)
+	for name, r := range actRecipes() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			file, _, _ := strings.Cut(name, ",")
+			text := ""
+			if file == "README" {
+				text = firstExample(t)
+			} else {
+				text = read(t, recipes+file)
+			}
+			p := newPlayground(t, o, text, r)
+			if r.before != nil {
+				r.before(t, p)
+			}
+			log := p.act(t, text, r)
+			for _, w := range r.want {
+				reference, image, _ := strings.Cut(w, " ")
+				host, _, _ := strings.Cut(reference, "/")
+				p.made[image].Compare(t, reference, p.inspect(t, host)...)
+			}
+			if r.check != nil {
+				r.check(t, p, log)
+			}
 		})
+	}
+}
+
+// TestEveryRecipeRuns: somebody runs each recipe that there is.
+func TestEveryRecipeRuns(t *testing.T) {
+	tried := map[string]bool{"README.md": true} // no recipe: it lists them
+	for name := range actRecipes() {
+		file, _, _ := strings.Cut(name, ",")
+		tried[file] = true
+	}
+	for file := range dockerRecipes(t) {
+		tried[file] = true
+	}
+	entries, err := os.ReadDir(recipes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range entries {
+		if !tried[entry.Name()] {
+			t.Errorf("no test runs docs/recipes/%s: it needs a case in actRecipes or dockerRecipes", entry.Name())
+		}
+	}
+}
+
+func says(t *testing.T, log, text string) {
+	t.Helper()
+	if !strings.Contains(log, text) {
+		t.Errorf("the log does not say %q:\n%s", text, log)
+	}
+}
+
+// runsIt: the image ran before it was published.
+func runsIt(t *testing.T, _ *playground, log string) {
+	t.Helper()
+	says(t, log, "hello from linux/amd64")
+}
+
+// nightly: one registry has an older image and the other none.
+func nightly() recipe {
+	return recipe{
+		event: []string{"workflow_dispatch"},
+		before: func(t *testing.T, p *playground) {
+			p.made["image"].Push(t, "ghcr.io/acme/app:latest", p.inspect(t, "ghcr.io")...)
+			p.made["web"].Push(t, "docker.io/acme/app:latest", p.inspect(t, "docker.io")...)
+		},
+		want: []string{"docker.io/acme/app:latest image", "quay.io/acme/app:latest image"},
+	}
+}
+
+func promote() recipe {
+	return recipe{
+		event: []string{"workflow_dispatch", "--input", "build=sha-1a2b3c4", "--input", "version=1.2.0"},
+		before: func(t *testing.T, p *playground) {
+			p.made["image"].Push(t, "ghcr.io/acme/app:sha-1a2b3c4", p.inspect(t, "ghcr.io")...)
+		},
+		want: append(both("app:1.2.0 image"), "quay.io/acme/app:1.2.0 image"),
+	}
+}
+
+// fork: nothing has credentials, nothing is asked for, and the job is green.
+func fork() recipe {
+	return recipe{
+		event: []string{"pull_request"}, ref: "refs/pull/7/merge", noLogin: true,
+		check: func(t *testing.T, p *playground, log string) {
+			says(t, log, "Nothing was published")
+			if asked := p.net.Asked(); len(asked) > 0 {
+				t.Errorf("asked for %q", asked)
+			}
+		},
+	}
+}
+
+func scanned(t *testing.T, p *playground, _ string) {
+	t.Helper()
+	if got := read(t, p.shared+"/scanned"); got != "linux/amd64\nlinux/arm64\n" {
+		t.Errorf("scanned: %q", got)
+	}
+}
+
+// selfHosted: one job publishes what it built, the other from a registry.
+func selfHosted() recipe {
+	return recipe{
+		before: func(t *testing.T, p *playground) {
+			p.made["image"].Push(t, "ghcr.io/acme/app:latest", p.inspect(t, "ghcr.io")...)
+		},
+		want: []string{"registry.internal.example.com/acme/app:latest image", "quay.io/acme/app:latest image"},
+		check: func(t *testing.T, p *playground, _ string) {
+			if asked := p.net.Asked(); !slices.Contains(asked, "GET github.com"+releasePath) {
+				t.Errorf("the job without Docker does not fetch the program: %q", asked)
+			}
+		},
+	}
+}
+
+// merged: both registries serve one index of the images that the runners built.
+func merged(tag string) func(*testing.T, *playground, string) {
+	return func(t *testing.T, p *playground, _ string) {
+		t.Helper()
+		for _, host := range []string{"ghcr.io", "docker.io"} {
+			mergedOf(t, host+"/acme/app:"+tag, p.inspect(t, host), p.made["amd64"], p.made["arm64"])
+		}
+	}
+}
+
+// signed: signature and attestation are beside the image wherever it has its tag.
+func signed() recipe {
+	return recipe{
+		ref:  release,
+		want: append(both("app:v1.2.0 image"), "quay.io/acme/app:v1.2.0 image"),
+		check: func(t *testing.T, p *playground, _ string) {
+			for _, host := range []string{"ghcr.io", "docker.io", "quay.io"} {
+				for _, kind := range []string{"signature", "attestation"} {
+					p.made[kind].Compare(t, host+"/acme/app@"+p.made[kind].Digest(), p.inspect(t, host)...)
+				}
+			}
+		},
+	}
+}
+
+// skipExisting: of two services one has a new version.
+func skipExisting() recipe {
+	return recipe{
+		before: func(t *testing.T, p *playground) {
+			for _, host := range []string{"ghcr.io", "docker.io"} {
+				for _, tag := range []string{"1.0.0", "latest"} {
+					p.made["worker"].Push(t, host+"/acme/api:"+tag, p.inspect(t, host)...)
+				}
+			}
+		},
+		want: both("api:1.0.0 worker", "api:latest worker", "web:1.2.0 web", "web:latest web"),
 	}
 }
 
@@ -74,92 +245,14 @@ func TestActRecipes(t *testing.T) {
 func firstExample(t *testing.T) string {
 	t.Helper()
 	steps := between(t, "../../README.md", "```yaml\n", "```")
-	return "on: push\njobs:\n  publish:\n    runs-on: ubuntu-latest\n    steps:\n    - uses: actions/checkout@v7\n" +
-		"    " + strings.TrimSpace(strings.ReplaceAll(steps, "\n", "\n    ")) + "\n"
-}
-
-// forAct makes of a workflow what act can run here: see TestActRecipes.
-func forAct(t *testing.T, text, drop string, first, second *servers.Server) string {
-	t.Helper()
-	item := func(s *servers.Server, secret string) string {
-		return fmt.Sprintf("- registry: %s\n  username: %s\n  password: ${{ toJSON(secrets.%s) }}\n",
-			s.Host, s.Users[0].Name, secret)
-	}
-	text = strings.NewReplacer("${{ runner.temp }}", "${{ github.workspace }}",
-		"ghcr.io", first.Host, "docker.io", second.Host).Replace(text)
-	var workflow map[string]any
-	if err := yaml.Unmarshal([]byte(text), &workflow); err != nil {
-		t.Fatal(err)
-	}
-	workflow["on"] = "push"
-	workflow["defaults"] = map[string]any{"run": map[string]any{"shell": "sh"}} // the base image has no bash
-	jobs := workflow["jobs"].(map[string]any)
-	delete(jobs, drop)
-	for _, one := range jobs {
-		job := one.(map[string]any)
-		delete(job, "needs")
-		steps := []any{}
-		if drop != "" {
-			steps = append(steps, map[string]any{"uses": "actions/checkout@v7"}) // for the images made here
-		}
-		for _, s := range job["steps"].([]any) {
-			step := s.(map[string]any)
-			uses, _ := step["uses"].(string)
-			with, _ := step["with"].(map[string]any)
-			action, _, _ := strings.Cut(uses, "@")
-			switch action {
-			case "", "actions/checkout":
-			case "multi-registry-push/multi-registry-push":
-				step["uses"] = "./"
-				with["registry-auth"] = item(first, "FIRST_PASSWORD") + item(second, "SECOND_PASSWORD")
-			default:
-				delete(step, "uses")
-				delete(step, "with")
-				step["run"] = inShell(t, action, with)
-			}
-			steps = append(steps, step)
-		}
-		job["steps"] = steps
-	}
-	out, err := yaml.Marshal(workflow)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(out)
-}
-
-var destination = regexp.MustCompile(`dest=(.*?/(\w+)\.tar)`)
-
-// inShell does what an action of others would have done for ours.
-func inShell(t *testing.T, action string, with map[string]any) string {
-	t.Helper()
-	script := ""
-	switch action {
-	case "docker/setup-buildx-action":
-		script = "true"
-	case "docker/build-push-action", "docker/bake-action":
-		for _, m := range destination.FindAllStringSubmatch(fmt.Sprint(with["outputs"], with["set"]), -1) {
-			script += fmt.Sprintf("cp made-%s.tar '%s'\n", m[2], m[1])
-		}
-	case "actions/download-artifact":
-		script = fmt.Sprintf("mkdir -p '%[1]s'\ncp made-amd64.tar '%[1]s/amd64.tar'\ncp made-arm64.tar '%[1]s/arm64.tar'\n", with["path"])
-	case "docker/metadata-action":
-		script = "{ echo 'tags<<END'\n"
-		for _, image := range strings.Fields(fmt.Sprint(with["images"])) {
-			script += "echo " + image + ":1.2.0\n"
-		}
-		script += "echo END\necho 'annotations=index:org.opencontainers.image.version=1.2.0'\n} >>\"$GITHUB_OUTPUT\"\n"
-	}
-	if script == "" {
-		t.Fatalf("nothing stands in for %s", action)
-	}
-	return script
+	return "name: Publish\non: push\njobs:\n  publish:\n    runs-on: ubuntu-latest\n    steps:\n" +
+		"      " + strings.TrimSpace(strings.ReplaceAll(steps, "\n", "\n      ")) + "\n"
 }
 
 // mergedOf fails the test unless the reference serves an index of exactly these images' manifests.
-func mergedOf(t *testing.T, reference string, s *servers.Server, parts ...*images.Image) {
+func mergedOf(t *testing.T, reference string, inspect []remote.Option, parts ...*images.Image) {
 	t.Helper()
-	got, err := images.Fetch(reference, s.Inspect()...)
+	got, err := images.Fetch(reference, inspect...)
 	if err != nil {
 		t.Error(err)
 		return

@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -18,9 +19,15 @@ func TestAct(t *testing.T) {
 	first, second, c := job(t)
 	repository := sources(t)
 	write(t, filepath.Join(repository, "secrets"), secretsFile(c))
+	dockerfile := filepath.Join(repository, "Dockerfile") // act passes no arguments for a build
+	write(t, dockerfile, regexp.MustCompile(`(?m)^(ARG BASE=.*)@sha256:.*$`).ReplaceAllString(read(t, dockerfile), "$1"))
 
-	out, err := inContainers(t, act, repository, "test/container/testdata/workflows/act.yml",
+	cmd := exec.Command(act, "push", "--workflows", "test/container/testdata/workflows/act.yml",
+		"--platform", "ubuntu-latest="+base(t), "--pull=false", "--network", "host", "--no-cache-server", "--rm",
+		"--container-daemon-socket", "unix://"+socket(t), "--secret-file", "secrets",
 		"--var", "FIRST="+first.Host, "--var", "SECOND="+second.Host)
+	cmd.Dir = repository
+	out, err := command(cmd, "HOME="+t.TempDir(), "DOCKER_HOST=unix://"+socket(t))
 	if err != nil {
 		t.Fatalf("act: %v\n%s", err, out)
 	}
@@ -29,17 +36,6 @@ func TestAct(t *testing.T) {
 		t.Errorf("the error for a file elsewhere does not say %q:\n%s", says, out)
 	}
 	keepsPasswords(t, out, first, second)
-}
-
-// inContainers lets act run a workflow of a repository whose jobs are containers of this machine's
-// engine, with the file of secrets that is there.
-func inContainers(t *testing.T, act, repository, workflow string, more ...string) (string, error) {
-	t.Helper()
-	cmd := exec.Command(act, append([]string{"push", "--workflows", workflow,
-		"--platform", "ubuntu-latest=" + base, "--pull=false", "--network", "host", "--no-cache-server", "--rm",
-		"--container-daemon-socket", "unix://" + socket(t), "--secret-file", "secrets"}, more...)...)
-	cmd.Dir = repository
-	return command(cmd, "HOME="+t.TempDir(), "DOCKER_HOST=unix://"+socket(t))
 }
 
 // published fails the test unless both registries serve the image and a later step has read the

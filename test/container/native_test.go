@@ -52,6 +52,7 @@ func TestNative(t *testing.T) {
 		"without digest": {release: "# No release.\n", serve: send, says: "This commit is no release"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			server := httptest.NewServer(test.serve)
 			t.Cleanup(server.Close)
 			first, second, c := job(t)

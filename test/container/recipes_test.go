@@ -22,31 +22,38 @@ func between(t *testing.T, path, from, to string) string {
 	return text
 }
 
+// dockerRecipes are the scripts of recipes for a machine with Docker alone, by the file.
+func dockerRecipes(t *testing.T) map[string]string {
+	t.Helper()
+	var gitlab struct {
+		Publish struct{ Script []string }
+	}
+	if err := yaml.Unmarshal([]byte(read(t, recipes+"gitlab-ci.yml")), &gitlab); err != nil {
+		t.Fatal(err)
+	}
+	script := gitlab.Publish.Script
+	return map[string]string{
+		"shell.sh":      read(t, recipes+"shell.sh"),
+		"gitlab-ci.yml": script[len(script)-1],                                // what comes before needs buildx, and another engine
+		"Jenkinsfile":   between(t, recipes+"Jenkinsfile", "sh '''\n", "'''"), // of its stage
+	}
+}
+
 // TestRecipesWithDocker follows the recipes for a machine with Docker alone, to the
 // letter but for the names of their registries and images: with credentials both registries
 // serve the image, without the second's the first does, and without any nothing is published,
 // which is a failure.
 func TestRecipesWithDocker(t *testing.T) {
 	image := actionImage(t)
-	shell := read(t, "../../docs/recipes/shell.sh")
-	var gitlab struct {
-		Publish struct{ Script []string }
-	}
-	if err := yaml.Unmarshal([]byte(read(t, "../../docs/recipes/gitlab-ci.yml")), &gitlab); err != nil {
-		t.Fatal(err)
-	}
-	script := gitlab.Publish.Script
-	for name, recipe := range map[string]string{
-		"shell":   shell,
-		"gitlab":  script[len(script)-1],                                           // what comes before needs buildx, and another engine
-		"jenkins": between(t, "../../docs/recipes/Jenkinsfile", "sh '''\n", "'''"), // of its stage
-	} {
+	t.Cleanup(func() { _, _ = docker("rmi", "app:recipe") })
+	for name, recipe := range dockerRecipes(t) {
 		for passwords := range 3 {
 			t.Run(fmt.Sprintf("%s, %d of 2 passwords", name, passwords), func(t *testing.T) {
+				t.Parallel()
 				first, second, _ := job(t)
 				folder := t.TempDir()
 				copyFile(t, fixture(t, "buildkit-attested.tar"), filepath.Join(folder, "image.tar"))
-				write(t, filepath.Join(folder, "Dockerfile"), "FROM "+image+"\nLABEL of="+t.Name()+"\n")
+				write(t, filepath.Join(folder, "Dockerfile"), "FROM "+image+"\nLABEL of=recipes\n") // the same for all: it is built once
 				firstPassword, password := first.Users[0].Password, second.Users[0].Password
 				if passwords < 2 {
 					password = ""
@@ -73,7 +80,6 @@ func TestRecipesWithDocker(t *testing.T) {
 					"IMAGE="+image, "CI_PROJECT_DIR="+folder, "CI_REGISTRY="+first.Host, "CI_REGISTRY_IMAGE="+first.Host+"/acme/app",
 					"CI_REGISTRY_USER="+first.Users[0].Name, "CI_REGISTRY_PASSWORD="+firstPassword, "CI_COMMIT_SHORT_SHA=latest")
 				out, err := cmd.CombinedOutput()
-				t.Cleanup(func() { _, _ = docker("rmi", "app:recipe") })
 				if exit := cmd.ProcessState.ExitCode(); exit != map[bool]int{true: 0, false: 1}[passwords > 0] {
 					t.Fatalf("exit status %d: %v\n%s", exit, err, out)
 				}

@@ -81,7 +81,7 @@ func TestMergedImage(t *testing.T) {
 	}
 	for _, s := range []*servers.Server{first, second} {
 		reference := s.Reference("acme/app", "1.2.0")
-		mergedOf(t, reference, s, parts...)
+		mergedOf(t, reference, s.Inspect(), parts...)
 		if digest := images.Digest(t, reference, s.Inspect()...); digest != got.outputs["digest"] {
 			t.Errorf("%s serves %s, want %s", reference, digest, got.outputs["digest"])
 		}

@@ -90,7 +90,7 @@ func TestBuilders(t *testing.T) {
 					t.Errorf("%s is served, want %s", got.Digest(), all[file].Images[c.image].Digest)
 				case !c.kept:
 					want := all[file].Docker[c.image]
-					config, layers := unpacked(t, reference, to)
+					config, layers := unpacked(t, reference, to.Inspect()...)
 					if config != want.Config || !slices.Equal(layers, want.DiffIDs) {
 						t.Errorf("served:\n%s %s\nwant:\n%s %s", config, layers, want.Config, want.DiffIDs)
 					}
@@ -103,13 +103,13 @@ func TestBuilders(t *testing.T) {
 
 // unpacked returns the digest of an image's configuration and of its layers as they are
 // when they are not compressed.
-func unpacked(t *testing.T, reference string, s *servers.Server) (config string, layers []string) {
+func unpacked(t *testing.T, reference string, inspect ...remote.Option) (config string, layers []string) {
 	t.Helper()
 	ref, err := name.ParseReference(reference)
 	if err != nil {
 		t.Fatal(err)
 	}
-	image, err := remote.Image(ref, s.Inspect()...)
+	image, err := remote.Image(ref, inspect...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -226,7 +226,7 @@ func TestEngine(t *testing.T) {
 		t.Fatalf("exit status %d\n%s", got.status, got.log)
 	}
 	reference := first.Reference("acme/app", "1.0.0")
-	if config, layers := unpacked(t, reference, first); config != all[0].Config || !slices.Equal(layers, all[0].DiffIDs) {
+	if config, layers := unpacked(t, reference, first.Inspect()...); config != all[0].Config || !slices.Equal(layers, all[0].DiffIDs) {
 		t.Errorf("served: %s %s", config, layers)
 	}
 	login(t, first)

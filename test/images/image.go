@@ -36,6 +36,18 @@ type Options struct {
 	Reversed       bool   // the index lists attestations first, and the last platform before the first
 	Seed           uint64 // another seed, other content
 	SharedSeed     uint64 // seed of the shared layers, for images that have them in common
+	Docker         bool   // Docker's media types, in place of OCI's
+}
+
+// kind is the media type that Docker gave what OCI calls so, where Docker's are wanted.
+func (o Options) kind(oci types.MediaType) types.MediaType {
+	if !o.Docker {
+		return oci
+	}
+	return map[types.MediaType]types.MediaType{
+		types.OCIImageIndex: types.DockerManifestList, types.OCIManifestSchema1: types.DockerManifestSchema2,
+		types.OCIConfigJSON: types.DockerConfigJSON, types.OCILayer: types.DockerLayer,
+	}[oci]
 }
 
 // Image is a whole image in memory.
@@ -115,11 +127,11 @@ func Build(o Options) *Image {
 		manifest.Platform = platform
 		platforms = append(platforms, manifest)
 	}
-	index := v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex, Manifests: append(platforms, attestations...)}
+	index := v1.IndexManifest{SchemaVersion: 2, MediaType: o.kind(types.OCIImageIndex), Manifests: append(platforms, attestations...)}
 	if o.Reversed {
 		slices.Reverse(index.Manifests)
 	}
-	b.image.Root = b.manifest(types.OCIImageIndex, index)
+	b.image.Root = b.manifest(index.MediaType, index)
 	return b.image
 }
 
@@ -134,7 +146,7 @@ func (b *builder) platform(o Options, p int, platform v1.Platform) v1.Descriptor
 		Created: v1.Time{Time: created()}, Config: v1.Config{Entrypoint: []string{"/app"}, Env: []string{"PATH=/bin"}},
 		RootFS: v1.RootFS{Type: "layers"},
 	}
-	m := v1.Manifest{SchemaVersion: 2, MediaType: types.OCIManifestSchema1}
+	m := v1.Manifest{SchemaVersion: 2, MediaType: o.kind(types.OCIManifestSchema1)}
 	for l := range o.Layers {
 		seed := [3]uint64{o.Seed, uint64(p + 1), uint64(l)}
 		if l < o.Shared {
@@ -147,10 +159,10 @@ func (b *builder) platform(o Options, p int, platform v1.Platform) v1.Descriptor
 		diff, packed := layer(seed, size)
 		config.RootFS.DiffIDs = append(config.RootFS.DiffIDs, diff)
 		config.History = append(config.History, v1.History{Created: v1.Time{Time: created()}, CreatedBy: fmt.Sprintf("COPY file%d /", l)})
-		m.Layers = append(m.Layers, b.blob(types.OCILayer, packed, nil))
+		m.Layers = append(m.Layers, b.blob(o.kind(types.OCILayer), packed, nil))
 	}
-	m.Config = b.blob(types.OCIConfigJSON, mustJSON(config), nil)
-	return b.manifest(types.OCIManifestSchema1, m)
+	m.Config = b.blob(o.kind(types.OCIConfigJSON), mustJSON(config), nil)
+	return b.manifest(m.MediaType, m)
 }
 
 // attestation is a manifest as BuildKit writes for provenance and SBOM.
