@@ -189,9 +189,7 @@ func (r *run) holdBackAll(ctx context.Context) {
 func (r *run) holdBack(t *target, culprits []string) {
 	if t.complete() {
 		for _, u := range t.updates {
-			if len(t.registry.results.unsettled(t)) > 0 {
-				u.settle(Unchanged, u.before, "")
-			}
+			u.settleIfOpen(Unchanged, u.before)
 		}
 		t.leave()
 		return

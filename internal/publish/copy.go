@@ -43,7 +43,7 @@ func (r *run) copyImage(ctx context.Context, s *registryRun, im *sourceImage, l 
 	}
 	for _, t := range s.alive(im) {
 		t.countExisting(ctx)
-		t.countReferrers()
+		t.countReferrers(false)
 	}
 	if r.Atomic || r.anythingToSend(s, im) {
 		if !r.mayCopy(ctx, s, im) {

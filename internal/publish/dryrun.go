@@ -33,7 +33,7 @@ func (r *run) compare(ctx context.Context, s *registryRun, im *sourceImage) {
 	}
 	for _, t := range alive {
 		t.countExisting(ctx)
-		t.countReferrers()
+		t.countReferrers(true)
 	}
 	limited(requestsAtOnce, largestFirst(jobs), func(j *blobJob) {
 		if lacking := r.askForBlob(ctx, s, j, s.blob(j.descriptor.Digest)); len(lacking) > 0 {

@@ -78,6 +78,9 @@ func TestSignatureThatAppearsLateIsKept(t *testing.T) {
 			if got := s.registry("a.test").Referrers; got != (ReferrerCounts{Kept: 1}) {
 				t.Errorf("%+v", got)
 			}
+			if got := s.registry("b.test").Referrers; got != (ReferrerCounts{Copied: 1}) {
+				t.Errorf("%+v", got)
+			}
 		})
 	}
 }
@@ -167,5 +170,18 @@ func TestPutsBackWhatWasThereLast(t *testing.T) {
 				t.Errorf("failures: %v", s.failures()["a.test"])
 			}
 		})
+	}
+}
+
+// What refers to an image counts as copied once, where it was lacking.
+func TestReferrersAreCounted(t *testing.T) {
+	root := twoPlatforms(t, "new")
+	s := newSetup(t, root, "a.test/me/app:1")
+	s.referrers(root, source.Referrer{Manifest: newManifest(t, &root.Descriptor, newBlob("{}", types.OCIConfigJSON))})
+	for _, want := range []ReferrerCounts{{Copied: 1}, {}} {
+		s.run(t.Context())
+		if got := s.registry("a.test"); got.Referrers != want || len(got.Failures) > 0 {
+			t.Errorf("got %+v, want %+v: %v", got.Referrers, want, got.Failures)
+		}
 	}
 }

@@ -102,7 +102,11 @@ func (r *run) bringManifest(ctx context.Context, t *target, m *source.Manifest, 
 
 // putManifest writes a manifest by digest.
 func (r *run) putManifest(ctx context.Context, t *target, m *source.Manifest) error {
-	return r.orRepair(ctx, t, func() error { return r.writeManifest(ctx, t, m) })
+	err := r.orRepair(ctx, t, func() error { return r.writeManifest(ctx, t, m) })
+	if err == nil {
+		t.countCopied(m)
+	}
+	return err
 }
 
 func (r *run) writeManifest(ctx context.Context, t *target, m *source.Manifest) error {

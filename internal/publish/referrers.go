@@ -211,28 +211,25 @@ func (r *run) lookAtSignature(ctx context.Context, u *tagUpdate) error {
 	if u.before != was {
 		r.keepSignatures(ctx, u)
 	}
-	if u.kept {
-		u.t.registry.results.change(func(out *RegistryResult) { out.Referrers.Copied-- }) // as it was counted
-	}
 	return nil
 }
 
-// countReferrers counts what becomes of what refers to the image.
-func (t *target) countReferrers() {
+// countReferrers counts what refers to the image and is passed over, and in a dry run what would be
+// copied: else that is counted as it is written.
+func (t *target) countReferrers(dryRun bool) {
 	var copied, passed int
 	for _, e := range t.image.referrers {
 		d := e.Manifest.Descriptor.Digest
-		var over, kept, moves bool
+		var over, kept bool
 		for _, u := range t.extra {
 			over = over || slices.Contains(u.passedOver, d)
 			kept = kept || u.kept && u.digest == d
-			moves = moves || u.signature != nil && u.digest == d && !u.stays()
 		}
 		switch {
 		case kept:
 		case over:
 			passed++
-		case moves || lacks(t.missing, e.Manifest):
+		case dryRun && (t.movesTagOf(d) || lacks(t.missing, e.Manifest)):
 			copied++
 		}
 	}
@@ -240,4 +237,21 @@ func (t *target) countReferrers() {
 		out.Referrers.Copied += copied
 		out.Referrers.PassedOver += passed + t.image.passedOver
 	})
+}
+
+// movesTagOf reports whether digest is a signature whose tag is to move.
+func (t *target) movesTagOf(digest v1.Hash) bool {
+	return slices.ContainsFunc(t.extra, func(u *tagUpdate) bool {
+		return u.signature != nil && u.digest == digest && !u.stays()
+	})
+}
+
+// countCopied counts a manifest that was written, if it refers to the image. A signature whose tag moves
+// counts with its tag.
+func (t *target) countCopied(m *source.Manifest) {
+	digest := m.Descriptor.Digest
+	refers := func(e source.Referrer) bool { return e.Manifest.Descriptor.Digest == digest }
+	if slices.ContainsFunc(t.image.referrers, refers) && !t.movesTagOf(digest) {
+		t.registry.results.change(func(out *RegistryResult) { out.Referrers.Copied++ })
+	}
 }

@@ -15,8 +15,7 @@ import (
 // that still serve our digest, or, where the registry has just taken the write, do not show
 // it yet. New ones are deleted by name, never by digest, which would take other tags along.
 func (r *run) rollBack(ctx context.Context, registries []*registryRun, updates [][]*tagUpdate) {
-	why := "a tag could not be written elsewhere"
-	status := HeldBack
+	why, status := heldBack("", culprits(registries)), HeldBack
 	if ctx.Err() != nil {
 		why, status = "the job was cancelled", Failed
 	}
@@ -34,13 +33,14 @@ func (r *run) rollBack(ctx context.Context, registries []*registryRun, updates [
 		}
 		return status
 	}
+	stayed := func(u *tagUpdate) bool { return !u.attempted || u.stays() || u.tag == "" }
+	if n := len(slices.DeleteFunc(slices.Clone(all), stayed)); n > 0 {
+		r.note(Note{}, fmt.Sprintf("atomic: tags to be put back where they have moved: %d", n))
+	}
 	limited(requestsAtOnce, all, func(u *tagUpdate) {
-		switch {
+		switch { // in this order: what serves ours already was never attempted, and a digest cannot move
 		case u.stays():
-			if u.asked && slices.Contains(u.t.registry.results.unsettled(u.t),
-				slot{u.t.image.index, u.t.Repository, u.tag}) {
-				u.settle(Unchanged, u.before, "") // the writes stopped before it
-			}
+			u.settleIfOpen(Unchanged, u.before) // the writes stopped before it
 		case !u.attempted:
 			u.settle(statusOf(u), u.before, cmp.Or(u.failure, "not moved, because "+why))
 		case u.tag == "":

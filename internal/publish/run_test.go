@@ -19,6 +19,7 @@ import (
 
 	"github.com/multi-registry-push/multi-registry-push/internal/credentials"
 	"github.com/multi-registry-push/multi-registry-push/internal/imageref"
+	"github.com/multi-registry-push/multi-registry-push/internal/redact"
 	"github.com/multi-registry-push/multi-registry-push/internal/registry"
 	"github.com/multi-registry-push/multi-registry-push/internal/source"
 	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
@@ -233,8 +234,8 @@ func TestEveryCallFails(t *testing.T) {
 	}
 }
 
-// TestAtomicPutsBack has one registry that takes no more writes from its second tag on.
-func TestAtomicPutsBack(t *testing.T) {
+// TestRollBack has one registry that refuses its tag when the other's are written.
+func TestRollBack(t *testing.T) {
 	for name, c := range map[string]struct {
 		tagless bool
 		left    []string // tags of b.test that stay new
@@ -271,7 +272,16 @@ func TestAtomicPutsBack(t *testing.T) {
 				was[tag] = again.hosts["b.test"].tags()[tag]
 				if !again.failedWith("b.test", usererror.NotPutBack) {
 					t.Errorf("nobody said that %s was not put back", tag)
+				} else if got := again.registry("b.test").Failures[0].Remedy; got != redact.Redacted("Remove the tag b.test/"+tag+" by hand; it serves "+was[tag]+".") {
+					t.Errorf("%q", got)
 				}
+			}
+			back := again.registry("b.test").References[0].Reason
+			if back != "put back, because atomic is on, and a.test failed [atomic-held-back]" {
+				t.Errorf("%q", back)
+			}
+			if !slices.ContainsFunc(again.result.Notes, func(n Note) bool { return n.Text == "atomic: tags to be put back where they have moved: 3" }) {
+				t.Errorf("%+v", again.result.Notes)
 			}
 			if got := again.hosts["b.test"].tags(); !maps.Equal(got, was) {
 				t.Errorf("b.test serves %v, want %v", got, was)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 
@@ -15,7 +16,15 @@ import (
 	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
-// tagUpdate is a tag that is to serve a manifest which its repository holds whole.
+// tagUpdate is a tag that is to serve a manifest which its repository holds whole. The steps set its
+// fields one after the other, each on its own:
+//
+//	inventory    before, beforeUnknown; of the image's tags raw, mediaType and digest once the root is known
+//	             (point); of referrers' tags kept, passedOver
+//	commit       before and beforeUnknown anew, old and oldType (lookAgain)
+//	tag          the same for what the last look looks at, raw and digest of a list (refresh), kept;
+//	             then attempted, and written or failure
+//	roll back    none: it reads them
 type tagUpdate struct {
 	t         *target
 	tag       string // empty: the image's root, by digest
@@ -100,6 +109,13 @@ func (u *tagUpdate) settle(status Status, now string, reason string) {
 	u.t.registry.results.settle(slot{u.t.image.index, u.t.Repository, u.tag}, ReferenceResult{
 		Reference: u.String(), Status: status, Before: u.before, Now: now, Reason: r.deps.Clean(reason),
 	})
+}
+
+// settleIfOpen settles a reference of which nothing was put down.
+func (u *tagUpdate) settleIfOpen(status Status, now string) {
+	if slices.Contains(u.t.registry.results.unsettled(u.t), slot{u.t.image.index, u.t.Repository, u.tag}) {
+		u.settle(status, now, "")
+	}
 }
 
 // lookUpAll finds out, by look, what every tag serves now.
@@ -392,7 +408,11 @@ func (r *run) putTag(ctx context.Context, u *tagUpdate, cond registry.Condition)
 		return err
 	}
 	u.written = true
-	u.t.registry.results.change(func(out *RegistryResult) { out.Wrote = true })
+	u.t.registry.results.change(func(out *RegistryResult) {
+		if out.Wrote = true; u.signature != nil {
+			out.Referrers.Copied++
+		}
+	})
 	u.settle(Pushed, u.digest.String(), "")
 	return nil
 }

@@ -29,7 +29,8 @@ func addPulls(s *summary, r publish.Result) {
 	s.addAll(fmt.Sprintf("<details><summary>%d more</summary>\n\n", len(more)), more, "</details>\n\n", s.limit/8)
 }
 
-// pulls returns a block of commands for each repository that serves the image.
+// pulls returns a block of commands for each repository that serves the image, and is to: a tag that
+// could not be put back is left out.
 func pulls(r publish.Result, image int) []string {
 	digest := r.Digest(image)
 	if digest == "" {
@@ -40,7 +41,7 @@ func pulls(r publish.Result, image int) []string {
 	for _, g := range r.Registries {
 		for _, ref := range g.References {
 			repository := repositoryOf(ref.Reference)
-			if ref.Image != image || known[repository] || !r.Serves(ref) {
+			if ref.Image != image || known[repository] || ref.Status == Failed || !r.Serves(ref) {
 				continue
 			}
 			known[repository] = true

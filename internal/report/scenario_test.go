@@ -198,15 +198,15 @@ func heldBack() publish.Result {
 // rolledBack: atomic, a tag is refused at last, and of those that had moved one cannot be
 // put back.
 func rolledBack() publish.Result {
-	back := redact.Redacted("put back: docker.io failed [atomic-held-back]")
+	back := redact.Redacted("put back, because atomic is on, and docker.io failed [atomic-held-back]")
 	well := small("ghcr.io", 1400)
 	well.References = []publish.ReferenceResult{{Reference: "ghcr.io/acme/app:1.2.0", Status: HeldBack, Before: older, Now: older, Reason: back}}
 	stuck := small("quay.io", 1600)
-	stuck.References = []publish.ReferenceResult{{Reference: "quay.io/acme/app:1.2.0", Status: Failed, Before: older, Now: digest, Reason: "it could not be put back: 405 UNSUPPORTED"}}
-	stuck.Failures = []publish.Failure{failure(2600, usererror.NotPutBack, "putting quay.io/acme/app:1.2.0 back to "+redact.Redacted(older)+": 405 UNSUPPORTED", "Set the tag by hand to the digest that the message names.")}
+	stuck.References = []publish.ReferenceResult{{Reference: "quay.io/acme/app:1.2.0", Status: Failed, Before: older, Now: digest, Reason: "putting quay.io/acme/app:1.2.0 back to " + older + ": quay.io/acme/app: writing tag 1.2.0: 405 UNSUPPORTED [tag-not-put-back]"}}
+	stuck.Failures = []publish.Failure{failure(2600, usererror.NotPutBack, "putting quay.io/acme/app:1.2.0 back to "+older+": quay.io/acme/app: writing tag 1.2.0: 405 UNSUPPORTED", "Set quay.io/acme/app:1.2.0 to "+older+" by hand; it serves "+digest+".")}
 	refused := small("docker.io", 2000)
 	refused.References = with(Failed, "", "docker.io/acme/app:1.2.0")
-	refused.Failures = []publish.Failure{failure(2400, usererror.TagRefused, "tagging docker.io/acme/app:1.2.0: 403 DENIED", "Read the registry's answer in the message.")}
+	refused.Failures = []publish.Failure{failure(2400, usererror.TagRefused, "docker.io/acme/app:1.2.0 was not tagged: docker.io/acme/app: writing tag 1.2.0: 403 DENIED", "Read the registry's answer in the message.")}
 	return publish.Result{Start: at(0), End: at(3000), Images: image(), Registries: []publish.RegistryResult{well, refused, stuck}}
 }
 

@@ -135,10 +135,12 @@ func catalogue() []Entry {
 				"`platforms`. Docker's media types: build with `oci-mediatypes=true`, or let the registry take them " +
 				"(zot: `http.compat: [docker2s2]`). OCI's: build with `oci-mediatypes=false`."},
 		{NotPutBack, "A tag that had moved could not be put back.",
-			"Set the tag by hand to the digest that the message names."},
+			"Set the tag by hand to the digest that the message names, or remove it where the message says " +
+				"`nothing`: it was new."},
 		{VerifyMismatch, "A tag serves another digest than the one just written.",
 			"Look for another job that writes the same tag; run again."},
-		{AtomicHeldBack, "`atomic` is on and another registry failed: this one's tags were not moved.",
+		{AtomicHeldBack, "`atomic` is on and another registry failed: this one's tags were not moved, or were put " +
+			"back.",
 			"Mend the registry that failed and run again."},
 		{NotPublic, "A repository with `public: true` cannot be pulled from without a login.",
 			"Change its visibility in the registry's settings, then run again: nothing has to be sent twice."},

@@ -183,4 +183,6 @@ func TestCancelledWhilePuttingBack(t *testing.T) {
 			t.Errorf("%s serves %q, want %q again\n%s", ref, now, r.was[ref], o.text())
 		}
 	}
+	o.has(map[string]report.Status{well.Host: report.HeldBack, ill.Host: report.Failed}).
+		says("put back, because atomic is on, and " + ill.Host + " failed")
 }
