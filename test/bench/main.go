@@ -6,6 +6,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"flag"
@@ -95,6 +96,7 @@ func run(ctx context.Context) (err error) {
 	trace := flag.String("trace", "", "file for all requests of our last run at a distance, and when they were made")
 	docs := flag.String("docs", "", "folder of the documents, whose tables and picture are replaced by what the file of -json holds")
 	who := flag.String("who", ".", "regular expression: who takes part at a distance; goals need everybody")
+	program := flag.String("program", "", "program that is measured in place of this checkout's, an older one for instance")
 	flag.Parse()
 	wanted, err := regexp.Compile("^(?:" + *only + ")")
 	if err != nil {
@@ -131,6 +133,7 @@ func run(ctx context.Context) (err error) {
 	if b.tools, err = findTools(ctx, built); err != nil {
 		return err
 	}
+	b.tools.us = cmp.Or(*program, b.tools.us)
 	b.report = report{Machine: machine(b)}
 	say("making the image")
 	b.image = realistic(b.scale)
