@@ -69,6 +69,7 @@ func tableRows(r publish.Result, width int) []Line {
 	for _, g := range all {
 		rows = append(rows, row(g))
 	}
+	withoutEmpty(rows)
 	widths := columns(rows, width)
 	lines := []Line{{Text: aligned(rows[0], widths), Style: Strong}}
 	var alike [][]explanation // of the rows since the last reasons
@@ -142,6 +143,21 @@ func aligned(row []string, widths []int) string {
 		}
 	}
 	return strings.TrimRight(line.String(), " ")
+}
+
+// withoutEmpty takes the columns away that no registry has anything in.
+func withoutEmpty(rows [][]string) {
+	for column := len(rows[0]) - 1; column > 1; column-- {
+		has := func(row []string) bool { return column < len(row) && row[column] != "" }
+		if slices.ContainsFunc(rows[1:], has) {
+			continue
+		}
+		for i, row := range rows {
+			if column < len(row) {
+				rows[i] = slices.Delete(row, column, column+1)
+			}
+		}
+	}
 }
 
 // columns returns the widths of as many columns as fit.
