@@ -63,6 +63,24 @@ func (r *Repository) login(ctx context.Context, need auth.Access) error {
 	return r.explain(ctx, doing, need.Write, err)
 }
 
+// refusesPassword reports whether a registry that takes user name and password as they are does
+// not take ours: err, its own answer to a read, does not tell that from a repository that they may
+// not read.
+func (r *Repository) refusesPassword(ctx context.Context, err error) bool {
+	var answer *Error
+	if r.tokens.Scheme() != "basic" || !errors.As(err, &answer) || answer.Elsewhere {
+		return false
+	}
+	header, err := r.tokens.Header(ctx, auth.Access{})
+	if err != nil || header == "" {
+		return false
+	}
+	err = r.c.logins.once(ctx, header, func(ctx context.Context) error {
+		return r.ping(ctx, "checking the password", auth.Access{})
+	})
+	return errors.As(err, &answer) && answer.Status == http.StatusUnauthorized
+}
+
 // ping asks for the API's root.
 func (r *Repository) ping(ctx context.Context, doing string, need auth.Access) error {
 	resp, err := r.do(ctx, func() call {

@@ -30,6 +30,9 @@ func (r *Repository) explain(ctx context.Context, doing string, write bool, err 
 		return content.err
 	}
 	kind := r.diagnose(err, write)
+	if kind == NoPullPermission && r.refusesPassword(ctx, err) {
+		kind = WrongCredentials
+	}
 	return r.failed(kind, doing, err)
 }
 

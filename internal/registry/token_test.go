@@ -127,6 +127,36 @@ func TestWrongPassword(t *testing.T) {
 	}
 }
 
+// Where a registry takes user name and password as they are, a read that is refused tells
+// a wrong password from a repository that the account may not read: by the API's root.
+func TestReadWithWrongPassword(t *testing.T) {
+	f := newFake(t)
+	f.hook = func(w http.ResponseWriter, r *http.Request) bool {
+		user, password, _ := r.BasicAuth()
+		if user == "acme" && password == "right" && r.URL.Path == "/v2/" {
+			return false
+		}
+		w.Header().Set("WWW-Authenticate", `Basic realm="x"`)
+		refuse(w, http.StatusUnauthorized, "UNAUTHORIZED", "authentication required")
+		return true
+	}
+	for name, test := range map[string]struct {
+		auth authn.AuthConfig
+		code usererror.Code
+	}{
+		"wrong":  {authn.AuthConfig{Username: "acme", Password: "wrong"}, usererror.WrongCredentials},
+		"right":  {authn.AuthConfig{Username: "acme", Password: "right"}, usererror.NoPullPermission},
+		"nobody": {authn.AuthConfig{}, usererror.NoPullPermission},
+	} {
+		c, _ := f.client(func(o *Options) {
+			o.Auth = func(string) authn.Authenticator { return authn.FromConfig(test.auth) }
+		})
+		if _, err := c.Repository("me/app").Stat(t.Context(), "1"); !usererror.Is(err, test.code) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 // A token dies in the middle of a run, whatever its server said of its life.
 func TestTokenExpires(t *testing.T) {
 	tokens := newTokenServer(t, "acme", "p")

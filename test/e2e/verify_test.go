@@ -106,7 +106,7 @@ func verifyAt(t *testing.T, s *servers.Server, auth string) {
 	if auth != "" { // one who is refused is not told what is served
 		receiptOf(t, results, "").exits(2).says(tag + " could not be asked for")
 		stranger := strings.Replace(auth, "username: ", "username: not-", 1)
-		receiptOf(t, results, stranger).exits(2).says(tag+" could not be asked for", `user "not-acme" of registry-auth, line 1,`)
+		receiptOf(t, results, stranger).exits(2).says(tag+" could not be asked for", `user "not-acme" of registry-auth, line 1, was refused: wrong password`)
 	}
 	s.Stop()
 	receiptOf(t, results, auth).exits(2).says("0 of 1", tag+" could not be asked for", "1 could not be asked for")
