@@ -8,7 +8,8 @@ import (
 	"github.com/multi-registry-push/multi-registry-push/internal/config"
 )
 
-const helpWidth = 96
+// helpWidth is that of the narrowest terminal people have, in columns.
+const helpWidth = 79
 
 // helpText is what --help prints: usage, an example of credentials, and the inputs as
 // action.yml describes them.
@@ -36,14 +37,14 @@ func helpText(def *config.Definition) string {
 
 const usage = `
 Usage:
-  multi-registry-push --source SOURCE --tags TAGS [--registry-auth @FILE] [FLAGS]
+  multi-registry-push --source SOURCE --tags TAGS [--registry-auth @FILE]
   multi-registry-push verify RESULTS.json [--registry-auth @FILE]
   multi-registry-push help
   multi-registry-push version
 
 Example:
-  multi-registry-push --source ./image.tar --tags ghcr.io/acme/app:1.2.0 --tags acme/app:1.2.0 \
-    --registry-auth @auth.yml --dry-run
+  multi-registry-push --source ./image.tar --tags ghcr.io/acme/app:1.2.0 \
+    --tags acme/app:1.2.0 --registry-auth @auth.yml --dry-run
 
   auth.yml:
     - registry: ghcr.io
@@ -53,15 +54,18 @@ Example:
       username: acme
       password-env: DOCKERHUB_TOKEN
 
-verify asks every registry whether what the output results says was published is still served.
+verify asks every registry whether what the output results says was published
+is still served.
 
-Every flag is also an input of a workflow, and a variable: INPUT_TAGS for --tags.
+Every flag is also an input of a workflow, and a variable: INPUT_TAGS for
+--tags.
 
 Flags:
 `
 
 const ownFlags = `  --output json
-      Print results as one line of JSON on standard output, everything else on standard error.
+      Print results as one line of JSON on standard output, everything else on
+      standard error.
   --quiet
       Print only what is wrong.
   --verbose
@@ -72,8 +76,9 @@ const ownFlags = `  --output json
       Print version, commit and Go version.
 
 Credentials that no registry-auth names come from Docker's configuration.
-Exit status: 0 all went well or was skipped, 1 a registry failed or an input was wrong,
-130 cancelled. Of verify: 1 something differs, 2 a registry could not be asked.
+Exit status: 0 all went well, 1 a registry failed, an input was wrong or all
+was skipped for want of credentials, 130 cancelled. Of verify: 1 something
+differs, 2 a registry could not be asked.
 `
 
 func versionText(env Env) string {
