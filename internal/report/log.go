@@ -5,6 +5,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/mattn/go-runewidth"
+
 	"github.com/multi-registry-push/multi-registry-push/internal/publish"
 )
 
@@ -13,7 +15,7 @@ const manyReferences = 8
 
 // LogOptions change how a log looks.
 type LogOptions struct {
-	Width    func() int       // of the closing table in columns; nil, or 0, means 120
+	Width    func() int       // in columns: of the closing table (nil, or 0, means 120), and of a terminal
 	Progress bool             // print lines of copies at Tick; not where live bars show them
 	Workflow bool             // GitHub reads along: annotations, groups that fold
 	Quiet    bool             // only what is wrong
@@ -228,7 +230,7 @@ func (l *Log) Image(index int, image publish.ImageResult) {
 func (l *Log) Note(n publish.Note) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	text := prefixed(n.Host, string(n.Text))
+	text := prefixed(n.Host, withoutLookup(n.Host, string(n.Text)))
 	switch {
 	case n.Debug, n.Retry && l.said["retry\n"+n.Host]:
 		l.write(Line{Kind: DebugLine, Text: text})
@@ -260,7 +262,22 @@ func (l *Log) Failure(host string, f publish.Failure) {
 	} else if len(f.Images) == 0 {
 		l.registry(host).failed = true
 	}
-	l.once(Line{Text: prefixed(host, "failed: "+e.coded()), Style: Bad})
+	l.once(Line{Text: l.onTerminal(host, e), Style: Bad})
+}
+
+// onTerminal says where it happens that something failed: on a terminal in one row of it, since
+// the whole of it stands at the end.
+func (l *Log) onTerminal(host string, e explanation) string {
+	whole := prefixed(host, "failed: "+e.coded())
+	if l.o.Workflow || l.o.Progress || l.o.Width == nil || l.o.Width() == 0 {
+		return whole
+	}
+	code := ""
+	if e.code != "" {
+		code = " [" + string(e.code) + "]"
+	}
+	room := l.o.Width() - runewidth.StringWidth(code)
+	return runewidth.Truncate(prefixed(host, "failed: "+e.text), max(room, 2), "…") + code
 }
 
 // Request writes a line for a request of a registry's client: what was asked for and what

@@ -3,6 +3,7 @@ package report
 import (
 	"cmp"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -76,7 +77,7 @@ func follows(g publish.RegistryResult) bool {
 // explain returns a failure without the name of the registry that it is shown beside.
 func explain(host string, f publish.Failure) explanation {
 	shown := func(text redact.Redacted) string {
-		line := strings.TrimSuffix(oneLine(string(text)), " ["+string(f.Code)+"]")
+		line := withoutLookup(host, strings.TrimSuffix(oneLine(string(text)), " ["+string(f.Code)+"]"))
 		return withoutHost(host, bounded(line, longestReason))
 	}
 	return explanation{shown(f.Message), shown(f.Gist), f.Code, f.Remedy, f.Optional}
@@ -247,6 +248,26 @@ func withoutHost(host, text string) string {
 		return text
 	}
 	return short
+}
+
+// lookup is how package net begins what a name server answered: with the name, and from where.
+var lookup = regexp.MustCompile(`\blookup (\S+?)( on \S+)?: `)
+
+// withoutLookup takes a name out of what a name server says of it, where the text has told it
+// already or is shown beside it.
+func withoutLookup(host, text string) string {
+	at := lookup.FindStringSubmatchIndex(text)
+	if at == nil {
+		return text
+	}
+	name, server := text[at[2]:at[3]], ""
+	if at[4] >= 0 {
+		server = text[at[4]:at[5]]
+	}
+	if !strings.Contains(host+" "+text[:at[0]], name) {
+		return text
+	}
+	return text[:at[0]] + "lookup" + server + ": " + text[at[1]:]
 }
 
 // lineSkipped says which line names no destination.

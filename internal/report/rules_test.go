@@ -484,6 +484,23 @@ func TestWithoutHost(t *testing.T) {
 	}
 }
 
+// A name server's answer does not repeat the name that the reader has before his eyes.
+func TestWithoutLookup(t *testing.T) {
+	const on = "lookup quay.io on 10.0.0.2:53: no such host"
+	for _, test := range []struct{ host, text, want string }{
+		{"quay.io", "dial tcp: " + on, "dial tcp: lookup on 10.0.0.2:53: no such host"},
+		{"quay.io:5000", "lookup quay.io: no such host", "lookup: no such host"},
+		{"", "quay.io/acme/app: reading: dial tcp: " + on, "quay.io/acme/app: reading: dial tcp: lookup on 10.0.0.2:53: no such host"},
+		{"", on, on},
+		{"ghcr.io", "the token service: " + on, "the token service: " + on},
+		{"quay.io", "lookup quay.io", "lookup quay.io"},
+	} {
+		if got := withoutLookup(test.host, test.text); got != test.want {
+			t.Errorf("%s beside %q: %q, want %q", test.text, test.host, got, test.want)
+		}
+	}
+}
+
 func TestParagraphs(t *testing.T) {
 	got := paragraphs("First,\nsecond:\n\n  a:\n    b\n\n  c\nThen\n```yaml\nx:\n  y\n```\nlast\n")
 	want := []paragraph{{text: "First,"}, {text: "second:"}, {lines: []string{"a:", "  b", "", "c"}}, {text: "Then"}, {lines: []string{"x:", "  y"}}, {text: "last"}}
