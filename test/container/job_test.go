@@ -55,6 +55,7 @@ func TestArchive(t *testing.T) {
 	image := actionImage(t)
 	for name, flags := range map[string][]string{"as the runner does": nil, "read-only, without capabilities": hardened()} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			first, second, c := job(t)
 			r := newRunner(t)
 			r.flags = flags
@@ -174,6 +175,7 @@ func TestCancel(t *testing.T) {
 	image := actionImage(t)
 	for name, signal := range map[string]os.Signal{"SIGINT": os.Interrupt, "SIGTERM": syscall.SIGTERM} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			first, second, c := job(t)
 			r := newRunner(t)
 			c["github.workspace"] = r.workspace

@@ -70,6 +70,7 @@ func TestBuilders(t *testing.T) {
 		{source: "docker-archive:crane-docker.tar"},
 	} {
 		t.Run(c.source, func(t *testing.T) {
+			t.Parallel()
 			prefix, path, _ := strings.Cut(c.source, ":")
 			file := c.file
 			if file == "" {
