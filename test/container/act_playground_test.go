@@ -24,7 +24,6 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
-	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/multi-registry-push/multi-registry-push/test/images"
 	"github.com/multi-registry-push/multi-registry-push/test/servers"
@@ -74,15 +73,16 @@ func (o *outfit) make(t *testing.T) {
 	t.Helper()
 	chart, fixtureOf := read(t, fixture(t, "helm-app-1.2.0.tgz")), func(name string) *images.Image { return images.Open(t, fixture(t, name)) }
 	image := fixtureOf("buildkit-attested.tar")
-	refers := func(kind string) *images.Image {
-		return images.Artifact(&image.Root, "application/vnd.example."+kind, images.Layer{MediaType: "text/plain", Content: []byte(kind)})
+	helm := images.Artifact(nil, "application/vnd.cncf.helm.config.v1+json",
+		images.Layer{MediaType: "application/vnd.cncf.helm.chart.content.v1.tar+gzip", Content: []byte(chart)})
+	refers := func(to *images.Image, kind string) *images.Image {
+		return images.Artifact(&to.Root, "application/vnd.example."+kind, images.Layer{MediaType: "text/plain", Content: []byte(kind)})
 	}
 	o.made = map[string]*images.Image{
 		"image": image, "amd64": fixtureOf("buildkit-amd64.tar"), "arm64": fixtureOf("buildkit-arm64.tar"),
-		"docker": images.Build(images.Options{Docker: true, NoAttestations: true}),
-		"chart": images.Artifact(nil, "application/vnd.cncf.helm.config.v1+json",
-			images.Layer{MediaType: types.MediaType("application/vnd.cncf.helm.chart.content.v1.tar+gzip"), Content: []byte(chart)}),
-		"signature": refers("signature"), "attestation": refers("attestation"),
+		"docker":    images.Build(images.Options{Docker: true, NoAttestations: true}),
+		"signature": refers(image, "signature"), "attestation": refers(image, "attestation"),
+		"chart": helm, "chart-signature": refers(helm, "signature"),
 	}
 	for i, name := range []string{"api", "web", "worker"} {
 		o.made[name] = images.Build(images.Options{Seed: uint64(i) + 1, SharedSeed: 7})

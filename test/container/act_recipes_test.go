@@ -46,7 +46,7 @@ func actRecipes() map[string]recipe {
 				}
 			}
 		}},
-		"helm.yml": {ref: "refs/tags/chart-1.2.0", want: []string{"docker.io/acme/app-chart:1.2.0 chart", "quay.io/acme/charts/app:1.2.0 chart"}},
+		"helm.yml": chart(),
 		"job-per-registry.yml": {before: func(_ *testing.T, p *playground) { p.ecr.Add("app", standins.Repository{}) },
 			want: []string{"ghcr.io/acme/app:main image", "docker.io/acme-hub/app:main image", "quay.io/acme/app:main image", ecrHost + "/app:main image"}},
 		"native.yml":             {ref: release, want: both("app:v1.2.0 image")},
@@ -143,6 +143,25 @@ func says(t *testing.T, log, text string) {
 func runsIt(t *testing.T, _ *playground, log string) {
 	t.Helper()
 	says(t, log, "hello from linux/amd64")
+}
+
+// chart: it goes to the other registries with the signature that it got when it was pushed before.
+func chart() recipe {
+	return recipe{
+		ref: "refs/tags/chart-1.2.0",
+		before: func(t *testing.T, p *playground) {
+			signature := p.made["chart-signature"]
+			p.made["chart"].Push(t, "ghcr.io/acme/charts/app:1.2.0", p.inspect(t, "ghcr.io")...)
+			signature.Push(t, "ghcr.io/acme/charts/app@"+signature.Digest(), p.inspect(t, "ghcr.io")...)
+		},
+		want: []string{"docker.io/acme/app-chart:1.2.0 chart", "quay.io/acme/charts/app:1.2.0 chart"},
+		check: func(t *testing.T, p *playground, _ string) {
+			signature := p.made["chart-signature"]
+			for host, repository := range map[string]string{"docker.io": "acme/app-chart", "quay.io": "acme/charts/app"} {
+				signature.Compare(t, host+"/"+repository+"@"+signature.Digest(), p.inspect(t, host)...)
+			}
+		},
+	}
 }
 
 // nightly: one registry has an older image and the other none.
