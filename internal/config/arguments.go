@@ -91,6 +91,10 @@ func (p *argumentParser) argument(arg string) {
 		p.bad.add(usererror.InvalidInput, fmt.Sprintf("--%s comes twice", bare), "Write it once.")
 		return
 	}
+	if bare == "images" && strings.HasPrefix(value, "@") {
+		p.bad.add(usererror.InvalidInput, "--images reads no file", `Write --images "$(cat FILE)".`)
+		return
+	}
 	p.out.flags[bare] = append(p.out.flags[bare], value)
 }
 

@@ -151,6 +151,7 @@ func TestWrongInputs(t *testing.T) {
 		"one dash":              {args: []string{"-source", "x"}, says: "argument 1", advises: "--source", code: usererror.UnknownInput},
 		"value missing":         {args: []string{"--source"}, says: "--source: the value is missing", code: usererror.InvalidInput},
 		"value is a flag":       {args: []string{"--source", "--atomic"}, says: "--source: the value is missing", code: usererror.InvalidInput},
+		"images from a file":    {args: []string{"--images", "@images.yml"}, says: "--images reads no file", advises: "$(cat FILE)", code: usererror.InvalidInput},
 		"twice":                 {args: []string{"--concurrency", "1", "--concurrency", "2"}, says: "--concurrency comes twice", code: usererror.InvalidInput},
 		"secret as argument":    {args: []string{"--github-token", "c4nary"}, says: "--github-token", advises: "@FILE", code: usererror.InvalidInput},
 		"secret list, too":      {args: []string{"--registry-auth=c4nary"}, says: "--registry-auth", advises: "@FILE", code: usererror.InvalidInput},

@@ -81,7 +81,7 @@ func (p *tagParser) parts(line int, parts []string) {
 		case !ok:
 		case first == "":
 			first = ref.Host
-		case ref.Host != first && !slices.Contains(p.out.byComma, ref.Host):
+		case ref.Host != first && !imageref.Tagged(part) && !slices.Contains(p.out.byComma, ref.Host):
 			p.out.byComma = append(p.out.byComma, ref.Host)
 		}
 	}

@@ -68,14 +68,16 @@ func TestCommaInABranchName(t *testing.T) {
 }
 
 // TestDestinationsByComma: a registry that only a comma makes a destination is pointed at,
-// unless an item names it.
+// unless an item names it, or a tag shows that no branch's name made it.
 func TestDestinationsByComma(t *testing.T) {
 	for text, want := range map[string]string{
-		"a/b:1,ghcr.io/a/b:1,quay.io/a/b:1": "ghcr.io", // quay.io has an item
-		"ghcr.io/a/b:1,ghcr.io/a/b:2":       "",
-		"ghcr.io/a/b:1,quay.io/a/b:1":       "",
-		"a/b:1\nghcr.io/a/b:1":              "",
-		"/b:1,ghcr.io/a/b:1":                "",
+		"a/b,ghcr.io/a/b,quay.io/a/b":       "ghcr.io", // quay.io has an item
+		"a/b:1,ghcr.io/a/b:1,quay.io/a/b:1": "",
+		"a/b,localhost:5001/a/b":            "localhost:5001",
+		"ghcr.io/a/b,ghcr.io/a/c":           "",
+		"ghcr.io/a/b,quay.io/a/b":           "",
+		"a/b\nghcr.io/a/b":                  "",
+		"/b,ghcr.io/a/b":                    "",
 	} {
 		s, bad := read(t, nil, []string{"GITHUB_ACTIONS=true", "INPUT_TAGS=" + text, "INPUT_REGISTRY-AUTH=- registry: quay.io"}, "")
 		warnings := strings.Join(s.Warnings, "\n")
