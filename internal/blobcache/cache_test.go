@@ -21,6 +21,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"go.uber.org/goleak"
 
+	"github.com/multi-registry-push/multi-registry-push/internal/retry/clocktest"
 	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
@@ -154,32 +155,13 @@ func (o *origin) ungate(t *testing.T) {
 	}()
 }
 
-// instant is a clock on which waiting takes no time.
-type instant struct {
-	mu  sync.Mutex
-	now time.Time
-}
-
-func (c *instant) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *instant) Sleep(ctx context.Context, d time.Duration) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
-	return ctx.Err()
-}
-
 func newCache(t testing.TB, o Options) *Cache {
 	t.Helper()
 	if o.Dir == "" {
 		o.Dir = t.TempDir()
 	}
 	if o.Clock == nil {
-		o.Clock = &instant{}
+		o.Clock = clocktest.New(time.Time{})
 	}
 	s, err := New(o)
 	if err != nil {
@@ -418,13 +400,13 @@ func TestSourceBreaksOff(t *testing.T) {
 func TestSourceGivesUp(t *testing.T) {
 	broken := errors.New("connection reset")
 	t.Run("no progress", func(t *testing.T) {
-		clock := &instant{}
+		clock := clocktest.New(time.Time{})
 		s := newCache(t, Options{Clock: clock, RetryBudget: time.Minute})
 		src := &origin{content: random(4, 1<<20)}
 		var progress time.Time
 		src.cut = func(n int, _ int64) (int64, error) {
 			if n < 20 {
-				progress = clock.now
+				progress = clock.Now()
 				return 1000, broken // each of these is progress
 			}
 			return 0, broken
@@ -433,7 +415,7 @@ func TestSourceGivesUp(t *testing.T) {
 		if !usererror.Is(err, usererror.RegistryGaveUp) || !errors.Is(err, broken) {
 			t.Errorf("got %v", err)
 		}
-		if d := clock.now.Sub(progress); d < time.Minute/2 || d > time.Minute {
+		if d := clock.Now().Sub(progress); d < time.Minute/2 || d > time.Minute {
 			t.Errorf("gave up after %s", d)
 		}
 	})

@@ -43,7 +43,7 @@ func TestCertificateOutOfDate(t *testing.T) {
 			t.Cleanup(f.Close)
 			c, clock := f.client(func(o *Options) { o.Roots = func() *x509.CertPool { return roots } })
 			err := c.Repository("me/app").Login(t.Context())
-			if !usererror.Is(err, usererror.CertificateInvalid) || clock.slept() != 0 {
+			if !usererror.Is(err, usererror.CertificateInvalid) || clock.Slept() != 0 {
 				t.Fatalf("Login: %v", err)
 			}
 			for _, want := range test.want {

@@ -86,7 +86,7 @@ func TestScheme(t *testing.T) {
 			if test.want == "" && err != nil || test.want != "" && !usererror.Is(err, test.want) {
 				t.Errorf("Login: %v, want %q", err, test.want)
 			}
-			if clock.slept() != 0 {
+			if clock.Slept() != 0 {
 				t.Error("it was tried again")
 			}
 		})
@@ -159,7 +159,7 @@ func TestUnreachable(t *testing.T) {
 	if !usererror.Is(err, usererror.Unreachable) || !strings.Contains(usererror.Advice(err), "by its label") {
 		t.Errorf("Login: %v\n%s", err, usererror.Advice(err))
 	}
-	if slept := clock.slept(); slept < firstContact/3 || slept > firstContact {
+	if slept := clock.Slept(); slept < firstContact/3 || slept > firstContact {
 		t.Errorf("given up after %v, the budget is %v", slept, firstContact)
 	}
 
@@ -168,8 +168,8 @@ func TestUnreachable(t *testing.T) {
 		return nil, &net.OpError{Op: "dial", Err: &net.DNSError{Err: "no such host", Name: "registry.example", IsNotFound: true}}
 	})})
 	err = c.Repository("me/app").Login(t.Context())
-	if !usererror.Is(err, usererror.UnknownHost) || clock.slept() > unknownHostFor {
-		t.Errorf("Login: %v after %v", err, clock.slept())
+	if !usererror.Is(err, usererror.UnknownHost) || clock.Slept() > unknownHostFor {
+		t.Errorf("Login: %v after %v", err, clock.Slept())
 	}
 }
 
@@ -202,8 +202,8 @@ func TestNoRegistry(t *testing.T) {
 			}
 			c, clock := f.client(nil)
 			err := c.Repository("a").Login(t.Context())
-			if test.fails != usererror.Is(err, usererror.NotARegistry) || (err != nil) != test.fails || clock.slept() != 0 {
-				t.Errorf("%v after %v", err, clock.slept())
+			if test.fails != usererror.Is(err, usererror.NotARegistry) || (err != nil) != test.fails || clock.Slept() != 0 {
+				t.Errorf("%v after %v", err, clock.Slept())
 			}
 		})
 	}
@@ -441,9 +441,9 @@ func TestConnectionsThatServeNothing(t *testing.T) {
 			if err := c.Repository("a").Login(t.Context()); err == nil {
 				t.Error("logged in")
 			}
-			tries := len(clock.sleeps) + 1
-			if n := int(connections.Load()); tries < 3 || clock.slept() < firstPause || n > 3*tries {
-				t.Errorf("%d connections in %d tries within %v", n, tries, clock.slept())
+			tries := clock.Sleeps() + 1
+			if n := int(connections.Load()); tries < 3 || clock.Slept() < firstPause || n > 3*tries {
+				t.Errorf("%d connections in %d tries within %v", n, tries, clock.Slept())
 			}
 		})
 	}
@@ -472,8 +472,8 @@ func TestConnectionsThatEndAfterAWhile(t *testing.T) {
 		})
 	}
 	all.Wait()
-	if n := connections.Load(); n < 4 || n > 13 || clock.slept() != 0 || c.Stats().Retries != 0 {
-		t.Errorf("%d connections, %d tries more, %v of pauses", n, c.Stats().Retries, clock.slept())
+	if n := connections.Load(); n < 4 || n > 13 || clock.Slept() != 0 || c.Stats().Retries != 0 {
+		t.Errorf("%d connections, %d tries more, %v of pauses", n, c.Stats().Retries, clock.Slept())
 	}
 }
 

@@ -116,8 +116,8 @@ func TestFacade(t *testing.T) {
 					t.Errorf("writing %d: %v", i, err)
 				}
 			}
-			if n.count("+") > 0 || n.count("PUT") > 0 || n.count("POST") > 0 || n.count("DELETE") > 0 || clock.slept() > 0 {
-				t.Errorf("after %v of pauses: %q", clock.slept(), n.seen)
+			if n.count("+") > 0 || n.count("PUT") > 0 || n.count("POST") > 0 || n.count("DELETE") > 0 || clock.Slept() > 0 {
+				t.Errorf("after %v of pauses: %q", clock.Slept(), n.seen)
 			}
 		})
 	}
@@ -235,8 +235,8 @@ func TestAnotherPortOfTheRegistry(t *testing.T) {
 				}
 			}
 			asked := n.count("://"+host+"/") - n.count("+PUT https://"+host+"/")
-			if got := fmt.Sprintf("%d of 2", asked); got != test.want || n.count("http://") > 0 || clock.slept() > 0 {
-				t.Errorf("%s after %v: %q", got, clock.slept(), n.seen)
+			if got := fmt.Sprintf("%d of 2", asked); got != test.want || n.count("http://") > 0 || clock.Slept() > 0 {
+				t.Errorf("%s after %v: %q", got, clock.Slept(), n.seen)
 			}
 			for _, line := range n.seen {
 				if strings.HasPrefix(line, "+") && !strings.Contains(line, "https://registry.example:5000/") {

@@ -19,6 +19,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/authn"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"go.uber.org/goleak"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/retry/clocktest"
 )
 
 // Defaults of the options, and bounds of back-off, that tests count with.
@@ -266,44 +268,12 @@ func (f *fake) take(r *http.Request, id string, s *fakeSession) {
 	}
 }
 
-// fakeClock lets time pass only by sleeping.
-type fakeClock struct {
-	mu     sync.Mutex
-	now    time.Time
-	sleeps []time.Duration
-}
-
-func newClock() *fakeClock {
-	return &fakeClock{now: time.Date(2026, 11, 21, 18, 0, 0, 0, time.UTC)}
-}
-
-func (c *fakeClock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *fakeClock) Sleep(ctx context.Context, d time.Duration) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if d > 0 {
-		c.now = c.now.Add(d)
-		c.sleeps = append(c.sleeps, d)
-	}
-	return context.Cause(ctx)
-}
-
-func (c *fakeClock) slept() (total time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, d := range c.sleeps {
-		total += d
-	}
-	return total
+func newClock() *clocktest.Clock {
+	return clocktest.New(time.Date(2026, 11, 21, 18, 0, 0, 0, time.UTC))
 }
 
 // client returns a client of the fake's host with a clock of its own.
-func (f *fake) client(change func(*Options)) (*Client, *fakeClock) {
+func (f *fake) client(change func(*Options)) (*Client, *clocktest.Clock) {
 	clock := newClock()
 	o := Options{Host: f.host(), Clock: clock, Proxy: func(*http.Request) (*url.URL, error) { return nil, nil }}
 	if change != nil {

@@ -50,7 +50,7 @@ func TestRedirects(t *testing.T) {
 					t.Errorf("%v, want %s", err, test.want)
 				}
 			}
-			if n := len(f.log); n > 2*(maxRedirects+2) || clock.slept() != 0 {
+			if n := len(f.log); n > 2*(maxRedirects+2) || clock.Slept() != 0 {
 				t.Errorf("%d requests", n)
 			}
 		})
@@ -163,8 +163,8 @@ func TestAbsurdHeaders(t *testing.T) {
 		return false
 	}
 	c, clock := f.client(nil)
-	if err := c.Repository("a").Login(t.Context()); err == nil || clock.slept() != 0 {
-		t.Errorf("Login: %v, slept %v", err, clock.slept())
+	if err := c.Repository("a").Login(t.Context()); err == nil || clock.Slept() != 0 {
+		t.Errorf("Login: %v, slept %v", err, clock.Slept())
 	}
 }
 

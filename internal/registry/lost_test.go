@@ -210,8 +210,8 @@ func TestRegistryThatSeesLate(t *testing.T) {
 		}
 		client, clock := f.client(nil)
 		_, err := client.Repository("a").PutManifest(t.Context(), "v1", []byte("{}"), "x/y", Condition{Whole: c.whole})
-		if (err != nil) != c.fails || tries != c.puts || clock.slept() > 10*time.Second {
-			t.Errorf("%+v: %d PUTs in %v, %v", c, tries, clock.slept(), err)
+		if (err != nil) != c.fails || tries != c.puts || clock.Slept() > 10*time.Second {
+			t.Errorf("%+v: %d PUTs in %v, %v", c, tries, clock.Slept(), err)
 		}
 		if c.fails && !strings.Contains(err.Error(), c.code) {
 			t.Errorf("%+v: %v", c, err)

@@ -81,8 +81,8 @@ func TestCheckPublic(t *testing.T) {
 				if (err == nil) != test.public || errors.Is(err, ErrNotPublic) != test.denied {
 					t.Error(err)
 				}
-				if clock.slept() > 10*time.Second || test.broken == 429 && clock.slept() != 0 {
-					t.Errorf("it took %v", clock.slept())
+				if clock.Slept() > 10*time.Second || test.broken == 429 && clock.Slept() != 0 {
+					t.Errorf("it took %v", clock.Slept())
 				}
 			})
 		}

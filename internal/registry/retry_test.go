@@ -73,8 +73,8 @@ func TestPassingFailuresAreTriedAgain(t *testing.T) {
 		if _, err := c.Repository("a").PutManifest(t.Context(), "v1", raw, "application/vnd.oci.image.manifest.v1+json", Condition{}); err != nil {
 			t.Errorf("%d: %v", status, err)
 		}
-		if c.Stats().Retries != 3 || clock.slept() < firstPause/2 {
-			t.Errorf("%d: %d retries, slept %v", status, c.Stats().Retries, clock.slept())
+		if c.Stats().Retries != 3 || clock.Slept() < firstPause/2 {
+			t.Errorf("%d: %d retries, slept %v", status, c.Stats().Retries, clock.Slept())
 		}
 	}
 }
@@ -93,7 +93,7 @@ func TestRefusalsAreNotTriedAgain(t *testing.T) {
 		}
 		c, clock := f.client(nil)
 		_, err := c.Repository("a").PutManifest(t.Context(), "v1", []byte("{}"), "x/y", Condition{})
-		if !usererror.Is(err, want) || !strings.Contains(err.Error(), "says the registry") || clock.slept() != 0 || f.requests("PUT") != 1 {
+		if !usererror.Is(err, want) || !strings.Contains(err.Error(), "says the registry") || clock.Slept() != 0 || f.requests("PUT") != 1 {
 			t.Errorf("%d: %v, %d PUTs, want %s", status, err, f.requests("PUT"), want)
 		}
 	}
@@ -143,8 +143,8 @@ func TestRetryAfterTooLong(t *testing.T) {
 	if !usererror.Is(err, usererror.RateLimited) || !strings.Contains(err.Error(), "2h0m0s") || !strings.Contains(err.Error(), "pull rate limit") {
 		t.Errorf("Manifest: %v", err)
 	}
-	if clock.slept() != 0 {
-		t.Errorf("slept %v for a limit that does not end in time", clock.slept())
+	if clock.Slept() != 0 {
+		t.Errorf("slept %v for a limit that does not end in time", clock.Slept())
 	}
 }
 

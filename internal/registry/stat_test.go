@@ -40,7 +40,7 @@ func TestRefusalsThatMeanMissing(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			before := clock.slept()
+			before := clock.Slept()
 			for name, stat := range map[string]func() error{
 				"blob":   func() error { _, err := a.StatBlob(t.Context(), digest); return err },
 				"digest": func() error { _, err := dark.Stat(t.Context(), digest); return err },
@@ -56,7 +56,7 @@ func TestRefusalsThatMeanMissing(t *testing.T) {
 			if _, err := dark.Stat(t.Context(), "v1"); !errors.Is(err, ErrUnclear) || errors.Is(err, ErrNotFound) {
 				t.Errorf("a tag that nobody can read: %v", err)
 			}
-			if waited := clock.slept() - before; waited > 15*time.Second {
+			if waited := clock.Slept() - before; waited > 15*time.Second {
 				t.Errorf("it took %v", waited)
 			}
 		})

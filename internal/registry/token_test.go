@@ -116,7 +116,7 @@ func TestWrongPassword(t *testing.T) {
 			if strings.Contains(err.Error(), "canary") {
 				t.Errorf("the error shows the password: %v", err)
 			}
-			if clock.slept() != 0 {
+			if clock.Slept() != 0 {
 				t.Error("a refusal was tried again")
 			}
 			c, _ = f.client(func(o *Options) { o.Auth = account("acme", "right") })
@@ -386,7 +386,7 @@ func TestTokenServiceThatIsNone(t *testing.T) {
 						t.Errorf("%d: %v says something of what is there", i, err)
 					}
 				}
-				if clock.slept() != 0 {
+				if clock.Slept() != 0 {
 					t.Error("it was tried again")
 				}
 			}

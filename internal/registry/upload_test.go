@@ -37,8 +37,8 @@ func TestUpload(t *testing.T) {
 			if got := c.Stats(); got.BytesSent != d.Size || got.Retries != 0 || got.Requests != 4 { // TLS tried, /v2/, POST, PUT
 				t.Errorf("Stats() = %+v", got)
 			}
-			if clock.slept() != 0 {
-				t.Errorf("slept %v", clock.sleeps)
+			if clock.Slept() != 0 {
+				t.Errorf("slept %v", clock.Slept())
 			}
 		})
 	}
@@ -83,7 +83,7 @@ func TestUploadWhereMountsFail(t *testing.T) {
 		if err != nil || how != Uploaded {
 			t.Errorf("%d: %v, %v", status, how, err)
 		}
-		if slept := clock.slept(); slept > 4*firstPause {
+		if slept := clock.Slept(); slept > 4*firstPause {
 			t.Errorf("%d: it took %v", status, slept)
 		}
 	}
@@ -238,7 +238,7 @@ func TestContentOpenedAhead(t *testing.T) {
 			if counter, ok := test.content.(*closeCounter); ok && (counter.opened.Load() != 1 || counter.closed.Load() != 1) {
 				t.Errorf("opened %d times, closed %d times", counter.opened.Load(), counter.closed.Load())
 			}
-			if clock.slept() != 0 {
+			if clock.Slept() != 0 {
 				t.Error("it was tried again")
 			}
 			c.Close()
@@ -435,7 +435,7 @@ func TestUploadGivesUp(t *testing.T) {
 	if !usererror.Is(err, usererror.RegistryGaveUp) || !strings.Contains(err.Error(), "come back later") || !strings.Contains(err.Error(), f.host()+"/me/app") {
 		t.Fatalf("Upload: %v", err)
 	}
-	if slept := clock.slept(); slept > retryBudget || slept < retryBudget/2 {
+	if slept := clock.Slept(); slept > retryBudget || slept < retryBudget/2 {
 		t.Errorf("given up after %v", slept)
 	}
 	c.Close()
@@ -468,7 +468,7 @@ func TestUploadOfABrokenSource(t *testing.T) {
 	if !errors.Is(err, want) || err.Error() != want.Error() {
 		t.Fatalf("Upload: %v", err)
 	}
-	if clock.slept() != 0 {
+	if clock.Slept() != 0 {
 		t.Error("it was tried again")
 	}
 	c.Close()

@@ -56,8 +56,8 @@ func TestPutsThatAreRefused(t *testing.T) {
 					t.Errorf("Upload: %v, %v, progress %d", how, err, p.n.Load())
 				}
 			}
-			if wasted != test.wasted || clock.slept() > 10*time.Second {
-				t.Errorf("refused %d times, want %d; slept %v", wasted, test.wasted, clock.slept())
+			if wasted != test.wasted || clock.Slept() > 10*time.Second {
+				t.Errorf("refused %d times, want %d; slept %v", wasted, test.wasted, clock.Slept())
 			}
 		})
 	}
@@ -116,8 +116,8 @@ func TestUploadsThatAreRefused(t *testing.T) {
 			t.Errorf("Upload: %v", err)
 		}
 	}
-	if puts, patches := f.requests("PUT"), f.requests("PATCH"); puts != 2 || patches != 2 || clock.slept() != 0 {
-		t.Errorf("%d PUTs, %d PATCHes, slept %v", puts, patches, clock.slept())
+	if puts, patches := f.requests("PUT"), f.requests("PATCH"); puts != 2 || patches != 2 || clock.Slept() != 0 {
+		t.Errorf("%d PUTs, %d PATCHes, slept %v", puts, patches, clock.Slept())
 	}
 }
 
@@ -138,7 +138,7 @@ func TestUploadWhoseStatusIsBroken(t *testing.T) {
 	if err != nil || how != Uploaded || f.requests("GET /v2/a/blobs/uploads/") != mostStatusErrors || f.requests("POST") != 2 {
 		t.Errorf("Upload: %v, %v: %v", how, err, f.log)
 	}
-	if slept := clock.slept(); slept > 10*time.Second {
+	if slept := clock.Slept(); slept > 10*time.Second {
 		t.Errorf("it took %v", slept)
 	}
 }
@@ -167,8 +167,8 @@ func TestProxyThatResetsLargeBodies(t *testing.T) {
 					t.Fatalf("Upload: %v, %v, progress %d", how, err, p.n.Load())
 				}
 			}
-			if resets > 2*mostBreaks || clock.slept() > 30*time.Second {
-				t.Errorf("%d resets, slept %v", resets, clock.slept())
+			if resets > 2*mostBreaks || clock.Slept() > 30*time.Second {
+				t.Errorf("%d resets, slept %v", resets, clock.Slept())
 			}
 		})
 	}
@@ -188,8 +188,8 @@ func TestPiecesOutOfRange(t *testing.T) {
 	c, clock := f.client(nil)
 	data, d := blobOf(9 << 20)
 	how, err := c.Repository("a").Upload(t.Context(), d, nil, &bytesContent{data: data}, nil, nil)
-	if err != nil || how != Uploaded || !bytes.Equal(f.blobs["a@"+d.Digest.String()], data) || clock.slept() > 30*time.Second {
-		t.Errorf("Upload: %v, %v, slept %v", how, err, clock.slept())
+	if err != nil || how != Uploaded || !bytes.Equal(f.blobs["a@"+d.Digest.String()], data) || clock.Slept() > 30*time.Second {
+		t.Errorf("Upload: %v, %v, slept %v", how, err, clock.Slept())
 	}
 }
 
@@ -222,7 +222,7 @@ func TestUploadThatCreeps(t *testing.T) {
 			if !usererror.Is(err, usererror.RegistryGaveUp) {
 				t.Errorf("Upload: %v", err)
 			}
-			if slept, n := clock.slept(), f.requests(""); slept > 10*time.Minute || n > 200 {
+			if slept, n := clock.Slept(), f.requests(""); slept > 10*time.Minute || n > 200 {
 				t.Errorf("%d requests in %v", n, slept)
 			}
 		})

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -132,6 +133,9 @@ func TestRemoteTrouble(t *testing.T) {
 	wantProblem(t, err, usererror.SourceNotFound, "registry.example/me/app:2")
 	if !errors.Is(err, registry.ErrNotFound) {
 		t.Error("the cause is lost")
+	}
+	if p := usererror.Of(err); p.Registry != "registry.example" || !strings.HasPrefix(err.Error(), p.What) {
+		t.Errorf("at %s: %v", p.Registry, err) // it names itself: no "source" in front
 	}
 	delete(b.blobs, image.Digest)
 	_, err = open(t, "registry.example/me/app:1", f.options())

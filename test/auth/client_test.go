@@ -54,7 +54,7 @@ func TestCredentialsRunOutDuringARun(t *testing.T) {
 			if err := upload(t, r); err != nil {
 				t.Fatal(err)
 			}
-			j.clock.advance(p.life + time.Second)
+			j.clock.Advance(p.life + time.Second)
 		}
 		for _, n := range notices {
 			if n.Warning {

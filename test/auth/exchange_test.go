@@ -237,7 +237,7 @@ func TestExpiredTokensAreRenewed(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		j.clock.advance(p.life + time.Second)
+		j.clock.Advance(p.life + time.Second)
 		if err := j.push(authn.FromConfig(*old), p.host, p.path); err == nil {
 			t.Error("the stand-in takes expired credentials")
 		}
@@ -427,11 +427,11 @@ func TestDockerHubExpiry(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		j.clock.advance(want - time.Second)
+		j.clock.Advance(want - time.Second)
 		if err := j.push(authn.FromConfig(*old), imageref.DockerHub, "acme/app"); err != nil {
 			t.Errorf("%q: a second before the end: %v", text, err)
 		}
-		j.clock.advance(time.Second)
+		j.clock.Advance(time.Second)
 		if err := j.push(authn.FromConfig(*old), imageref.DockerHub, "acme/app"); err == nil {
 			t.Errorf("%q: the token outlives %s", text, want)
 		}

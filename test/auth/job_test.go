@@ -1,14 +1,12 @@
 package auth
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -22,6 +20,7 @@ import (
 	"github.com/multi-registry-push/multi-registry-push/internal/credentials"
 	"github.com/multi-registry-push/multi-registry-push/internal/imageref"
 	"github.com/multi-registry-push/multi-registry-push/internal/redact"
+	"github.com/multi-registry-push/multi-registry-push/internal/retry/clocktest"
 	"github.com/multi-registry-push/multi-registry-push/test/standins"
 )
 
@@ -40,37 +39,12 @@ func TestMain(m *testing.M) {
 	}))
 }
 
-// clock is time that moves when somebody sleeps, or is told to.
-type clock struct {
-	mu  sync.Mutex
-	now time.Time
-}
-
-func newClock() *clock { return &clock{now: time.Now()} }
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *clock) Sleep(ctx context.Context, d time.Duration) error {
-	c.advance(d)
-	return ctx.Err()
-}
-
-func (c *clock) advance(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
-}
-
 // job is a job of a workflow, and the internet that it sees.
 type job struct {
 	t        *testing.T
 	net      *standins.Internet
 	github   *standins.GitHub
-	clock    *clock
+	clock    *clocktest.Clock
 	start    time.Time
 	redactor *redact.Redactor
 	env      map[string]string
@@ -80,7 +54,7 @@ type job struct {
 // newJob returns a job that may ask for OIDC tokens.
 func newJob(t *testing.T) *job {
 	n := standins.NewInternet(t)
-	j := &job{t: t, net: n, github: standins.NewGitHub(t, n), clock: newClock(), redactor: redact.NewRedactor(nil), env: map[string]string{}}
+	j := &job{t: t, net: n, github: standins.NewGitHub(t, n), clock: clocktest.New(time.Now()), redactor: redact.NewRedactor(nil), env: map[string]string{}}
 	j.start, j.github.Now = j.clock.Now(), j.clock.Now
 	j.set(j.github.Env()...)
 	transport := n.Transport(t)

@@ -13,13 +13,13 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/app"
 	"github.com/multi-registry-push/multi-registry-push/internal/report"
+	"github.com/multi-registry-push/multi-registry-push/internal/retry/clocktest"
 	"github.com/multi-registry-push/multi-registry-push/test/servers"
 )
 
@@ -31,7 +31,7 @@ type job struct {
 	inputs map[string]string // all others, by name
 	env    map[string]string // besides what a runner sets
 	args   []string          // command line; with any, the step runs outside a workflow
-	clock  *clock            // nil: waits take their time
+	clock  *clocktest.Clock  // nil: waits take their time
 	hosts  hosts             // nil: hosts are where their name says
 	beside bool              // others write the same image meanwhile: order is not for one job to keep
 }
@@ -226,28 +226,8 @@ func (o outcome) has(statuses map[string]report.Status) outcome {
 // list splits an output of one entry a line.
 func (o outcome) list(output string) []string { return strings.Fields(o.outputs[output]) }
 
-// clock is time that passes only by waiting for it.
-type clock struct {
-	mu  sync.Mutex
-	now time.Time
-}
-
-func newClock() *clock { return &clock{now: time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)} }
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *clock) Sleep(ctx context.Context, d time.Duration) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(max(d, 0))
-	return nil
+func newClock() *clocktest.Clock {
+	return clocktest.New(time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC))
 }
 
 // items joins items of registry-auth.

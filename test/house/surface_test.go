@@ -10,10 +10,11 @@ import (
 // onlyTested are functions that only tests of other packages, and examples, call, each with its
 // reason.
 var onlyTested = map[string]string{
-	"internal/source.NewImage": "an image that is no file, for tests of publish",
-	"internal/source.Parse":    "the example of the package begins with it",
-	"internal/report.Headline": "read beside Table, Markdown and JSON: what a result is told by",
-	"internal/report.Table":    "read beside Headline, Markdown and JSON: what a result is told by",
+	"internal/retry/clocktest.New": "the clock that all tests hold",
+	"internal/source.NewImage":     "an image that is no file, for tests of publish",
+	"internal/source.Parse":        "the example of the package begins with it",
+	"internal/report.Headline":     "read beside Table, Markdown and JSON: what a result is told by",
+	"internal/report.Table":        "read beside Headline, Markdown and JSON: what a result is told by",
 }
 
 // TestSurface: functions that a package exports, another one calls, tests aside; and all that

@@ -14,6 +14,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/app"
+	"github.com/multi-registry-push/multi-registry-push/internal/retry/clocktest"
 )
 
 func TestMain(m *testing.M) {
@@ -67,7 +68,7 @@ func runOver(t *testing.T, n *network, transport http.RoundTripper, workflow boo
 	n.first = func() { o.firstMasks = strings.Count(stdout.String(), "::add-mask::") }
 	o.status = app.Main(t.Context(), app.Env{
 		Args: args, Environ: environ, Stdin: strings.NewReader(""), Stdout: &stdout, Stderr: &stderr, Definition: definition,
-		Transport: transport, Clock: &clock{now: time.Now()}, RetryBudget: 20 * time.Second,
+		Transport: transport, Clock: clocktest.New(time.Now()), RetryBudget: 20 * time.Second,
 	})
 	o.stderr = stderr.String()
 	for line := range strings.Lines(stdout.String()) {
