@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -262,22 +263,18 @@ func (l *Log) Failure(host string, f publish.Failure) {
 	} else if len(f.Images) == 0 {
 		l.registry(host).failed = true
 	}
-	l.once(Line{Text: l.onTerminal(host, e), Style: Bad})
+	code := strings.TrimPrefix(e.coded(), e.text)
+	l.once(Line{Text: l.inOneRow(prefixed(host, "failed: "+e.text), code), Style: Bad})
 }
 
-// onTerminal says where it happens that something failed: on a terminal in one row of it, since
-// the whole of it stands at the end.
-func (l *Log) onTerminal(host string, e explanation) string {
-	whole := prefixed(host, "failed: "+e.coded())
+// inOneRow returns text and its end as a terminal shows it, in one row: the whole of it stands at
+// the end, in the table.
+func (l *Log) inOneRow(text, end string) string {
 	if l.o.Workflow || l.o.Progress || l.o.Width == nil || l.o.Width() == 0 {
-		return whole
+		return text + end
 	}
-	code := ""
-	if e.code != "" {
-		code = " [" + string(e.code) + "]"
-	}
-	room := l.o.Width() - runewidth.StringWidth(code)
-	return runewidth.Truncate(prefixed(host, "failed: "+e.text), max(room, 2), "…") + code
+	room := l.o.Width() - runewidth.StringWidth(end)
+	return runewidth.Truncate(text, max(room, 2), "…") + end
 }
 
 // Request writes a line for a request of a registry's client: what was asked for and what

@@ -69,7 +69,7 @@ func (l *Log) planned(p publish.RegistryPlan) {
 	for _, left := range p.Left {
 		g.asked += len(left.References)
 		if len(names) == 0 {
-			l.once(Line{Text: p.Host + "  skipped: " + left.Reason})
+			l.once(Line{Text: l.inOneRow(p.Host+"  skipped: "+left.Reason, "")})
 			continue
 		}
 		l.say("%s  left out: %s (%s)", p.Host, listed(tags(left.References), manyReferences), left.Reason)

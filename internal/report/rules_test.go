@@ -501,6 +501,22 @@ func TestWithoutLookup(t *testing.T) {
 	}
 }
 
+// TestInOneRow: what the table says in full fills one row of a terminal before; a log that
+// nobody looks on at keeps it whole.
+func TestInOneRow(t *testing.T) {
+	text, code := "quay.io  failed: "+strings.Repeat("a long story ", 9), " [registry-unreachable]"
+	narrow := func() int { return 40 }
+	for name, o := range map[string]LogOptions{"workflow": {Workflow: true, Width: narrow}, "lines": {Progress: true, Width: narrow},
+		"no width": {}, "width of 0": {Width: func() int { return 0 }}} {
+		if got := (&Log{o: o}).inOneRow(text, code); got != text+code {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+	if got := (&Log{o: LogOptions{Width: narrow}}).inOneRow(text, code); len([]rune(got)) != 40 || !strings.HasSuffix(got, "…"+code) {
+		t.Errorf("%q", got)
+	}
+}
+
 func TestParagraphs(t *testing.T) {
 	got := paragraphs("First,\nsecond:\n\n  a:\n    b\n\n  c\nThen\n```yaml\nx:\n  y\n```\nlast\n")
 	want := []paragraph{{text: "First,"}, {text: "second:"}, {lines: []string{"a:", "  b", "", "c"}}, {text: "Then"}, {lines: []string{"x:", "  y"}}, {text: "last"}}
