@@ -35,7 +35,7 @@ var registryKinds = map[string]explanation{
 	"no-referrers-list": {RegistryRefused,
 		"Where there is no referrers API, the OCI specification keeps this tag for the list of what refers to an " +
 			"image. Give what it serves another tag and remove this one, or publish without `referrers`."},
-	"media-type-refused":  {MediaTypeRefused, ""},
+	"media-type-refused": {MediaTypeRefused, ""},
 }
 
 // remedyAt returns the remedy for a failure that depends on the host, or on its certificate.
