@@ -3,13 +3,13 @@ package credentials
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/retry"
-	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
 // issued is a credential that a provider gave out.
@@ -133,13 +133,8 @@ func abandoned(err error) bool {
 
 // final reports whether asking again in this run could not help.
 func final(err error) bool {
-	for _, code := range []usererror.Code{
-		usererror.OIDCMissing, usererror.OIDCRefused, usererror.WrongCredentials,
-		usererror.MissingCredentials, usererror.InvalidAuth,
-	} {
-		if usererror.Is(err, code) {
-			return true
-		}
-	}
-	return false
+	kind, _ := kindOf(err)
+	return slices.Contains([]ErrorKind{
+		OIDCMissing, OIDCRefused, WrongCredentials, MissingCredentials, InvalidAuth,
+	}, kind)
 }

@@ -20,7 +20,6 @@ import (
 	"github.com/aws/smithy-go/logging"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/redact"
-	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
 // awsKeys gives AWS credentials, and says in its errors what a person can do.
@@ -142,7 +141,7 @@ func (r *Resolver) assumedRole(registry string, h ecrHost, role, session string)
 			err = errors.New("the answer holds no credentials")
 		}
 		if err != nil {
-			return aws.Credentials{}, r.awsProblem(usererror.OIDCRefused, registry, what, "",
+			return aws.Credentials{}, r.awsFailed(OIDCRefused, registry, what, Hint{},
 				r.explainTrust(awsTrust(), id.claims, err))
 		}
 		got := aws.Credentials{
@@ -193,27 +192,25 @@ func (r *Resolver) defaultChain(registry string, h ecrHost, metadata bool) awsKe
 	return cache.Retrieve
 }
 
-// chainProblem makes a problem of the default chain's error. A chain that ends in nothing
+// chainProblem makes an *Error of the default chain's error. A chain that ends in nothing
 // means that the credentials are unset, as does a profile that no file has; what the
 // environment names and cannot be had is a failure.
 func (r *Resolver) chainProblem(ctx context.Context, registry string, err error) error {
 	var refused smithy.APIError
 	var noProfile config.SharedConfigProfileNotExistError
 	var network net.Error
-	code, remedy := usererror.WrongCredentials, "Check what the AWS_ variables of the environment name. "+
-		"A container action sees no files but those in the workspace and in the runner's temporary folder."
+	kind, hint := WrongCredentials, Hint{Name: AWSNamed}
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case errors.As(err, &refused):
 	case !r.namesAWS(), errors.As(err, &noProfile):
-		return usererror.New(usererror.MissingCredentials, registry, "AWS credentials are unset",
-			"Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or `aws-role` in the registry's item.",
-			errors.New(r.clean(err.Error())))
+		return &Error{Kind: MissingCredentials, Host: registry, What: "AWS credentials are unset",
+			Hint: Hint{Name: AWSUnset}, Err: errors.New(r.clean(err.Error()))}
 	case errors.As(err, &network):
-		code, remedy = usererror.Unreachable, ""
+		kind, hint = Unreachable, Hint{}
 	}
-	return r.awsProblem(code, registry, "getting AWS credentials for "+registry, remedy, err)
+	return r.awsFailed(kind, registry, "getting AWS credentials for "+registry, hint, err)
 }
 
 // chainClient returns the client of the SDK's own chain. It is of the SDK's kind, since
@@ -238,31 +235,31 @@ func (r *Resolver) learnKeys(c aws.Credentials) {
 	r.o.Redactor.Learn("", redact.New(c.SessionToken))
 }
 
-// awsProblem makes a problem of the SDK's error: with code if AWS said no.
-func (r *Resolver) awsProblem(code usererror.Code, registry, what, remedy string, err error) error {
+// awsFailed makes an *Error of the SDK's error: of kind if AWS said no.
+func (r *Resolver) awsFailed(kind ErrorKind, registry, what string, hint Hint, err error) error {
 	if errors.Is(err, context.Canceled) {
 		return context.Canceled
 	}
-	var own *usererror.Problem
+	var own *Error
 	if errors.As(err, &own) {
 		return own
 	}
 	var trust *TrustRefused
 	if errors.As(err, &trust) {
-		return r.problemOf(code, registry, what, remedy, trust)
+		return r.failed(kind, registry, what, hint, trust)
 	}
 	var u *unanswered
 	if errors.As(err, &u) {
-		return r.problemOf(code, registry, what, remedy, u)
+		return r.failed(kind, registry, what, hint, u)
 	}
 	var api smithy.APIError
 	if errors.As(err, &api) {
-		return r.problemOf(code, registry, what, remedy,
+		return r.failed(kind, registry, what, hint,
 			errors.New("AWS answered "+api.ErrorCode()+": "+api.ErrorMessage()))
 	}
 	var malformed *smithy.DeserializationError
 	if errors.As(err, &malformed) {
-		return r.problemOf(code, registry, what, remedy, errors.New("the answer of AWS is not what was expected"))
+		return r.failed(kind, registry, what, hint, errors.New("the answer of AWS is not what was expected"))
 	}
-	return r.problemOf(code, registry, what, remedy, bare(err))
+	return r.failed(kind, registry, what, hint, bare(err))
 }

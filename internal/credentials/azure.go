@@ -4,8 +4,6 @@ import (
 	"context"
 	"net/url"
 	"time"
-
-	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
 // https://learn.microsoft.com/entra/workload-id/workload-identity-federation
@@ -36,8 +34,8 @@ func (r *Resolver) exchangeAzure(registry, client, tenant string) issueFunc {
 			"scope":                 {azureScope},
 		}, "access_token")
 		if err != nil {
-			return issued{}, r.problemOf(usererror.OIDCRefused, registry,
-				"exchanging the job's OIDC token for one of Microsoft Entra for "+registry, "",
+			return issued{}, r.failed(OIDCRefused, registry,
+				"exchanging the job's OIDC token for one of Microsoft Entra for "+registry, Hint{},
 				r.explainTrust(azureTrust(), id.claims, err))
 		}
 		refresh, err := r.postForm(ctx, "https://"+registry+"/oauth2/exchange", url.Values{
@@ -47,9 +45,8 @@ func (r *Resolver) exchangeAzure(registry, client, tenant string) issueFunc {
 			"access_token": {access.token.Reveal()},
 		}, "refresh_token")
 		if err != nil {
-			return issued{}, r.problemOf(usererror.OIDCRefused, registry,
-				"exchanging the Entra token for one of "+registry,
-				"Give the application the role AcrPush on the registry.", err)
+			return issued{}, r.failed(OIDCRefused, registry,
+				"exchanging the Entra token for one of "+registry, Hint{Name: AzureRole}, err)
 		}
 		return r.passwordOf(acrUser, refresh, acrLife), nil
 	}

@@ -7,8 +7,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
 // What Docker Hub's exchange takes, and the variables of docker/login-action.
@@ -32,9 +30,8 @@ func (r *Resolver) exchangeDockerHub(registry, organization, connection string) 
 			" (connection " + strconv.Quote(connection) + ")"
 		life, err := r.dockerHubLife()
 		if err != nil {
-			return issued{}, usererror.New(usererror.InvalidAuth, registry, what,
-				"Set "+dockerHubExpiry+" to the seconds that a token of Docker Hub shall hold, 300 to 3600, "+
-					"or leave it out for 3600.", err)
+			return issued{}, &Error{Kind: InvalidAuth, Host: registry, What: what,
+				Hint: Hint{Name: DockerHubLife}, Err: err}
 		}
 		id, err := r.idToken(ctx, registry, dockerHubAudience)
 		if err != nil {
@@ -49,7 +46,7 @@ func (r *Resolver) exchangeDockerHub(registry, organization, connection string) 
 		}
 		got, err := r.postForm(ctx, dockerHubTokenURL, form, "access_token")
 		if err != nil {
-			return issued{}, r.problemOf(usererror.OIDCRefused, registry, what, "",
+			return issued{}, r.failed(OIDCRefused, registry, what, Hint{},
 				r.explainTrust(dockerHubTrust(), id.claims, err))
 		}
 		return r.passwordOf(organization, got, life), nil

@@ -16,7 +16,6 @@ import (
 	"github.com/google/go-containerregistry/pkg/authn"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/redact"
-	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
 // ecrRegistry is one ECR registry and the AWS credentials for it.
@@ -30,8 +29,8 @@ type ecrRegistry struct {
 func (e *ecrRegistry) private() (*ecr.Client, error) {
 	region := e.r.region(e.host)
 	if region == "" {
-		return nil, usererror.New(usererror.InvalidAuth, e.name, "the AWS region of "+e.name+" is not known",
-			"Set AWS_REGION in the step's `env`: the host name does not tell the region.", nil)
+		return nil, &Error{Kind: InvalidAuth, Host: e.name, What: "the AWS region of " + e.name + " is not known",
+			Hint: Hint{Name: RegionUnknown}}
 	}
 	return ecr.NewFromConfig(e.r.awsConfig(region, e.keys), func(o *ecr.Options) {
 		if e.host.fips {
@@ -88,20 +87,20 @@ func (e *ecrRegistry) issue(ctx context.Context) (issued, error) {
 		if ctx.Err() != nil {
 			return issued{}, ctx.Err()
 		}
-		remedy := "Check the access key, and whether it is active."
+		hint := Hint{Name: AWSKey}
 		if denied(err) {
-			remedy = "Allow " + e.service() + ":GetAuthorizationToken to the user or role."
+			hint = Hint{AWSAction, e.service() + ":GetAuthorizationToken"}
 			if e.host.public {
-				remedy = "Allow ecr-public:GetAuthorizationToken and sts:GetServiceBearerToken to the user or role."
+				hint.Of += " and sts:GetServiceBearerToken"
 			}
 		}
-		return issued{}, e.r.awsProblem(usererror.WrongCredentials, e.name, what, remedy, err)
+		return issued{}, e.r.awsFailed(WrongCredentials, e.name, what, hint, err)
 	}
 	pair, err := base64.StdEncoding.DecodeString(encoded)
 	user, password, ok := strings.Cut(string(pair), ":")
 	if err != nil || !ok || password == "" {
-		return issued{}, usererror.New(usererror.WrongCredentials, e.name, what, "",
-			errors.New("the answer holds no token"))
+		return issued{}, &Error{Kind: WrongCredentials, Host: e.name, What: what,
+			Err: errors.New("the answer holds no token")}
 	}
 	e.r.o.Redactor.Learn(user, redact.New(password))
 	e.r.o.Redactor.Learn("", redact.New(encoded))
@@ -151,12 +150,11 @@ func (e *ecrRegistry) create(ctx context.Context, path string, tags tagMutabilit
 	if errors.As(err, &api) && api.ErrorCode() == "RepositoryAlreadyExistsException" {
 		return false, nil
 	}
-	remedy := "Create the repository by hand, or see what AWS answered."
+	hint := Hint{Name: CreateByHand}
 	if denied(err) {
-		remedy = "Allow " + e.service() + ":CreateRepository to the user or role, or create the repository by hand."
+		hint = Hint{CreateAction, e.service() + ":CreateRepository"}
 	}
-	return created, e.r.awsProblem(usererror.CannotCreate, e.name,
-		"creating the repository "+e.name+"/"+path, remedy, err)
+	return created, e.r.awsFailed(CannotCreate, e.name, "creating the repository "+e.name+"/"+path, hint, err)
 }
 
 func (e *ecrRegistry) createPrivate(ctx context.Context, path string, tags tagMutability) (bool, error) {
@@ -189,8 +187,8 @@ func (e *ecrRegistry) createPrivate(ctx context.Context, path string, tags tagMu
 func (e *ecrRegistry) createPublic(ctx context.Context, path string, _ tagMutability) (bool, error) {
 	_, name, ok := strings.Cut(path, "/")
 	if !ok {
-		return false, usererror.New(usererror.CannotCreate, e.name, "creating "+e.name+"/"+path,
-			"Write the registry's alias before the repository: public.ecr.aws/ALIAS/NAME.", nil)
+		return false, &Error{Kind: CannotCreate, Host: e.name, What: "creating " + e.name + "/" + path,
+			Hint: Hint{Name: AliasMissing}}
 	}
 	out, err := e.public().CreateRepository(ctx, &ecrpublic.CreateRepositoryInput{RepositoryName: aws.String(name)})
 	if err != nil {
@@ -198,9 +196,9 @@ func (e *ecrRegistry) createPublic(ctx context.Context, path string, _ tagMutabi
 	}
 	if out.Repository != nil {
 		if uri := aws.ToString(out.Repository.RepositoryUri); uri != "" && !strings.HasSuffix(uri, "/"+path) {
-			return true, usererror.New(usererror.CannotCreate, e.name, "creating "+e.name+"/"+path,
-				"Use the alias of the account's own registry.",
-				errors.New("the account's registry created "+e.r.clean(uri)+" instead"))
+			return true, &Error{Kind: CannotCreate, Host: e.name, What: "creating " + e.name + "/" + path,
+				Hint: Hint{Name: AliasOther},
+				Err:  errors.New("the account's registry created " + e.r.clean(uri) + " instead")}
 		}
 	}
 	return true, nil
@@ -217,9 +215,10 @@ func denied(err error) bool {
 // is no AWS credential.
 func loginOnly(registry string) createFunc {
 	return func(_ context.Context, path string, _ tagMutability) (bool, error) {
-		return false, usererror.New(usererror.CannotCreate, registry, "creating the repository "+registry+"/"+path,
-			"Give the registry AWS credentials (`username` and `password` with an access key, or `aws-role`), "+
-				"or create the repository by hand.",
-			errors.New("there is a Docker login for the registry, but no AWS credential"))
+		return false, &Error{
+			Kind: CannotCreate, Host: registry, What: "creating the repository " + registry + "/" + path,
+			Hint: Hint{Name: CreateByKeys},
+			Err:  errors.New("there is a Docker login for the registry, but no AWS credential"),
+		}
 	}
 }

@@ -6,10 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"time"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/imageref"
-	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
 // providerURL returns the base address of a provider that runs on a registry's own host. The
@@ -66,39 +64,34 @@ func (r *Resolver) exchangeJSON(req *http.Request, into any) error {
 	return nil
 }
 
-// refused makes a problem of an exchange's error: with code if the provider said no,
-// with another if it could not be asked. What the provider answered is cleaned.
-//
-// A *TrustRefused in err stays in the problem's chain, and its advice is the remedy: what is
-// given as remedy is for all other answers.
-func (r *Resolver) problemOf(code usererror.Code, registry, what, remedy string, err error) error {
-	var own *usererror.Problem
+// failed makes an *Error of an exchange's error: of kind if the provider said no, of another if it
+// could not be asked. What the provider answered is cleaned. A *TrustRefused in err stays in the chain.
+func (r *Resolver) failed(kind ErrorKind, registry, what string, hint Hint, err error) error {
+	var own *Error
 	if errors.As(err, &own) {
 		return own
 	}
 	var trust *TrustRefused
 	if errors.As(err, &trust) {
-		return usererror.New(code, registry, what, trust.Advice(), trust)
+		return &Error{Kind: kind, Host: registry, What: what, Err: trust}
 	}
 	if abandoned(err) {
 		return err
 	}
+	var cause error = &cleaned{text: r.clean(err.Error())}
 	var u *unanswered
 	var authority x509.UnknownAuthorityError
 	switch {
 	case errors.As(err, &authority):
-		code, remedy = usererror.UnknownAuthority, ""
+		kind, hint = UnknownAuthority, Hint{}
 	case untrusted(err):
-		code, remedy = usererror.CertificateInvalid, usererror.OutOfDate(err, time.Now())
+		kind, hint, cause = CertificateInvalid, Hint{}, &cleaned{r.clean(err.Error()), err}
+	case errors.As(err, &u) && u.status == http.StatusTooManyRequests:
+		kind, hint = RateLimited, Hint{}
+	case errors.As(err, &u) && u.status != 0:
+		kind, hint = GaveUp, Hint{}
 	case errors.As(err, &u):
-		code, remedy = usererror.Unreachable, "Run it again. If it lasts, look whether the runner can reach "+
-			u.host+"."
-		switch {
-		case u.status == http.StatusTooManyRequests:
-			code, remedy = usererror.RateLimited, ""
-		case u.status != 0:
-			code, remedy = usererror.RegistryGaveUp, ""
-		}
+		kind, hint = Unreachable, Hint{NotReached, u.host}
 	}
-	return usererror.New(code, registry, what, remedy, errors.New(r.clean(err.Error())))
+	return &Error{Kind: kind, Host: registry, What: what, Hint: hint, Err: cause}
 }

@@ -14,7 +14,6 @@ import (
 	"golang.org/x/oauth2/google/externalaccount"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/redact"
-	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
 const (
@@ -71,14 +70,14 @@ func (r *Resolver) exchangeGoogle(registry, provider, serviceAccount string) iss
 		source, err := externalaccount.NewTokenSource(context.WithValue(ctx, oauth2.HTTPClient, x.carrier.client()),
 			config)
 		if err != nil {
-			return issued{}, r.problemOf(usererror.OIDCRefused, registry, what, "", err)
+			return issued{}, r.failed(OIDCRefused, registry, what, Hint{}, err)
 		}
 		got, err := source.Token()
 		if err == nil && got.AccessToken == "" {
 			err = errors.New("the answer holds no access token")
 		}
 		if err != nil {
-			return issued{}, r.problemOf(usererror.OIDCRefused, registry, what, "", x.cause())
+			return issued{}, r.failed(OIDCRefused, registry, what, Hint{}, x.cause())
 		}
 		expires := got.Expiry // as Google says it of a service account's token
 		if serviceAccount == "" {

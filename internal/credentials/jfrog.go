@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/redact"
-	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
 const (
@@ -39,14 +38,13 @@ func (r *Resolver) exchangeJFrog(registry, provider, audience, platform string) 
 			"provider_name":      provider,
 		}, "access_token")
 		if err != nil {
-			return issued{}, r.problemOf(usererror.OIDCRefused, registry, what,
-				"See that the platform is at `jfrog-url`, or behind the registry's own host.",
+			return issued{}, r.failed(OIDCRefused, registry, what, Hint{Name: JFrogElsewhere},
 				r.explainTrust(jfrogTrust(provider), id.claims, err))
 		}
 		user := cmp.Or(got.user, jfrogUser(got.token))
 		if user == "" {
-			return issued{}, r.problemOf(usererror.OIDCRefused, registry, what,
-				"Give the identity mapping a user name.", errors.New("neither the answer nor its token names a user"))
+			return issued{}, r.failed(OIDCRefused, registry, what, Hint{Name: JFrogNoUser},
+				errors.New("neither the answer nor its token names a user"))
 		}
 		return r.passwordOf(user, got, jfrogLife), nil
 	}

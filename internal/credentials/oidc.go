@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/redact"
-	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
 // idToken is an OIDC token of the job, for one audience.
@@ -17,20 +16,20 @@ type idToken struct {
 // one it is wanted for. The redactor knows the token when it is returned.
 func (r *Resolver) idToken(ctx context.Context, registry, audience string) (idToken, error) {
 	if !r.job.hasOIDC() {
-		remedy := ""
+		var hint Hint
 		switch {
 		case r.job.CommandLine:
-			remedy = "Only a workflow's job has one: on a command line, give the item `username` and `password-env`."
+			hint.Name = OnCommandLine
 		case r.job.Forge:
-			remedy = "On Forgejo add `enable-openid-connect: true` to the workflow; Gitea gives jobs no OIDC token."
+			hint.Name = OnForge
 		}
-		return idToken{}, usererror.New(usererror.OIDCMissing, registry, "logging in to "+registry+
-			" without a stored secret needs the job's OIDC token, and the job may not ask for one", remedy, nil)
+		return idToken{}, &Error{Kind: OIDCMissing, Host: registry, What: "logging in to " + registry +
+			" without a stored secret needs the job's OIDC token, and the job may not ask for one", Hint: hint}
 	}
 	token, err := r.job.IDToken(ctx, audience)
 	if err != nil {
-		return idToken{}, r.problemOf(usererror.OIDCRefused, registry,
-			"asking GitHub for the job's OIDC token for "+registry, "", err)
+		return idToken{}, r.failed(OIDCRefused, registry,
+			"asking GitHub for the job's OIDC token for "+registry, Hint{}, err)
 	}
 	claims := readClaims(token)
 	r.noteSubject(registry, claims.Subject)

@@ -4,8 +4,6 @@ import (
 	"context"
 	"net/http"
 	"time"
-
-	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
 // quayLife is how long a robot's token holds if it does not say.
@@ -25,14 +23,13 @@ func (r *Resolver) exchangeQuay(registry, robot, audience string) issueFunc {
 		address := providerURL(registry) + "/oauth2/federation/robot/token"
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 		if err != nil {
-			return issued{}, r.problemOf(usererror.OIDCRefused, registry, what, "", err)
+			return issued{}, r.failed(OIDCRefused, registry, what, Hint{}, err)
 		}
 		req.SetBasicAuth(robot, id.text.Reveal())
 		r.o.Redactor.Learn(robot, id.text)
 		got, err := r.askToken(req, "token")
 		if err != nil {
-			return issued{}, r.problemOf(usererror.OIDCRefused, registry, what,
-				"See that "+registry+" is Quay 3.13 or later, or quay.io.",
+			return issued{}, r.failed(OIDCRefused, registry, what, Hint{QuayTooOld, registry},
 				r.explainTrust(quayTrust(robot), id.claims, err))
 		}
 		return r.passwordOf(robot, got, quayLife), nil

@@ -1,9 +1,8 @@
 package credentials
 
 import (
+	"cmp"
 	"strings"
-
-	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
 // Refused returns err, of a registry or of a provider, with the account that it is about:
@@ -18,27 +17,20 @@ func (c Credential) Refused(registry string, err error) error {
 		who += ","
 	}
 	_, asWritten := c.Auth.(staticAuth)
+	kind, cause := kindOf(err)
 	switch {
-	case usererror.Is(err, usererror.WrongCredentials) && asWritten:
-		return usererror.New(usererror.WrongCredentials, registry,
-			who+" was refused: wrong password or expired token", usererror.Advice(err), answer(err))
-	case usererror.Is(err, usererror.WrongCredentials):
-		return usererror.New(usererror.WrongCredentials, registry, who+" was refused", usererror.Advice(err), err)
-	case usererror.Is(err, usererror.OIDCRefused):
-		return usererror.New(usererror.OIDCRefused, registry, who+" was refused", usererror.Advice(err), err)
-	case usererror.Is(err, usererror.NoPushPermission):
-		return usererror.New(usererror.NoPushPermission, registry, who+" may not push", usererror.Advice(err), err)
-	case usererror.Is(err, usererror.NoPullPermission):
-		return usererror.New(usererror.NoPullPermission, registry, who+" may not pull", usererror.Advice(err), err)
-	}
-	return err
-}
-
-// answer returns what the registry answered, without the sentence around it that says the
-// same as ours: that a login failed.
-func answer(err error) error {
-	if p := usererror.Of(err); p != nil && p.Err != nil {
-		return p.Err
+	case kind == WrongCredentials && asWritten:
+		// The sentence around the cause says the same as ours: that a login failed.
+		return &Error{Kind: WrongCredentials, Host: registry,
+			What: who + " was refused: wrong password or expired token", Err: cmp.Or(cause, err)}
+	case kind == WrongCredentials:
+		return &Error{Kind: WrongCredentials, Host: registry, What: who + " was refused", Err: err}
+	case kind == OIDCRefused:
+		return &Error{Kind: OIDCRefused, Host: registry, What: who + " was refused", Err: err}
+	case kind == NoPushPermission:
+		return &Error{Kind: NoPushPermission, Host: registry, What: who + " may not push", Err: err}
+	case kind == NoPullPermission:
+		return &Error{Kind: NoPullPermission, Host: registry, What: who + " may not pull", Err: err}
 	}
 	return err
 }

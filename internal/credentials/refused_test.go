@@ -38,7 +38,7 @@ func TestRefusedNamesTheAccount(t *testing.T) {
 		{"elsewhere.example", "a/b", answer, `quay.io/a: logging in: 401 [wrong-credentials]`},
 	} {
 		err := r.For(t.Context(), repo(tt.host, tt.path)).Refused(tt.host, tt.err)
-		if !strings.HasPrefix(err.Error(), tt.want) || !errors.Is(err, tt.err) && !errors.Is(err, cause) || usererror.Advice(err) != usererror.Advice(tt.err) {
+		if !strings.HasPrefix(usererror.Text(err), tt.want) || !errors.Is(err, tt.err) && !errors.Is(err, cause) || usererror.Advice(err) != usererror.Advice(tt.err) {
 			t.Errorf("%s/%s: %v\nwant %s", tt.host, tt.path, err, tt.want)
 		}
 		if strings.Contains(err.Error(), "pw-") {

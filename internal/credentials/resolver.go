@@ -18,7 +18,6 @@ import (
 	"github.com/multi-registry-push/multi-registry-push/internal/imageref"
 	"github.com/multi-registry-push/multi-registry-push/internal/redact"
 	"github.com/multi-registry-push/multi-registry-push/internal/retry"
-	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
 // Options is everything that decides which credential a registry gets.
@@ -171,8 +170,8 @@ func (r *Resolver) complete(c *Credential, registry string) {
 		c.Auth = authn.Anonymous
 	default:
 		c.Auth = r.account(c.Key, func(context.Context) (issued, error) {
-			return issued{}, usererror.New(usererror.Internal, registry, "logging in to "+registry, "",
-				errors.New("the way to log in of its item has no exchange"))
+			return issued{}, &Error{Kind: Internal, Host: registry, What: "logging in to " + registry,
+				Err: errors.New("the way to log in of its item has no exchange")}
 		})
 	}
 }

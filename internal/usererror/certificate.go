@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// OutOfDate returns the remedy for an error that comes from a certificate which is not valid
+// outOfDate returns the remedy for an error that comes from a certificate which is not valid
 // at now, because it has expired or is not valid yet; "" for other errors.
-func OutOfDate(err error, now time.Time) string {
+func outOfDate(err error, now time.Time) string {
 	var invalid x509.CertificateInvalidError
 	if !errors.As(err, &invalid) || invalid.Reason != x509.Expired {
 		return ""

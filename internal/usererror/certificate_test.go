@@ -25,7 +25,7 @@ func TestOutOfDate(t *testing.T) {
 		"not yet valid": {certificate(time.Hour, 2*time.Hour), "not valid before 2026-11-26T13:00:00Z"},
 		"another":       {errors.New("no route"), ""},
 	} {
-		got := OutOfDate(test.err, now)
+		got := outOfDate(test.err, now)
 		if !strings.Contains(got, test.want) || (test.want == "") != (got == "") {
 			t.Errorf("%s: %q", name, got)
 		}

@@ -39,6 +39,8 @@ func problemOf(f failure) *Problem {
 		e.remedy = ruleRemedy(of)
 	case sourceFailure:
 		e.remedy = sourceRemedy(of, e.remedy)
+	case loginFailure:
+		e.remedy = loginRemedy(of)
 	default:
 		e.remedy = cmp.Or(e.remedy, remedyAt(host, kind, f))
 	}

@@ -14,10 +14,11 @@ var told = map[string]struct {
 	kind  string
 	kinds map[string]explanation
 }{
-	"registry":  {"Kind", registryKinds},
-	"blobcache": {"Kind", nil},
-	"imageref":  {"Kind", nil},
-	"source":    {"ErrorKind", sourceKinds},
+	"registry":    {"Kind", registryKinds},
+	"blobcache":   {"Kind", nil},
+	"imageref":    {"Kind", nil},
+	"source":      {"ErrorKind", sourceKinds},
+	"credentials": {"ErrorKind", nil},
 }
 
 // TestEveryKindHasACode: what packages tell apart, people are told, and no more; and all of
@@ -47,17 +48,22 @@ func TestEveryKindHasACode(t *testing.T) {
 	}
 }
 
-// TestEveryRuleHasARemedy: so do the rules for references.
+// TestEveryRuleHasARemedy: so do the rules for references, and the hints for logins.
 func TestEveryRuleHasARemedy(t *testing.T) {
-	declared := declaredIn(t, "imageref", "Rule")
-	for rule := range declared {
-		if rules[rule] == "" {
-			t.Errorf("rule %q has no remedy", rule)
+	for _, of := range []struct {
+		room, typ string
+		remedies  map[string]string
+	}{{"imageref", "Rule", rules}, {"credentials", "HintName", hints}} {
+		declared := declaredIn(t, of.room, of.typ)
+		for name := range declared {
+			if of.remedies[name] == "" {
+				t.Errorf("%s: %q has no remedy", of.room, name)
+			}
 		}
-	}
-	for rule := range rules {
-		if !declared[rule] {
-			t.Errorf("imageref has no rule %q", rule)
+		for name := range of.remedies {
+			if !declared[name] {
+				t.Errorf("%s has no %s %q", of.room, of.typ, name)
+			}
 		}
 	}
 }

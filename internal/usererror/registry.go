@@ -49,7 +49,7 @@ func remedyAt(host, kind string, err error) string {
 		return "Inside a container action " + name + " is the container itself: " +
 			"reach a service of the job by its label, such as `registry:5000`, with `insecure: true`."
 	case "certificate-invalid":
-		return OutOfDate(err, time.Now())
+		return outOfDate(err, time.Now())
 	case "no-push-permission":
 		switch {
 		case host == "ghcr.io" || strings.HasPrefix(host, "containers."):

@@ -90,7 +90,7 @@ func refusedTrust(t *testing.T, p provider, sent sentToken) (text string, oidc b
 	if c.Subject() != sent.subject {
 		t.Errorf("the subject sent is said to be %q", c.Subject())
 	}
-	all := fmt.Sprintf("%v\n%s\n", err, usererror.Advice(err))
+	all := fmt.Sprintf("%s\n%s\n", usererror.Text(err), usererror.Advice(err))
 	for _, token := range j.github.Issued() {
 		hides(t, all, append(strings.Split(token, "."), s.secrets()...)...)
 	}

@@ -141,7 +141,8 @@ func TestArrowsGoDown(t *testing.T) {
 // TestErrorsHaveKinds: the packages that do not say things to people return errors of their own, with a
 // kind of which usererror alone makes a code and a remedy.
 func TestErrorsHaveKinds(t *testing.T) {
-	kinds := []string{"imageref", "image", "registry", "registry/auth", "registry/transport", "blobcache", "source"}
+	kinds := []string{"imageref", "image", "registry", "registry/auth", "registry/transport", "blobcache", "source",
+		"credentials"}
 	for _, f := range files(t) {
 		for _, i := range f.tree.Imports {
 			if slices.Contains(kinds, f.room()) && strings.HasSuffix(i.Path.Value, `/usererror"`) {
