@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -44,7 +45,7 @@ func TestAHostThatDiesCostsOneBudget(t *testing.T) {
 		most   time.Duration
 	}{
 		"connection refused": {func(string) (int, error) {
-			return 0, &net.OpError{Op: "dial", Err: errors.New("connection refused")}
+			return 0, &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}
 		}, retryBudget / 2, retryBudget + longestPause},
 		"503": {func(string) (int, error) { return 503, nil }, retryBudget / 2, retryBudget + longestPause},
 		"503 for one, others live": {func(path string) (int, error) {

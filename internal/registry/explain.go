@@ -88,12 +88,12 @@ func (r *Repository) diagnose(err error, write bool) Kind {
 		return TLSMismatch
 	case errors.As(err, &op) && op.Op == "proxyconnect":
 		return ProxyRefused
-	case errors.Is(err, syscall.ECONNREFUSED):
+	case errors.Is(err, syscall.ECONNREFUSED) && !r.c.host.Answered():
 		if r.c.host.Loopback() && r.c.o.InContainer {
 			return LoopbackInside
 		}
 		return Unreachable
-	case errors.As(err, &gaveUp):
+	case errors.As(err, &gaveUp), errors.Is(err, syscall.ECONNREFUSED):
 		if !r.c.host.Answered() {
 			return Unreachable
 		}

@@ -123,7 +123,11 @@ func (e *GaveUpError) Error() string {
 		return fmt.Sprintf("given up, after %s of nothing but failures from this registry: %v",
 			e.After.Round(time.Second), e.Err)
 	}
-	return fmt.Sprintf("given up after %d tries in %s: %v", e.Tries, e.After.Round(time.Second), e.Err)
+	tries := "tries"
+	if e.Tries == 1 {
+		tries = "try"
+	}
+	return fmt.Sprintf("given up after %d %s in %s: %v", e.Tries, tries, e.After.Round(time.Second), e.Err)
 }
 
 // Gist returns Error without how often and for how long it was tried, where nothing else
