@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/x509"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -385,8 +384,7 @@ func TestMalformed(t *testing.T) {
 		for _, body := range bodies {
 			j.net.Faults.Clear()
 			j.net.Faults.Add(servers.Fault{Match: standins.At(host), Count: servers.Forever, Status: http.StatusOK, Body: body})
-			var p *usererror.Problem
-			if err := account()(t.Context()); !errors.As(err, &p) {
+			if err := account()(t.Context()); usererror.Of(err) == nil {
 				t.Errorf("%q as the answer of %s: %v", body, host, err)
 			}
 		}
