@@ -11,9 +11,9 @@ import (
 	"sync"
 )
 
-// readRoots has the authorities that are trusted read, while something else is done: the
-// system's, and those in SSL_CERT_FILE. They are some hundred files, which the first
-// handshake would wait for.
+// readRoots says how the authorities that are trusted are read, once: the system's, and those
+// in SSL_CERT_FILE. With such a file that is done while the first connection over TLS is made,
+// and not before: it takes as long as all that comes before the first request.
 func (s *step) readRoots() {
 	var more []byte
 	if name := s.vars["SSL_CERT_FILE"]; name != "" {
@@ -27,21 +27,18 @@ func (s *step) readRoots() {
 			s.warnings = append(s.warnings, fmt.Sprintf("SSL_CERT_FILE, %s, is left aside: %v", name, err))
 		}
 	}
+	if more == nil {
+		s.roots = func() *x509.CertPool { return nil } // as the system knows them
+		return
+	}
 	s.roots = sync.OnceValue(func() *x509.CertPool {
 		pool, _ := x509.SystemCertPool()
-		if more == nil {
-			return nil // as the system knows them
-		}
 		if pool == nil {
 			pool = x509.NewCertPool()
 		}
 		pool.AppendCertsFromPEM(more)
 		return pool
 	})
-	go func() {
-		defer func() { _ = recover() }() // whoever asks panics with the same
-		s.roots()
-	}()
 }
 
 // hasCertificate reports whether there is a certificate among what a PEM file holds.

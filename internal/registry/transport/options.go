@@ -41,8 +41,8 @@ type Options struct {
 	FirstContact time.Duration
 	// Clock tells the time and waits; nil is the machine's.
 	Clock retry.Clock
-	// Roots returns the authorities that are trusted; nil means the system's. It is asked when a
-	// connection stands, so that they may be read until then.
+	// Roots returns the authorities that are trusted; nil means the system's. It is asked for each
+	// connection while that is made, so that they may be read until then, once.
 	Roots func() *x509.CertPool
 	// Proxy picks the proxy of a request; nil means HTTPS_PROXY, HTTP_PROXY and
 	// NO_PROXY of the environment.

@@ -114,14 +114,22 @@ func (d dialers) to(destination *net.Dialer) dialFunc {
 	}
 }
 
-// secure returns how connections over TLS are made: by dial, and a handshake in time.
+// secure returns how connections over TLS are made: by dial, while roots are read, and a
+// handshake in time.
 func (d dialers) secure(dial dialFunc, config *tls.Config, roots func() *x509.CertPool) dialFunc {
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
 		name, _, err := net.SplitHostPort(address)
 		if err != nil {
 			return nil, err
 		}
+		read := make(chan struct{})
+		go func() {
+			defer close(read)
+			defer func() { _ = recover() }() // it panics again below
+			roots()
+		}()
 		c, err := dial(ctx, network, address)
+		<-read
 		if err != nil {
 			return nil, err
 		}
