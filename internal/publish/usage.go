@@ -2,7 +2,6 @@ package publish
 
 import (
 	"context"
-	"errors"
 	"io"
 	"sync/atomic"
 
@@ -44,11 +43,7 @@ func (r counted) OpenBlob(ctx context.Context, d v1.Descriptor, offset int64) (i
 
 func (r counted) Referrers(ctx context.Context, digest string) ([]v1.Descriptor, bool, error) {
 	r.c.requests.Add(1)
-	ds, api, err := r.RemoteRepository.Referrers(ctx, digest)
-	if errors.Is(err, registry.ErrNoList) { // who reads takes it for none (distribution spec)
-		return nil, false, nil
-	}
-	return ds, api, err
+	return r.RemoteRepository.Referrers(ctx, digest)
 }
 
 func (r counted) Tags(ctx context.Context) ([]string, error) {

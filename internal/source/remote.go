@@ -76,7 +76,7 @@ func openRemote(ctx context.Context, spec Spec, o Options) (*Image, error) {
 	if err != nil {
 		if errors.Is(err, registry.ErrNotFound) {
 			return nil, &Error{Kind: NotInRegistry, Host: spec.Reference.Host,
-				What: fmt.Sprintf("%s is not in the registry", spec.Reference), Err: err}
+				What: fmt.Sprintf("%s is not in the registry", spec.Reference), Err: answerIn(err)}
 		}
 		return nil, err
 	}
@@ -96,10 +96,20 @@ func openRemote(ctx context.Context, spec Spec, o Options) (*Image, error) {
 	return i, nil
 }
 
+// answerIn returns what a registry answered, without the sentence around it that names the image
+// once more.
+func answerIn(err error) error {
+	if failed, ok := errors.AsType[*registry.OperationError](err); ok && failed.Err != nil {
+		return failed.Err
+	}
+	return err
+}
+
 // remoteReferrers asks the registry for what refers to a digest, in both ways.
 func remoteReferrers(ctx context.Context, g *graph, repository RemoteRepository, digest v1.Hash) ([]Referrer, error) {
 	ds, _, err := repository.Referrers(ctx, digest.String())
-	if err != nil && !errors.Is(err, registry.ErrNotFound) {
+	// What is no list means none to who reads (distribution spec, "Listing Referrers").
+	if err != nil && !errors.Is(err, registry.ErrNotFound) && !errors.Is(err, registry.ErrNoList) {
 		return nil, err
 	}
 	var found []Referrer

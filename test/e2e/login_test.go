@@ -162,3 +162,22 @@ func TestShortTokens(t *testing.T) {
 		t.Errorf("%d tokens were enough", n)
 	}
 }
+
+// A source that is not there is named once in the sentence that says so.
+func TestMissingSourceIsNamedOnce(t *testing.T) {
+	s := servers.Olareg(t, servers.Options{Auth: servers.Token})
+	missing := s.Reference("acme/built", "nope")
+	o := job{source: missing, auth: s.Item(0), tags: []string{s.Reference("acme/app", "1")}}.run(t).exits(1)
+	told := 0
+	for line := range strings.Lines(o.stdout) {
+		if _, sentence, ok := strings.Cut(line, missing+" is not in the registry: "); ok {
+			told++
+			if strings.Contains(sentence, s.Host) || !strings.Contains(sentence, "404") {
+				t.Errorf("it says %q", line)
+			}
+		}
+	}
+	if told == 0 {
+		t.Errorf("nothing is told:\n%s", o.stdout)
+	}
+}
