@@ -38,7 +38,7 @@ type step struct {
 	untrusted bool
 	json      bool // results go to standard output
 	resolver  *credentials.Resolver
-	roots     func() *x509.CertPool // nil: the system's
+	roots     func() *x509.CertPool // returns nil for the system's
 	warnings  []string              // to be said when the run starts
 	unused    []config.UnusedItem
 	now       func() time.Time
