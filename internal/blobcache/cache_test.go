@@ -503,6 +503,7 @@ func TestCloseWhileReadWaits(t *testing.T) {
 			failed <- err
 		}()
 	}
+	src.gate <- 1000 // the fetch has opened the source: a fetch that ends before that has no body to close
 	readers[0].Close()
 	if err := <-failed; err == nil {
 		t.Error("a closed reader read on")
