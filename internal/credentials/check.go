@@ -3,7 +3,6 @@ package credentials
 import (
 	"errors"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -39,17 +38,21 @@ func (i *Item) Check() []*KeyError {
 
 var (
 	// https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithWebIdentity.html
-	awsSessionName = regexp.MustCompile(`^[A-Za-z0-9_+=,.@-]{2,64}$`)
+	awsSessionName = compiled(`^[A-Za-z0-9_+=,.@-]+$`) // of 2 to 64
 	// Quay's names of robots are the organization's or user's, a +, and a short name.
-	quayRobotName = regexp.MustCompile(`^[a-z0-9][a-z0-9_.-]*\+[a-z0-9_.-]+$`)
+	quayRobotName = compiled(`^[a-z0-9][a-z0-9_.-]*\+[a-z0-9_.-]+$`)
 )
+
+func isAWSSessionName(s string) bool {
+	return len(s) >= 2 && len(s) <= 64 && awsSessionName().MatchString(s)
+}
 
 // checkValues looks at values that are known to have a form.
 func (i *Item) checkValues() *KeyError {
 	switch {
-	case i.AWSSession.Text != "" && !awsSessionName.MatchString(i.AWSSession.Text):
+	case i.AWSSession.Text != "" && !isAWSSessionName(i.AWSSession.Text):
 		return keyError("aws-session", "is 2 to 64 letters, digits and any of _+=,.@-")
-	case i.QuayRobot.Text != "" && !quayRobotName.MatchString(i.QuayRobot.Text):
+	case i.QuayRobot.Text != "" && !quayRobotName().MatchString(i.QuayRobot.Text):
 		return keyError("quay-robot", "is not ORGANIZATION+ROBOT, such as acme+publisher")
 	case i.JFrogURL.Text != "":
 		u, err := url.Parse(i.JFrogURL.Text)
@@ -73,7 +76,7 @@ const (
 )
 
 // https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_ImageTagMutabilityExclusionFilter.html
-var ecrTagFilter = regexp.MustCompile(`^[0-9a-zA-Z._*-]{1,128}$`)
+var ecrTagFilter = compiled(`^[0-9a-zA-Z._*-]+$`) // of 1 to 128
 
 func (i *Item) checkTagMutability() *KeyError {
 	if i.ECRTagMutability == "" && len(i.ECRTagExclusions) == 0 {
@@ -104,7 +107,7 @@ func (i *Item) checkTagMutability() *KeyError {
 			len(i.ECRTagExclusions), ecrMostExclusions)
 	}
 	for _, filter := range i.ECRTagExclusions {
-		if !ecrTagFilter.MatchString(filter) {
+		if len(filter) > 128 || !ecrTagFilter().MatchString(filter) {
 			return keyError("ecr-tag-exclusions", "holds %q: a filter is letters, digits and any of ._*-, at most 128",
 				filter)
 		}

@@ -60,6 +60,7 @@ func TestCheckRefuses(t *testing.T) {
 		"aws-role is for an ECR registry":               {Registry: ecrPrivate, ECR: "false", AWSRole: set("r")},
 		"aws-session needs aws-role":                    {Registry: ecrPrivate, AWSSession: set("s1")},
 		"aws-session is 2 to 64":                        {Registry: ecrPrivate, AWSRole: set("r"), AWSSession: set("a b")},
+		"aws-session is 2 to 64 letters":                {Registry: ecrPrivate, AWSRole: set("r"), AWSSession: set(strings.Repeat("a", 65))},
 		"password and anonymous: true exclude":          {Registry: "quay.io", Anonymous: true, Username: set("u"), Password: password, PasswordSet: true},
 		"anonymous and a way to log in exclude":         {Registry: "quay.io", Anonymous: true, Username: set("u")},
 		"quay-robot and anonymous: true exclude":        {Registry: "quay.io", Anonymous: true, QuayRobot: set("a+b")},
@@ -81,6 +82,7 @@ func TestCheckRefuses(t *testing.T) {
 		"ecr-tag-exclusions needs ecr-tag-mutability":   {Registry: ecrPrivate, ECR: "auto", ECRTagMutability: "IMMUTABLE", ECRTagExclusions: []string{"latest"}},
 		"ecr-tag-exclusions has 6 filters":              exclusions("a", "b", "c", "d", "e", "f"),
 		"ecr-tag-exclusions holds \"v?\"":               exclusions("latest", "v?"),
+		"ecr-tag-exclusions holds":                      exclusions(strings.Repeat("a", 129)),
 	}
 	for want, i := range wrong {
 		found := i.Check()

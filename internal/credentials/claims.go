@@ -3,7 +3,6 @@ package credentials
 import (
 	"encoding/base64"
 	"encoding/json"
-	"regexp"
 	"strings"
 	"time"
 	"unicode"
@@ -100,13 +99,13 @@ func (c Claims) pullRequest() bool {
 const gitHubIssuer = "https://token.actions.githubusercontent.com"
 
 // gitHubSubject is repo:OWNER/NAME:REST, each of the two names with or without @ID.
-var gitHubSubject = regexp.MustCompile(`^repo:([^/@:]+)(@[0-9]+)?/([^/@:]+)(@[0-9]+)?(:.+)$`)
+var gitHubSubject = compiled(`^repo:([^/@:]+)(@[0-9]+)?/([^/@:]+)(@[0-9]+)?(:.+)$`)
 
 // subjects returns the subject and, where it is known, its other form: GitHub's subjects
 // hold ids behind the names in repositories created, renamed or moved after 15 July 2026, and
 // get them in others when those are moved or opt in.
 func (c Claims) subjects(j Job) []string {
-	m := gitHubSubject.FindStringSubmatch(c.Subject)
+	m := gitHubSubject().FindStringSubmatch(c.Subject)
 	if m == nil || c.Issuer != gitHubIssuer {
 		return []string{c.Subject}
 	}

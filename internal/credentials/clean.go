@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
-	"regexp"
 	"strings"
 	"unicode"
 )
@@ -13,16 +12,25 @@ import (
 const longest = 300
 
 var (
-	jwt    = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{5,}(?:\.[A-Za-z0-9_-]*)*`)
-	opaque = regexp.MustCompile(`[A-Za-z0-9_+-]{72,}={0,2}`) // no name, ARN part or identifier is that long
+	jwt  = compiled(`eyJ[A-Za-z0-9_-]{5,}(?:\.[A-Za-z0-9_-]*)*`)
+	word = compiled(`[A-Za-z0-9_+-]+={0,2}`)
 )
+
+// longestWord is how long, in bytes, a name, a part of an ARN or an identifier may be. What is longer is
+// taken for a token.
+const longestWord = 71
 
 // clean makes a provider's answer fit to be shown: secrets that are known, and what
 // looks like a token, are out; it is one line, and short.
 func (r *Resolver) clean(text string) string {
 	text = r.o.Redactor.Redact(text)
-	text = jwt.ReplaceAllString(text, "***")
-	text = opaque.ReplaceAllString(text, "***")
+	text = jwt().ReplaceAllString(text, "***")
+	text = word().ReplaceAllStringFunc(text, func(w string) string {
+		if len(strings.TrimRight(w, "=")) > longestWord {
+			return "***"
+		}
+		return w
+	})
 	blank := func(c rune) bool { return unicode.IsSpace(c) || unicode.IsControl(c) }
 	text = strings.Join(strings.FieldsFunc(text, blank), " ")
 	if len(text) > longest {

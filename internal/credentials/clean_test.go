@@ -37,6 +37,8 @@ func TestClean(t *testing.T) {
 		"known the-known-secret here":                                                      "known *** here",
 		"token eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJ4In0.s-g":                                   "token ***",
 		"half eyJhbGciOiJSUzI1NiJ9.eyJpc3Mi":                                               "half ***",
+		"as long as a token: " + strings.Repeat("a", 72) + "==.":                           "as long as a token: ***.",
+		"a long name: " + strings.Repeat("a", 71) + "==":                                   "a long name: " + strings.Repeat("a", 71) + "==",
 		"opaque " + strings.Repeat("Ab1-", 20):                                             "opaque ***",
 		"arn:aws:iam::123456789012:role/publisher of 7a4a91c2-7bd4-4b1d-9b6e-0d4c6b0d0a11": "arn:aws:iam::123456789012:role/publisher of 7a4a91c2-7bd4-4b1d-9b6e-0d4c6b0d0a11",
 	} {

@@ -3,6 +3,7 @@ package credentials
 import (
 	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/imageref"
 )
@@ -10,16 +11,21 @@ import (
 const awsRegion = `([a-z0-9]+(?:-[a-z0-9]+)+)`
 
 // Who runs a host decides which credentials may go there. The patterns match whole
-// host names, so that a host that only looks like a provider's gets nothing.
+// host names, so that a host that only looks like a provider's gets nothing. They are
+// compiled when a host may need them: that takes longer than all else here.
 var (
 	// https://docs.aws.amazon.com/general/latest/gr/ecr.html
-	ecrIPv4 = regexp.MustCompile(`^([0-9]{12})\.dkr\.ecr(-fips)?\.` + awsRegion + `\.amazonaws\.(?:com|com\.cn|eu)$`)
+	ecrIPv4 = compiled(`^([0-9]{12})\.dkr\.ecr(-fips)?\.` + awsRegion + `\.amazonaws\.(?:com|com\.cn|eu)$`)
 	// https://docs.aws.amazon.com/AmazonECR/latest/userguide/ecr-requests.html
-	ecrDualStack = regexp.MustCompile(`^([0-9]{12})\.dkr-ecr(-fips)?\.` + awsRegion +
+	ecrDualStack = compiled(`^([0-9]{12})\.dkr-ecr(-fips)?\.` + awsRegion +
 		`\.on\.(?:aws|amazonwebservices\.com\.cn|amazonwebservices\.eu)$`)
-	acr       = regexp.MustCompile(`^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9-]+)*\.azurecr\.io$`)
-	artifacts = regexp.MustCompile(`^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9-]+)*\.(?:pkg\.dev|gcr\.io)$`)
+	labels = compiled(`^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9-]+)*$`)
 )
+
+// compiled returns a function that compiles pattern when it is first called.
+func compiled(pattern string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(pattern) })
+}
 
 // ecrHost is what an ECR registry's host name tells.
 type ecrHost struct {
@@ -38,10 +44,13 @@ func parseECR(host string) (ecrHost, bool) {
 	case "ecr-public.aws.com":
 		return ecrHost{public: true, region: "us-east-1", dualStack: true}, true
 	}
-	if m := ecrIPv4.FindStringSubmatch(host); m != nil {
+	if !strings.Contains(host, ".dkr") {
+		return ecrHost{}, false
+	}
+	if m := ecrIPv4().FindStringSubmatch(host); m != nil {
 		return ecrHost{accountID: m[1], fips: m[2] != "", region: m[3]}, true
 	}
-	if m := ecrDualStack.FindStringSubmatch(host); m != nil {
+	if m := ecrDualStack().FindStringSubmatch(host); m != nil {
 		return ecrHost{accountID: m[1], fips: m[2] != "", region: m[3], dualStack: true}, true
 	}
 	return ecrHost{}, false
@@ -52,7 +61,7 @@ func parseECR(host string) (ecrHost, bool) {
 func (h ecrHost) china() bool { return strings.HasPrefix(h.region, "cn-") }
 
 // isACR reports whether host is an Azure container registry.
-func isACR(host string) bool { return acr.MatchString(host) }
+func isACR(host string) bool { return below(host, ".azurecr.io") }
 
 // isDockerHub reports whether host takes Docker Hub's accounts: Docker Hub itself, and the
 // registry of Docker's hardened images.
@@ -67,4 +76,12 @@ func isKnownProvider(host string) bool {
 }
 
 // isGoogle reports whether host is Artifact Registry or Container Registry.
-func isGoogle(host string) bool { return host == "gcr.io" || artifacts.MatchString(host) }
+func isGoogle(host string) bool {
+	return host == "gcr.io" || below(host, ".pkg.dev") || below(host, ".gcr.io")
+}
+
+// below reports whether host is a host name that ends in suffix.
+func below(host, suffix string) bool {
+	name, ok := strings.CutSuffix(host, suffix)
+	return ok && labels().MatchString(name)
+}

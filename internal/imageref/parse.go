@@ -15,15 +15,17 @@ import (
 // is wider, and what only it takes a registry refuses in mid-run.
 var (
 	component = regexp.MustCompile(`^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*$`)
-	tagName   = regexp.MustCompile(`^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$`)
+	tagName   = regexp.MustCompile(`^[a-zA-Z0-9_][a-zA-Z0-9._-]*$`)
 	hostName  = regexp.MustCompile(`^(?:\[[0-9a-fA-F:.]+\]|(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)` +
 		`(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)*)(?::[0-9]{1,5})?$`)
-	digest = regexp.MustCompile(`^sha256:[0-9a-f]{64}$|^sha512:[0-9a-f]{128}$`)
 )
 
 // longestPath is the limit for host and path together that registries share
 // (distribution spec: "many clients impose a limit of 255").
 const longestPath = 255
+
+// longestTag is how long a tag may be (distribution spec, "Pulling manifests").
+const longestTag = 128
 
 // NotConfigured is the error of a destination, or a registry, with an empty component,
 // which is what an unset variable leaves of a line: it is skipped, not wrong.
@@ -84,7 +86,7 @@ func ParseSource(text string) (Reference, error) {
 	text = strings.TrimSpace(text)
 	invalid := func(e *badName) (Reference, error) { return Reference{}, invalidSource(text, e) }
 	named, sum, digested := strings.Cut(text, "@")
-	if digested && !digest.MatchString(sum) {
+	if digested && !IsDigest(sum) {
 		if sum == "" || sum == "sha256:" {
 			return invalid(&badName{DigestEmpty, "the digest behind the @ is empty", ""})
 		}
@@ -209,6 +211,13 @@ func CheckEngineName(text string) error {
 	return err
 }
 
+// IsDigest reports whether s is a digest of one of the registered algorithms (image spec,
+// "Digests").
+func IsDigest(s string) bool {
+	algorithm, hex, _ := strings.Cut(s, ":")
+	return IsHex(hex) && (algorithm == "sha256" && len(hex) == 64 || algorithm == "sha512" && len(hex) == 128)
+}
+
 // IsHex reports whether s is made of hexadecimal digits, in small letters.
 func IsHex(s string) bool { return s != "" && strings.Trim(s, "0123456789abcdef") == "" }
 
@@ -267,7 +276,7 @@ func checkTag(tag string) *badName {
 	if tag == "" {
 		return &badName{TagEmpty, "the tag behind the colon is empty", ""}
 	}
-	if !tagName.MatchString(tag) {
+	if len(tag) > longestTag || !tagName.MatchString(tag) {
 		return &badName{TagInvalid, fmt.Sprintf("%q is not a tag", short(tag)), ""}
 	}
 	return nil

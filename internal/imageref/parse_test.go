@@ -108,6 +108,24 @@ func TestParseDestinationRefuses(t *testing.T) {
 	}
 }
 
+func TestIsDigest(t *testing.T) {
+	for text, want := range map[string]bool{
+		"sha256:" + strings.Repeat("0a", 32):        true,
+		"sha512:" + strings.Repeat("0a", 64):        true,
+		"sha256:" + strings.Repeat("0a", 64):        false,
+		"sha512:" + strings.Repeat("0a", 32):        false,
+		"sha256:" + strings.Repeat("0A", 32):        false,
+		"sha384:" + strings.Repeat("0a", 48):        false,
+		"sha256:" + strings.Repeat("0a", 31) + "\n": false,
+		"sha256:": false,
+		"":        false,
+	} {
+		if got := IsDigest(text); got != want {
+			t.Errorf("%q: %v", text, got)
+		}
+	}
+}
+
 func TestParseSource(t *testing.T) {
 	sum := "sha256:" + strings.Repeat("0a", 32)
 	for text, want := range map[string]string{

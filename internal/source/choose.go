@@ -61,7 +61,7 @@ func contents(index document) []*candidate {
 
 // derivedTag matches the tags that say what a manifest refers to: the fallback of
 // distribution-spec 1.1 ("Referrers Tag Schema") and cosign's.
-var derivedTag = regexp.MustCompile(`(?:^|:)(sha256|sha512)-([0-9a-f]{64}|[0-9a-f]{128})(\.(?:sig|att|sbom))?$`)
+var derivedTag = regexp.MustCompile(`(?:^|:)(sha256|sha512)-([0-9a-f]+)(\.(?:sig|att|sbom))?$`)
 
 // markReferrers finds out which candidates are no images of their own.
 func markReferrers(ctx context.Context, g *graph, l layout, all []*candidate) error {
@@ -70,7 +70,7 @@ func markReferrers(ctx context.Context, g *graph, l layout, all []*candidate) er
 	}
 	for _, c := range all {
 		for _, n := range c.names {
-			if m := derivedTag.FindStringSubmatch(n); m != nil {
+			if m := derivedTag.FindStringSubmatch(n); m != nil && imageref.IsDigest(m[1]+":"+m[2]) {
 				c.refersTo = m[1] + ":" + m[2]
 				if m[3] != "" {
 					c.tag = m[1] + "-" + m[2] + m[3]
