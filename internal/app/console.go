@@ -117,8 +117,10 @@ func (c *console) print(l report.Line) {
 	}
 }
 
+// titled returns the text with the title before it: of an annotation, the runner's log shows the
+// text alone (actions/runner, ExecutionContext.AddIssue).
 func titled(l report.Line) string {
-	if l.Title == "" {
+	if strings.HasPrefix(l.Text, l.Title) {
 		return l.Text
 	}
 	return l.Title + ": " + l.Text
@@ -133,11 +135,11 @@ func (c *console) printCommand(l report.Line) {
 	case report.GroupEnd:
 		_ = c.runner.EndGroup()
 	case report.ErrorLine:
-		_ = c.runner.Annotate(actions.Error, l.Title, l.Text)
+		_ = c.runner.Annotate(actions.Error, l.Title, titled(l))
 	case report.WarningLine:
-		_ = c.runner.Annotate(actions.Warning, l.Title, l.Text)
+		_ = c.runner.Annotate(actions.Warning, l.Title, titled(l))
 	case report.NoticeLine:
-		_ = c.runner.Annotate(actions.Notice, l.Title, l.Text)
+		_ = c.runner.Annotate(actions.Notice, l.Title, titled(l))
 	case report.DebugLine:
 		_ = c.runner.Annotate(actions.Debug, "", l.Text)
 	default:

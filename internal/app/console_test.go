@@ -72,7 +72,7 @@ func TestCommands(t *testing.T) {
 	c.print(report.Line{Kind: report.NoticeLine, Text: "n"})
 	c.print(report.Line{Kind: report.DebugLine, Text: "not shown"})
 	c.print(report.Line{Text: "plain"})
-	want := "::group::Plan\n::endgroup::\n::error title=ghcr.io%3A443%2C failed::100 %25%0Amend it\n::warning title=w::x\n::notice::n\nplain\n"
+	want := "::group::Plan\n::endgroup::\n::error title=ghcr.io%3A443%2C failed::ghcr.io:443, failed: 100 %25%0Amend it\n::warning title=w::w: x\n::notice::n\nplain\n"
 	if out.String() != want {
 		t.Errorf("got  %q\nwant %q", out.String(), want)
 	}

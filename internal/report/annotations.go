@@ -13,11 +13,14 @@ import (
 const mostAnnotations = 10
 
 // longestAnnotation bounds one annotation, in bytes.
-const longestAnnotation = 4000
+const longestAnnotation = 3800
 
-// annotationLines says, in one annotation a registry, what a person should know without
-// opening the log: failures with their remedy, warnings, and what an unset secret or
-// variable left out. What the user configured so, what a pull request from a fork may not
+// longestTitle bounds a title, in bytes: GitHub takes 255 characters (REST API, check runs).
+const longestTitle = 200
+
+// annotationLines says what a person should know without opening the log: failures with their
+// remedy, warnings, and what an unset secret or variable left out, in one annotation for all
+// registries that share it. What the user configured so, what a pull request from a fork may not
 // do, and who was held back because of others, stands in log and summary only.
 func annotationLines(r publish.Result) []Line {
 	failed, warned := failures(r)
@@ -26,21 +29,46 @@ func annotationLines(r publish.Result) []Line {
 }
 
 func failures(r publish.Result) (failed, warned []Line) {
-	failed = runErrors(r)
+	var required, tolerated []publish.RegistryResult
 	for _, g := range failedFirst(r) {
 		told := r.Cancelled || len(runFailures(r)) > 0
-		if g.Status() != Failed || told && follows(g) {
-			continue
-		}
-		line := Line{Kind: ErrorLine, Title: g.Host + " failed", Text: advised(explanations(g))}
-		if g.Tolerated() {
-			line.Kind = WarningLine
-			warned = append(warned, line)
-		} else {
-			failed = append(failed, line)
+		switch {
+		case g.Status() != Failed || told && follows(g):
+		case g.Tolerated():
+			tolerated = append(tolerated, g)
+		default:
+			required = append(required, g)
 		}
 	}
-	return failed, warned
+	return append(runErrors(r), inUnison(ErrorLine, " failed", required, explanations)...),
+		inUnison(WarningLine, " failed", tolerated, explanations)
+}
+
+// inUnison returns a line for all registries of which of says the same, titled by their names and
+// what became of them.
+func inUnison(
+	kind Kind, became string, registries []publish.RegistryResult, of func(publish.RegistryResult) []explanation,
+) []Line {
+	var rows [][][]explanation
+	var hosts [][]string
+	for _, g := range registries {
+		why := of(g)
+		same := func(o [][]explanation) bool { return slices.EqualFunc(o[0], why, explanation.like) }
+		i := slices.IndexFunc(rows, same)
+		if i < 0 {
+			i, rows, hosts = len(rows), append(rows, nil), append(hosts, nil)
+		}
+		rows[i], hosts[i] = append(rows[i], why), append(hosts[i], g.Host)
+	}
+	var lines []Line
+	for i, names := range hosts {
+		line := Line{Kind: kind, Title: conjoined(names) + became, Text: advised(common(rows[i]))}
+		if len(names) > 1 && len(line.Title) > longestTitle {
+			line.Title, line.Text = count(len(names), "registry")+became, conjoined(names)+": "+line.Text
+		}
+		lines = append(lines, line)
+	}
+	return lines
 }
 
 // runErrors are the failures that belong to no registry.
@@ -100,19 +128,17 @@ func notices(r publish.Result) []Line {
 	wanted := func(by publish.SkipKind) bool {
 		return by != publish.SkipTagsMatching && by != publish.SkipFork && by != publish.SkipElsewhere
 	}
-	var lines []Line
+	var skipped, partly []publish.RegistryResult
+	ofTags := func(g publish.RegistryResult) []explanation { return leftOutBy(g, wanted) }
 	for _, g := range r.Registries {
-		if g.Status() == Skipped {
-			if wanted(g.LeftOutBy()) {
-				text := advised(explanations(g))
-				lines = append(lines, Line{Kind: NoticeLine, Title: g.Host + " skipped", Text: text})
-			}
-			continue
-		}
-		if left := leftOutBy(g, wanted); len(left) > 0 {
-			lines = append(lines, Line{Kind: NoticeLine, Title: g.Host + ": some tags left out", Text: advised(left)})
+		if g.Status() == Skipped && wanted(g.LeftOutBy()) {
+			skipped = append(skipped, g)
+		} else if g.Status() != Skipped && len(ofTags(g)) > 0 {
+			partly = append(partly, g)
 		}
 	}
+	lines := inUnison(NoticeLine, " skipped", skipped, explanations)
+	lines = append(lines, inUnison(NoticeLine, ": some tags left out", partly, ofTags)...)
 	for _, l := range unnamed(r) {
 		text := lineSkipped(l.Input, l.Line, l.Text, l.Reason)
 		lines = append(lines, Line{Kind: NoticeLine, Title: "Destination not configured", Text: text})

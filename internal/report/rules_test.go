@@ -225,7 +225,7 @@ func TestAnnotations(t *testing.T) {
 		"mixed":      {mixed(), "quay.io failed", "mirror.example.com:5000 failed", ecr + " skipped,Destination not configured"},
 		"held back":  {heldBack(), "quay.io failed", "", ""},
 		"optional":   {optional(), "", "quay.io failed", ""},
-		"nothing":    {nothing(), "", "Nothing was published", "docker.io skipped,registry.example.com skipped,quay.io skipped"},
+		"nothing":    {nothing(), "", "Nothing was published", "docker.io and registry.example.com skipped,quay.io skipped"},
 		"fork":       {fork(), "", "", ""},
 		"configured": {configured, "", "Nothing was published", ""},
 		"elsewhere":  {elsewhere, "a failed", "", ""},
@@ -287,7 +287,7 @@ func TestAnnotationsFold(t *testing.T) {
 	r := publish.Result{Start: at(0), End: at(1)}
 	for i := range 25 {
 		host := fmt.Sprintf("r%d.example.com", i)
-		r.Registries = append(r.Registries, publish.RegistryResult{Host: host, Skip: "password is empty", SkipKind: publish.SkipCredentials, References: with(Skipped, "password is empty", host+"/a:1")})
+		r.Registries = append(r.Registries, publish.RegistryResult{Host: host, Skip: redact.Redacted(fmt.Sprintf("PASSWORD_%d is empty", i)), SkipKind: publish.SkipCredentials, References: with(Skipped, "", host+"/a:1")})
 	}
 	n, last := 0, Line{}
 	for _, l := range replay(r, LogOptions{Workflow: true}) {
@@ -296,8 +296,35 @@ func TestAnnotationsFold(t *testing.T) {
 			last = l
 		}
 	}
-	if n != 10 || last.Title != "and 16 more" || !strings.Contains(last.Text, "r24.example.com skipped: password is empty") {
+	if n != 10 || last.Title != "and 16 more" || !strings.Contains(last.Text, "r24.example.com skipped: PASSWORD_24 is empty") {
 		t.Errorf("%d notices, the last is %+v", n, last)
+	}
+}
+
+// TestAnnotationsOfOneReason: what registries share is one annotation that names them all,
+// with a title that GitHub takes.
+func TestAnnotationsOfOneReason(t *testing.T) {
+	five := "registry-02.example.com, registry-05.example.com, registry-08.example.com, registry-11.example.com and registry-14.example.com failed"
+	if got := titles(annotationLines(many()), ErrorLine); !slices.Equal(got, []string{five, "registry-10.example.com failed"}) {
+		t.Errorf("got %q", got)
+	}
+	var r publish.Result
+	for i := range 30 {
+		host := fmt.Sprintf("r%d.example.com", i)
+		r.Registries = append(r.Registries, publish.RegistryResult{Host: host, References: with(Failed, "", host+"/a:1"),
+			Failures: []publish.Failure{failure(0, usererror.Unreachable, redact.Redacted("connecting to "+host+": connection refused"), "Start it.")}})
+	}
+	lines := annotationLines(r)
+	if len(lines) != 1 || lines[0].Title != "30 registries failed" {
+		t.Fatalf("got %q", titles(lines, ErrorLine))
+	}
+	for _, g := range r.Registries {
+		if strings.Count(lines[0].Text, g.Host) != 1 {
+			t.Errorf("%s is not named once in %s", g.Host, lines[0].Text)
+		}
+	}
+	if !strings.HasSuffix(lines[0].Text, ": connecting: connection refused [registry-unreachable]\nStart it.") {
+		t.Errorf("got %s", lines[0].Text)
 	}
 }
 
