@@ -57,8 +57,6 @@ type Notice struct {
 type Stats struct {
 	Fetched   int64 // bytes received from the source for the first time
 	Refetched int64 // bytes received again, for readers that were evicted or went back
-	Resumed   int64 // times that the source was asked again because it broke off or did not answer
-	Evicted   int64 // readers that were evicted because the disk's limit was reached
 	Disk      int64 // bytes on disk now
 	PeakDisk  int64 // most bytes on disk at any time
 	Memory    int64 // bytes of blobs in memory now

@@ -41,11 +41,7 @@ func (b *Blob) start() {
 // fetch reads the blob from the source into segments.
 func (b *Blob) fetch(ctx context.Context) error {
 	s := b.cache
-	st, err := newStream(b, checkpoint{}, func() {
-		s.mu.Lock()
-		s.stats.Resumed++
-		s.mu.Unlock()
-	})
+	st, err := newStream(b, checkpoint{})
 	if err != nil {
 		return err
 	}

@@ -116,12 +116,7 @@ func (r *reader) advance(n int) {
 // what it needs is not held any more.
 func (r *reader) goDirect() error {
 	b := r.lease.blob
-	s := b.cache
-	st, err := newStream(b, b.checkpointBefore(r.off), func() {
-		s.mu.Lock()
-		s.stats.Resumed++
-		s.mu.Unlock()
-	})
+	st, err := newStream(b, b.checkpointBefore(r.off))
 	if err != nil {
 		return err
 	}
@@ -185,30 +180,6 @@ func skip(ctx context.Context, st *stream, offset int64, s *Cache) error {
 		}
 	}
 	return nil
-}
-
-// WriteTo writes the rest of the blob to w, in large pieces.
-func (r *reader) WriteTo(w io.Writer) (int64, error) {
-	s := r.lease.blob.cache
-	buf := s.buffer()
-	defer s.buffers.Put(buf)
-	var total int64
-	for {
-		n, err := r.Read(*buf)
-		if n > 0 {
-			m, err := w.Write((*buf)[:n])
-			total += int64(m)
-			if err != nil {
-				return total, err
-			}
-		}
-		if err == io.EOF { //nolint:errorlint // wrapped, it is no end
-			return total, nil
-		}
-		if err != nil {
-			return total, err
-		}
-	}
 }
 
 // Close ends the reader; a Read that waits returns an error.

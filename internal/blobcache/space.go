@@ -110,7 +110,6 @@ func (s *Cache) reserve(b *Blob, n int) bool {
 			return false
 		}
 		victim.evicted = true
-		s.stats.Evicted++
 	}
 	s.used(b, n)
 	return true

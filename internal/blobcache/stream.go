@@ -17,9 +17,8 @@ import (
 // as many attempts as that takes. It hashes what it reads and does not return the
 // last byte of a blob whose digest is wrong.
 type stream struct {
-	blob    *Blob
-	resume  *resumption
-	resumed func() // called before every attempt but the first
+	blob   *Blob
+	resume *resumption
 
 	sum    hash.Hash // of all bytes before pos
 	pos    int64
@@ -37,8 +36,8 @@ type checkpoint struct {
 }
 
 // newStream reads blob from m on; the zero checkpoint is the blob's beginning.
-func newStream(b *Blob, m checkpoint, resumed func()) (*stream, error) {
-	st := &stream{blob: b, resume: &b.cache.resume, resumed: resumed, sum: newHash(b.digest), pos: m.pos}
+func newStream(b *Blob, m checkpoint) (*stream, error) {
+	st := &stream{blob: b, resume: &b.cache.resume, sum: newHash(b.digest), pos: m.pos}
 	if st.sum == nil {
 		return nil, &Error{Kind: Unsupported,
 			What: fmt.Sprintf("%s: digests of the kind %q cannot be checked", st.name(), b.digest.Algorithm)}
@@ -156,7 +155,7 @@ func (st *stream) verify() error {
 // awaitRetry waits until the next attempt is due. It returns the error to end with when
 // there is to be none.
 func (st *stream) awaitRetry(ctx context.Context, cause error) error {
-	if err := ctx.Err(); err != nil {
+	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
 	if !st.resume.retryable(cause) {
@@ -173,11 +172,7 @@ func (st *stream) awaitRetry(ctx context.Context, cause error) error {
 	}
 	st.resume.notify(Notice{fmt.Sprintf("%s broke off after %d of %d bytes, asking for the rest: %v", st.name(), st.pos,
 		st.blob.size, cause)})
-	st.resumed()
-	if err := st.resume.clock.Sleep(ctx, pause); err != nil {
-		return err
-	}
-	return nil
+	return st.resume.clock.Sleep(ctx, pause)
 }
 
 func (st *stream) name() string { return "blob " + st.blob.digest.String() + " of the source" }

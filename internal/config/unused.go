@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/credentials"
 	"github.com/multi-registry-push/multi-registry-push/internal/imageref"
@@ -35,12 +36,7 @@ func UnusedItems(items []credentials.Item, used, without []imageref.Repository) 
 }
 
 func usesAny(item *credentials.Item, repositories []imageref.Repository) bool {
-	for _, r := range repositories {
-		if item.Matches(r) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(repositories, item.Matches)
 }
 
 // nearMiss returns the repository whose registry is nearest to the item's.

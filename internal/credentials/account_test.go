@@ -54,9 +54,9 @@ func TestAccountRenewsBeforeTheEnd(t *testing.T) {
 			}
 		}
 		ask(1)
-		clock.advance(life * 8 / 10)
+		clock.Advance(life * 8 / 10)
 		ask(1)
-		clock.advance(life*2/10 - time.Second)
+		clock.Advance(life*2/10 - time.Second)
 		ask(2)
 	}
 }

@@ -240,25 +240,20 @@ func (r *Resolver) awsFailed(kind ErrorKind, registry, what string, hint Hint, e
 	if errors.Is(err, context.Canceled) {
 		return context.Canceled
 	}
-	var own *Error
-	if errors.As(err, &own) {
+	if own, ok := errors.AsType[*Error](err); ok {
 		return own
 	}
-	var trust *TrustRefused
-	if errors.As(err, &trust) {
+	if trust, ok := errors.AsType[*TrustRefused](err); ok {
 		return r.failed(kind, registry, what, hint, trust)
 	}
-	var u *unanswered
-	if errors.As(err, &u) {
+	if u, ok := errors.AsType[*unanswered](err); ok {
 		return r.failed(kind, registry, what, hint, u)
 	}
-	var api smithy.APIError
-	if errors.As(err, &api) {
+	if api, ok := errors.AsType[smithy.APIError](err); ok {
 		return r.failed(kind, registry, what, hint,
 			errors.New("AWS answered "+api.ErrorCode()+": "+api.ErrorMessage()))
 	}
-	var malformed *smithy.DeserializationError
-	if errors.As(err, &malformed) {
+	if _, ok := errors.AsType[*smithy.DeserializationError](err); ok {
 		return r.failed(kind, registry, what, hint, errors.New("the answer of AWS is not what was expected"))
 	}
 	return r.failed(kind, registry, what, hint, bare(err))

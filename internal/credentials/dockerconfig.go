@@ -187,8 +187,7 @@ func (r *Resolver) readDockerConfigs() (configs []*dockerConfig, warnings []Warn
 }
 
 func bareFile(err error) string {
-	var p *fs.PathError
-	if errors.As(err, &p) {
+	if p, ok := errors.AsType[*fs.PathError](err); ok {
 		return p.Err.Error() + " (" + p.Path + ")"
 	}
 	return err.Error()

@@ -146,8 +146,7 @@ func (e *ecrRegistry) create(ctx context.Context, path string, tags tagMutabilit
 		}
 		return created, err
 	}
-	var api smithy.APIError
-	if errors.As(err, &api) && api.ErrorCode() == "RepositoryAlreadyExistsException" {
+	if api, ok := errors.AsType[smithy.APIError](err); ok && api.ErrorCode() == "RepositoryAlreadyExistsException" {
 		return false, nil
 	}
 	hint := Hint{Name: CreateByHand}

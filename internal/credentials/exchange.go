@@ -67,12 +67,10 @@ func (r *Resolver) exchangeJSON(req *http.Request, into any) error {
 // failed makes an *Error of an exchange's error: of kind if the provider said no, of another if it
 // could not be asked. What the provider answered is cleaned. A *TrustRefused in err stays in the chain.
 func (r *Resolver) failed(kind ErrorKind, registry, what string, hint Hint, err error) error {
-	var own *Error
-	if errors.As(err, &own) {
+	if own, ok := errors.AsType[*Error](err); ok {
 		return own
 	}
-	var trust *TrustRefused
-	if errors.As(err, &trust) {
+	if trust, ok := errors.AsType[*TrustRefused](err); ok {
 		return &Error{Kind: kind, Host: registry, What: what, Err: trust}
 	}
 	if abandoned(err) {

@@ -2,7 +2,6 @@ package credentials
 
 import (
 	"context"
-	"sync"
 	"testing"
 	"time"
 
@@ -10,40 +9,13 @@ import (
 
 	"github.com/multi-registry-push/multi-registry-push/internal/imageref"
 	"github.com/multi-registry-push/multi-registry-push/internal/redact"
+	"github.com/multi-registry-push/multi-registry-push/internal/retry/clocktest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// heldClock is time that only moves when it is told to, or when somebody sleeps.
-type heldClock struct {
-	mu    sync.Mutex
-	now   time.Time
-	slept []time.Duration
-}
-
-func newClock() *heldClock { return &heldClock{now: time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)} }
-
-func (c *heldClock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *heldClock) Sleep(ctx context.Context, d time.Duration) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
-	c.slept = append(c.slept, d)
-	return nil
-}
-
-func (c *heldClock) advance(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
+func newClock() *clocktest.Clock {
+	return clocktest.New(time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC))
 }
 
 func env(pairs ...string) func(string) string {

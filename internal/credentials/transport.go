@@ -196,8 +196,7 @@ func untrusted(err error) bool {
 // bare drops the address that net/http puts before an error: it can carry
 // parameters that are nobody's business.
 func bare(err error) error {
-	var u *url.Error
-	if errors.As(err, &u) {
+	if u, ok := errors.AsType[*url.Error](err); ok {
 		return u.Err
 	}
 	return err

@@ -8,18 +8,20 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/retry/clocktest"
 )
 
 // answers is a network that gives one answer after the other, and repeats the last.
 type answers struct {
-	clock  *heldClock
+	clock  *clocktest.Clock
 	takes  time.Duration // for each
 	list   []http.Response
 	bodies []string // received
 }
 
 func (a *answers) RoundTrip(r *http.Request) (*http.Response, error) {
-	a.clock.advance(a.takes)
+	a.clock.Advance(a.takes)
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		return nil, err
@@ -82,8 +84,8 @@ func TestExchangeTriesAgain(t *testing.T) {
 			} else if u := (*unanswered)(nil); !errors.As(err, &u) || u.Error() != tt.want {
 				t.Errorf("got %v, want %q", err, tt.want)
 			}
-			if len(net.bodies) != tt.sent || len(clock.slept) != len(tt.waits) {
-				t.Errorf("sent %d times, waited %v", len(net.bodies), clock.slept)
+			if len(net.bodies) != tt.sent || len(clock.Waits()) != len(tt.waits) {
+				t.Errorf("sent %d times, waited %v", len(net.bodies), clock.Waits())
 			}
 			for _, body := range net.bodies {
 				if body != "the form" {
@@ -91,8 +93,8 @@ func TestExchangeTriesAgain(t *testing.T) {
 				}
 			}
 			for i, want := range tt.waits {
-				if want != 0 && clock.slept[i] != want || clock.slept[i] <= 0 {
-					t.Errorf("waited %v, want %v", clock.slept, tt.waits)
+				if want != 0 && clock.Waits()[i] != want || clock.Waits()[i] <= 0 {
+					t.Errorf("waited %v, want %v", clock.Waits(), tt.waits)
 				}
 			}
 		})

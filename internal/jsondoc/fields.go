@@ -37,8 +37,7 @@ func fieldsOf(t reflect.Type) map[string]reflect.Type {
 		return nil
 	}
 	fields := map[string]reflect.Type{}
-	for n := range t.NumField() {
-		f := t.Field(n)
+	for f := range t.Fields() {
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 		switch {
 		case name == "-" || !f.IsExported() && !f.Anonymous:

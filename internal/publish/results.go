@@ -164,8 +164,8 @@ func (s *registryResults) enter(p Phase) (leave func(failed bool)) {
 
 // phase returns the phase that the registry is in.
 func (s *registryResults) phase() Phase {
-	for i := len(s.out.Spans) - 1; i >= 0; i-- {
-		if p := s.out.Spans[i].Phase; s.open[p] > 0 {
+	for _, v := range slices.Backward(s.out.Spans) {
+		if p := v.Phase; s.open[p] > 0 {
 			return p
 		}
 	}
@@ -243,8 +243,7 @@ func (r *run) fail(ctx context.Context, t *target, err error) {
 	if !t.fail(err) || ctx.Err() != nil {
 		return
 	}
-	var broken *sourceError
-	if errors.As(err, &broken) {
+	if broken, ok := errors.AsType[*sourceError](err); ok {
 		r.sourceFailed(t.image, broken.err) // that says it for all registries
 		return
 	}

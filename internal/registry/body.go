@@ -138,11 +138,8 @@ func (p *pass) Read(buf []byte) (int, error) {
 	if p.left == 0 {
 		return 0, io.EOF
 	}
-	if int64(len(buf)) > p.left {
-		buf = buf[:p.left]
-	}
 	p.stall.Pause() // waiting for the source is not the registry's stall
-	n, err := p.content.Read(buf)
+	n, err := p.content.Read(buf[:min(int64(len(buf)), p.left)])
 	p.stall.Resume()
 	p.advance(int64(n))
 	if err == io.EOF && p.left > 0 { //nolint:errorlint // wrapped, it is no end

@@ -82,13 +82,9 @@ func (c *cancellations) wait(limit time.Duration) {
 // bytes until they expire. Client.Close waits for it. Refusals are remembered, not
 // reported: some registries do not cancel, or want the right to delete for it.
 func (r *Repository) cancel(s *session) {
-	r.mu.Lock()
-	skip := r.cannotCancel
-	r.mu.Unlock()
-	if s == nil || skip {
-		return
+	if s != nil && !r.cannotCancel.Load() {
+		r.c.cancellations.start(s, func(ctx context.Context) { r.cancelNow(ctx, s) })
 	}
-	r.c.cancellations.start(s, func(ctx context.Context) { r.cancelNow(ctx, s) })
 }
 
 // cancelNow asks until the upload has ended. A registry that still reads from a
@@ -118,9 +114,7 @@ func (r *Repository) cancelNow(ctx context.Context, s *session) {
 		case http.StatusRequestedRangeNotSatisfiable, http.StatusConflict, http.StatusBadRequest:
 			continue
 		case http.StatusUnauthorized, http.StatusForbidden, http.StatusMethodNotAllowed, http.StatusNotImplemented:
-			r.mu.Lock()
-			r.cannotCancel = true
-			r.mu.Unlock()
+			r.cannotCancel.Store(true)
 		}
 		return
 	}

@@ -51,8 +51,7 @@ func (r *Repository) login(ctx context.Context, need auth.Access) error {
 	if err == nil {
 		err = r.c.logins.once(ctx, header, func(ctx context.Context) error { return r.ping(ctx, doing, need) })
 	}
-	var answer *Error
-	if errors.As(err, &answer) {
+	if answer, ok := errors.AsType[*Error](err); ok {
 		switch answer.Status {
 		case http.StatusUnauthorized, http.StatusForbidden:
 			return r.wrong(err)
@@ -67,8 +66,7 @@ func (r *Repository) login(ctx context.Context, need auth.Access) error {
 // not take ours: err, its own answer to a read, does not tell that from a repository that they may
 // not read.
 func (r *Repository) refusesPassword(ctx context.Context, err error) bool {
-	var answer *Error
-	if r.tokens.Scheme() != "basic" || !errors.As(err, &answer) || answer.Elsewhere {
+	if answer, ok := errors.AsType[*Error](err); r.tokens.Scheme() != "basic" || !ok || answer.Elsewhere {
 		return false
 	}
 	header, err := r.tokens.Header(ctx, auth.Access{})
@@ -78,7 +76,7 @@ func (r *Repository) refusesPassword(ctx context.Context, err error) bool {
 	err = r.c.logins.once(ctx, header, func(ctx context.Context) error {
 		return r.ping(ctx, "checking the password", auth.Access{})
 	})
-	return errors.As(err, &answer) && answer.Status == http.StatusUnauthorized
+	return isStatus(err, http.StatusUnauthorized)
 }
 
 // ping asks for the API's root.

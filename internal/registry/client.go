@@ -2,6 +2,7 @@ package registry
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/registry/auth"
 	"github.com/multi-registry-push/multi-registry-push/internal/registry/transport"
@@ -17,9 +18,10 @@ type Client struct {
 	ways          ways
 	logins        logins
 
-	mu       sync.Mutex
-	headLies bool // HEAD says that manifests are not there which GET returns
-	repos    map[string]*Repository
+	headLies atomic.Bool // HEAD says that manifests are not there which GET returns
+
+	mu    sync.Mutex
+	repos map[string]*Repository
 }
 
 // New returns the client of o.Host. Nothing is sent.
@@ -67,9 +69,10 @@ type Repository struct {
 	path   string
 	tokens *auth.Tokens
 
-	mu           sync.Mutex
-	cannotCancel bool            // the registry refused to cancel an upload
-	written      map[string]bool // manifests, by tag or digest, that HEAD has not been asked for since
+	cannotCancel atomic.Bool // the registry refused to cancel an upload
+
+	mu      sync.Mutex
+	written map[string]bool // manifests, by tag or digest, that HEAD has not been asked for since
 
 	permission permission
 	visitors   visitors

@@ -441,7 +441,7 @@ func TestConnectionsThatServeNothing(t *testing.T) {
 			if err := c.Repository("a").Login(t.Context()); err == nil {
 				t.Error("logged in")
 			}
-			tries := clock.Sleeps() + 1
+			tries := len(clock.Waits()) + 1
 			if n := int(connections.Load()); tries < 3 || clock.Slept() < firstPause || n > 3*tries {
 				t.Errorf("%d connections in %d tries within %v", n, tries, clock.Slept())
 			}

@@ -25,8 +25,7 @@ func (r *Repository) explain(ctx context.Context, doing string, write bool, err 
 	if isFailure(err) {
 		return err
 	}
-	var content *contentError
-	if errors.As(err, &content) {
+	if content, ok := errors.AsType[*contentError](err); ok {
 		return content.err
 	}
 	kind := r.diagnose(err, write)

@@ -284,6 +284,11 @@ func (f *fake) client(change func(*Options)) (*Client, *clocktest.Clock) {
 	return c, clock
 }
 
+func digestText(algorithm string, raw []byte) string {
+	digest, _ := digestOf(algorithm, raw)
+	return digest.String()
+}
+
 type bytesContent struct {
 	data  []byte
 	opens atomic.Int64

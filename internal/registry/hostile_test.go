@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -81,7 +82,8 @@ func TestEndlessBodies(t *testing.T) {
 			endless(w)
 			return true
 		}
-		c, _ := f.client(nil)
+		var received atomic.Int64
+		c, _ := f.client(func(o *Options) { o.Trace = func(t Trace) { received.Add(t.Received) } })
 		if _, _, err := c.Repository("a").Manifest(t.Context(), "latest"); !check(err) {
 			t.Errorf("%d: %v", status, err)
 		}
@@ -97,7 +99,7 @@ func TestEndlessBodies(t *testing.T) {
 				t.Errorf("a blob of %d bytes: read %d, %v", d.Size, n, err)
 			}
 		}
-		if got := c.Stats().BytesReceived; got > maxManifest+1<<20 {
+		if got := received.Load(); got < 5000 || got > maxManifest+1<<20 {
 			t.Errorf("%d: %d bytes were read", status, got)
 		}
 	}
@@ -170,7 +172,7 @@ func TestAbsurdHeaders(t *testing.T) {
 
 func TestLyingManifests(t *testing.T) {
 	raw := []byte(`{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json"}`)
-	right := digestOf("sha256", raw)
+	right := digestText("sha256", raw)
 	wrong := "sha256:" + strings.Repeat("0", 64)
 	for name, test := range map[string]struct {
 		ref, header string
@@ -183,7 +185,7 @@ func TestLyingManifests(t *testing.T) {
 		"by digest":                    {right, right, ""},
 		"by digest, other bytes":       {wrong, wrong, usererror.DigestMismatch},
 		"by digest, another announced": {right, wrong, ""},
-		"by sha512":                    {digestOf("sha512", raw), digestOf("sha512", raw), ""},
+		"by sha512":                    {digestText("sha512", raw), digestText("sha512", raw), ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFake(t)
@@ -590,7 +592,7 @@ func TestRefusalsAfterThePermission(t *testing.T) {
 			}
 			ref := test.ref
 			if ref == "" {
-				ref = digestOf("sha256", []byte("{}"))
+				ref = digestText("sha256", []byte("{}"))
 			}
 			_, err := r.PutManifest(t.Context(), ref, []byte("{}"), index, Condition{})
 			if !usererror.Is(err, test.want) || !strings.Contains(err.Error(), test.message) || !strings.Contains(err.Error(), test.also) {

@@ -107,12 +107,10 @@ func (r *Repository) describe(ref string, raw []byte, h http.Header) (v1.Descrip
 	} else if want, err := v1.NewHash(announced); err == nil {
 		algorithm = want.Algorithm
 	}
-	hasher, err := v1.Hasher(algorithm)
+	digest, err := digestOf(algorithm, raw)
 	if err != nil {
 		return v1.Descriptor{}, err
 	}
-	_, _ = hasher.Write(raw) // never fails: hash.Hash
-	digest := v1.Hash{Algorithm: algorithm, Hex: fmt.Sprintf("%x", hasher.Sum(nil))}
 	expected := announced
 	if strings.Contains(ref, ":") {
 		expected = ref
@@ -222,10 +220,7 @@ func (b *blobBody) Read(p []byte) (int, error) {
 		}
 		return 0, io.EOF
 	}
-	if int64(len(p)) > b.left {
-		p = p[:b.left]
-	}
-	n, err := b.ReadCloser.Read(p)
+	n, err := b.ReadCloser.Read(p[:min(int64(len(p)), b.left)])
 	b.left -= int64(n)
 	if err == io.EOF && b.left > 0 { //nolint:errorlint // wrapped, it is no end
 		err = io.ErrUnexpectedEOF

@@ -34,8 +34,7 @@ func (t *transfer) resume(ctx context.Context, err error) (How, error) {
 	if ctx.Err() != nil {
 		return "", context.Cause(ctx)
 	}
-	var content *contentError
-	if errors.As(err, &content) {
+	if _, ok := errors.AsType[*contentError](err); ok {
 		return "", err
 	}
 	start := t.session.offset
@@ -82,8 +81,7 @@ func (t *transfer) arrivedAfterAll(ctx context.Context) bool {
 // stuck reports whether err is one of those that come of a body that is too large: a
 // connection that broke while it was being sent, or a 416 to a piece.
 func (t *transfer) stuck(err error, start int64) bool {
-	var answer *Error
-	if errors.As(err, &answer) {
+	if answer, ok := errors.AsType[*Error](err); ok {
 		return answer.Status == http.StatusRequestedRangeNotSatisfiable
 	}
 	return t.told > start
@@ -164,8 +162,7 @@ func (t *transfer) askAgain(ctx context.Context) (sessionState, error) {
 		case err == nil:
 			return sessionGone, nil
 		}
-		var answer *Error
-		if errors.As(err, &answer) && answer.Status >= http.StatusInternalServerError {
+		if answer, ok := errors.AsType[*Error](err); ok && answer.Status >= http.StatusInternalServerError {
 			if failures++; failures == mostStatusErrors {
 				return sessionLost, nil
 			}

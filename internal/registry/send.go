@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -23,7 +24,7 @@ type call struct {
 	want   []int // statuses that are a success; none means any 2xx
 	away   bool  // another host named url: it is not asked as the registry's own
 	bulk   bool
-	count  bool
+	count  bool // the answer's body is a blob or manifest: see WithReceived
 	commit bool
 	placed bool // its caller holds a place among the requests, or the blobs, of the host
 }
@@ -159,8 +160,8 @@ func (r *Repository) reach(ctx context.Context, k call, u *url.URL) (*http.Respo
 // registry came to nothing for being sent there.
 func refusedThere(resp *http.Response, err error) bool {
 	if err != nil {
-		var content *contentError
-		return !errors.As(err, &content)
+		_, ours := errors.AsType[*contentError](err)
+		return !ours
 	}
 	return resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden
 }
@@ -178,9 +179,7 @@ func (r *Repository) authorized(ctx context.Context, k call, u *url.URL) (*http.
 		if err != nil {
 			return nil, err
 		}
-		for name, values := range k.header {
-			req.Header[name] = values
-		}
+		maps.Copy(req.Header, k.header)
 		header := ""
 		if own {
 			if header, err = r.tokens.Header(ctx, k.need); err != nil {
@@ -192,7 +191,7 @@ func (r *Repository) authorized(ctx context.Context, k call, u *url.URL) (*http.
 		if header != "" {
 			req.Header.Set("Authorization", header)
 		}
-		sending := transport.Sending{Foreign: !own, Bulk: k.bulk, Count: k.count, Commit: k.commit}
+		sending := transport.Sending{Foreign: !own, Bulk: k.bulk, Commit: k.commit}
 		if k.body != nil {
 			sending.Body = k.body
 		}
@@ -203,20 +202,19 @@ func (r *Repository) authorized(ctx context.Context, k call, u *url.URL) (*http.
 		if !own && visitor == nil || try > 0 || !expired(resp) {
 			return resp, nil
 		}
-		again := false
+		var again bool
 		if own {
 			again, err = r.tokens.Refused(ctx, k.need, header, resp)
 		} else {
 			again, err = r.refusedVisitor(ctx, visitor, header, resp)
 		}
-		if err != nil || !again {
-			if err != nil {
-				transport.Drain(resp)
-				return nil, err
-			}
+		if err == nil && !again {
 			return resp, nil
 		}
 		transport.Drain(resp)
+		if err != nil {
+			return nil, err
+		}
 	}
 }
 

@@ -33,8 +33,8 @@ func (r *Repository) StartUpload(ctx context.Context) (*OpenedUpload, error) {
 	if err == nil {
 		return &OpenedUpload{r: r, session: s}, nil
 	}
-	var answer *Error
-	if errors.As(err, &answer) && !answer.TokenService && !missing(answer) && !noMatterOfRights(answer) {
+	answer, ok := errors.AsType[*Error](err)
+	if ok && !answer.TokenService && !missing(answer) && !noMatterOfRights(answer) {
 		switch answer.Status {
 		case http.StatusMethodNotAllowed: // no account may
 			return nil, r.failed(ReadOnly, doing, err)
@@ -84,17 +84,9 @@ var errCreated = errors.New("the registry has it already")
 // begin opens an upload, with retries. A nil session without an error: the registry
 // opens none because there is nothing to do.
 func (r *Repository) begin(ctx context.Context, doing string) (*session, error) {
-	if err := r.c.host.Probe(ctx); err != nil {
-		return nil, err
-	}
 	var s *session
-	err := r.retrying(ctx, doing, func(ctx context.Context) error {
-		release, err := r.c.host.AcquireRequest(ctx)
-		if err != nil {
-			return err
-		}
-		defer release()
-		s, err = r.post(ctx, doing, nil, "")
+	err := r.retrying(ctx, doing, func(ctx context.Context) (err error) {
+		s, err = r.post(ctx, call{doing: doing, need: auth.Access{Write: true}}, nil)
 		return err
 	})
 	if errors.Is(err, errCreated) {
@@ -103,13 +95,11 @@ func (r *Repository) begin(ctx context.Context, doing string) (*session, error) 
 	return s, err
 }
 
-// post opens an upload, once. With a mount query it may be over at once: errCreated.
-func (r *Repository) post(ctx context.Context, doing string, query url.Values, from string) (*session, error) {
-	u := r.at("/blobs/uploads/", query)
-	resp, err := r.once(ctx, call{
-		doing: doing, method: http.MethodPost, url: u, need: auth.Access{Write: true, From: from},
-		want: []int{http.StatusAccepted, http.StatusCreated}, placed: true,
-	})
+// post opens an upload by k, once. With a mount query it may be over at once: errCreated.
+func (r *Repository) post(ctx context.Context, k call, query url.Values) (*session, error) {
+	k.method, k.url = http.MethodPost, r.at("/blobs/uploads/", query)
+	k.want = []int{http.StatusAccepted, http.StatusCreated}
+	resp, err := r.once(ctx, k)
 	if err != nil {
 		return nil, err
 	}
@@ -117,7 +107,7 @@ func (r *Repository) post(ctx context.Context, doing string, query url.Values, f
 	if resp.StatusCode == http.StatusCreated {
 		return nil, errCreated
 	}
-	s := &session{url: u}
+	s := &session{url: k.url}
 	if err := r.move(s, resp); err != nil {
 		return nil, err
 	}
@@ -150,8 +140,7 @@ func (r *Repository) ask(ctx context.Context, doing string, s *session) (known b
 	resp, err := r.once(ctx, call{
 		doing: doing, method: http.MethodGet, url: s.url, away: s.away, need: auth.Access{Write: true}, placed: true,
 	})
-	var answer *Error
-	if errors.As(err, &answer) && !transport.TransientStatus(answer.Status) {
+	if answer, ok := errors.AsType[*Error](err); ok && !transport.TransientStatus(answer.Status) {
 		return false, nil
 	}
 	if err != nil {

@@ -29,7 +29,7 @@ func (r *Repository) Stat(ctx context.Context, ref string) (v1.Descriptor, error
 	isTag := !strings.Contains(ref, ":")
 	var d v1.Descriptor
 	err := errIncomplete
-	if !r.c.headIsUseless() {
+	if !r.c.headLies.Load() {
 		d, err = r.headManifest(ctx, doing, ref)
 	}
 	var answer *Error
@@ -39,7 +39,7 @@ func (r *Repository) Stat(ctx context.Context, ref string) (v1.Descriptor, error
 		return d, nil
 	case refused && answer.Status == http.StatusNotFound && r.doubts(ref, answer):
 		if _, d, err = r.manifest(ctx, doing, ref, r.question(patientErrors)); err == nil {
-			r.c.distrustHead()
+			r.c.headLies.Store(true)
 		}
 	case errors.Is(err, errIncomplete), refused && answer.Status == http.StatusMethodNotAllowed, isTag && unclear(err):
 		_, d, err = r.manifest(ctx, doing, ref, r.question(patientErrors))
@@ -160,19 +160,6 @@ func (r *Repository) wrote(ref string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.written[ref] = true
-}
-
-// distrustHead notes that HEAD denied a manifest that GET returned.
-func (c *Client) distrustHead() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.headLies = true
-}
-
-func (c *Client) headIsUseless() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.headLies
 }
 
 // StatBlob returns a blob's size, -1 if the registry has it but does not tell.

@@ -9,6 +9,7 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/multi-registry-push/multi-registry-push/internal/registry/auth"
 	"github.com/multi-registry-push/multi-registry-push/internal/registry/transport"
 )
 
@@ -156,20 +157,23 @@ func (t *transfer) tryMount(ctx context.Context, query url.Values, source string
 		if err != nil {
 			return nil, err
 		}
-		s, err := t.r.post(ctx, t.doing, query, source)
+		s, err := t.r.post(ctx, t.post(source), query)
 		if err == nil || errors.Is(err, errCreated) {
 			t.r.c.host.Succeeded()
 			return s, err
 		}
-		var answer *Error
-		limited := errors.As(err, &answer) && answer.Status == http.StatusTooManyRequests
-		if o.Tries() == mostMountTries && !limited {
+		if o.Tries() == mostMountTries && !isStatus(err, http.StatusTooManyRequests) {
 			return nil, err
 		}
 		if err := o.Retry(ctx, t.r.path+": "+t.doing, started, err); err != nil {
 			return nil, err
 		}
 	}
+}
+
+// post is the call that opens an upload, to mount from a repository unless that is "".
+func (t *transfer) post(from string) call {
+	return call{doing: t.doing, need: auth.Access{Write: true, From: from}, placed: true}
 }
 
 // attempt goes one step: it opens an upload if there is none, sends what is missing,
@@ -179,7 +183,7 @@ func (t *transfer) attempt(ctx context.Context) (How, error) {
 		t.opened, t.ahead = true, openAhead(ctx, t.content)
 	}
 	if t.session == nil {
-		s, err := t.r.post(ctx, t.doing, nil, "")
+		s, err := t.r.post(ctx, t.post(""), nil)
 		if errors.Is(err, errCreated) {
 			return Existing, nil
 		}

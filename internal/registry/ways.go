@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/registry/auth"
 	"github.com/multi-registry-push/multi-registry-push/internal/registry/transport"
@@ -30,10 +31,10 @@ const mostBreaks = 2
 // ways is what one host has shown of how it takes blobs: in one PUT, which saves a round
 // trip and which every registry takes that goes by the book, or by PATCH.
 type ways struct {
-	mu      sync.Mutex
-	noPut   bool
-	noPatch bool
-	piece   int64
+	noPut, noPatch atomic.Bool
+
+	mu    sync.Mutex
+	piece int64
 }
 
 // pieceFor returns the size of the pieces in which a blob has to go, 0 if it goes whole.
@@ -46,32 +47,16 @@ func (w *ways) pieceFor(size int64) int64 {
 	return 0
 }
 
-func (w *ways) refusesPut() bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.noPut
-}
-
-func (w *ways) refusesPatch() bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.noPatch
-}
-
-// refusePut notes whether the host refuses blobs in one PUT: at once, so that other blobs
-// need not find out.
-func (w *ways) refusePut(refuses bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.noPut = refuses
-}
-
 // remember notes what t found out, once its blob is in the registry.
 func (w *ways) remember(t *transfer, byPut bool) {
+	if byPut && t.refusedPatch {
+		w.noPatch.Store(true)
+	}
+	if !byPut && t.refusedPut {
+		w.noPut.Store(true)
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.noPatch = w.noPatch || byPut && t.refusedPatch
-	w.noPut = w.noPut || !byPut && t.refusedPut
 	if !byPut && t.piece > 0 && (w.piece == 0 || t.piece < w.piece) {
 		w.piece = t.piece
 	}
@@ -85,7 +70,7 @@ func (t *transfer) puts() bool {
 	case t.piece > 0, t.refusedPut:
 		return false
 	}
-	return t.refusedPatch || !t.r.c.ways.refusesPut()
+	return t.refusedPatch || !t.r.c.ways.noPut.Load()
 }
 
 // wholeOnly reports whether the host takes no chunks: one POST, one PUT, and after a
@@ -94,7 +79,7 @@ func (t *transfer) puts() bool {
 func (t *transfer) wholeOnly() bool {
 	host := t.r.c.o.Host
 	return strings.HasSuffix(host, ".pkg.dev") || host == "gcr.io" || strings.HasSuffix(host, ".gcr.io") ||
-		t.r.c.ways.refusesPatch()
+		t.r.c.ways.noPatch.Load()
 }
 
 // put sends the whole blob and finishes with one request.
@@ -128,7 +113,7 @@ func (t *transfer) put(ctx context.Context) (How, error) {
 	case t.refusedPatch:
 		return "", err
 	case refuses:
-		t.r.c.ways.refusePut(true)
+		t.r.c.ways.noPut.Store(true) // at once: other blobs need not find out
 	}
 	t.refusedPut = true
 	return "", nil
@@ -258,7 +243,7 @@ func (t *transfer) patch(ctx context.Context) (How, error) {
 		t.refusedPatch = true
 		return "", nil
 	case refuses:
-		t.r.c.ways.refusePut(false) // whatever is wrong, it is not the way
+		t.r.c.ways.noPut.Store(false) // whatever is wrong, it is not the way
 		return "", err
 	}
 	return t.resume(ctx, err)

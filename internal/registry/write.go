@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/http"
@@ -89,8 +90,7 @@ func (w *manifestWrite) try(ctx context.Context) error {
 		body: &outgoing{content: manifestBytes(w.raw), size: int64(len(w.raw))},
 		need: auth.Access{Write: true}, commit: true,
 	})
-	var answer *Error
-	if errors.As(err, &answer) && lacksContent(answer) {
+	if answer, ok := errors.AsType[*Error](err); ok && lacksContent(answer) {
 		lacking := missingContent(answer)
 		if w.cond.Whole && w.unseen < mostUnseen {
 			w.unseen++
@@ -104,7 +104,7 @@ func (w *manifestWrite) try(ctx context.Context) error {
 	transport.Drain(resp)
 	w.result.Subject = transport.Cut(resp.Header.Get("OCI-Subject"))
 	if got, err := v1.NewHash(resp.Header.Get(digestHeader)); err == nil {
-		if want := digestOf(got.Algorithm, w.raw); want != "" && got.String() != want {
+		if want, err := digestOf(got.Algorithm, w.raw); err == nil && got != want {
 			return w.r.failed(DigestMismatch,
 				fmt.Sprintf("%s: the registry took it as %s, its digest is %s", w.doing, got, want), nil)
 		}
@@ -126,7 +126,11 @@ func (w *manifestWrite) isThereAlready(ctx context.Context, err error) bool {
 		return false
 	}
 	d, err := w.r.Stat(ctx, w.ref)
-	return err == nil && d.Digest.String() == digestOf(d.Digest.Algorithm, w.raw)
+	if err != nil {
+		return false
+	}
+	digest, err := digestOf(d.Digest.Algorithm, w.raw)
+	return err == nil && d.Digest == digest
 }
 
 // explain returns err as an *OperationError.
@@ -150,13 +154,14 @@ func (w *manifestWrite) explain(ctx context.Context, err error) error {
 	return w.r.explain(ctx, w.doing, true, err)
 }
 
-func digestOf(algorithm string, raw []byte) string {
+// digestOf returns the digest of raw.
+func digestOf(algorithm string, raw []byte) (v1.Hash, error) {
 	hasher, err := v1.Hasher(algorithm)
 	if err != nil {
-		return ""
+		return v1.Hash{}, err
 	}
 	_, _ = hasher.Write(raw) // never fails: hash.Hash
-	return fmt.Sprintf("%s:%x", algorithm, hasher.Sum(nil))
+	return v1.Hash{Algorithm: algorithm, Hex: hex.EncodeToString(hasher.Sum(nil))}, nil
 }
 
 // DeleteTag removes a tag by its name. ErrNotFound if there is none; ErrUnsupported
@@ -183,8 +188,7 @@ func (r *Repository) DeleteTag(ctx context.Context, tag string) error {
 	if err == nil {
 		return nil
 	}
-	var answer *Error
-	if errors.As(err, &answer) {
+	if answer, ok := errors.AsType[*Error](err); ok {
 		switch {
 		case answer.Status == http.StatusNotFound && tries > 1:
 			return nil // gone by the try whose answer was lost

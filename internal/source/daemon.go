@@ -118,8 +118,7 @@ func (x *export) run(ctx context.Context) (*Manifest, error) {
 }
 
 func exportProblem(err error) error {
-	var answer *engineError
-	if errors.As(err, &answer) {
+	if answer, ok := errors.AsType[*engineError](err); ok {
 		return &Error{Kind: ExportRefused, What: "the Docker engine does not export the image", Err: answer}
 	}
 	return err

@@ -214,8 +214,7 @@ func (e *engine) unreachable(err error) error {
 	case e.base.Host != "docker":
 		kind = EngineElsewhere
 	}
-	var u *url.Error
-	if errors.As(err, &u) {
+	if u, ok := errors.AsType[*url.Error](err); ok {
 		err = u.Err
 	}
 	return &Error{Kind: kind, What: "the Docker engine at " + short(e.where) + " does not answer", Err: err}

@@ -34,8 +34,7 @@ func (p *Problem) Error() string {
 	b.WriteString(p.What)
 	if p.Err != nil {
 		cause := p.Err.Error()
-		var inner *Problem
-		if errors.As(p.Err, &inner) { // one code is enough to look for
+		if inner, ok := errors.AsType[*Problem](p.Err); ok { // one code is enough to look for
 			cause = strings.TrimSuffix(cause, inner.suffix())
 		}
 		b.WriteString(": " + cause)

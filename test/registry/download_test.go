@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -25,6 +26,8 @@ type opener struct {
 	d  v1.Descriptor
 	at int64
 	do func()
+	// received is told of the bytes that arrive.
+	received func(n int64)
 
 	mu   sync.Mutex
 	done bool
@@ -34,7 +37,7 @@ func (o *opener) Open(ctx context.Context, offset int64) (io.ReadCloser, error) 
 	if o.at == 0 && offset == 0 {
 		o.reach(0)
 	}
-	body, err := o.r.OpenBlob(ctx, o.d, offset)
+	body, err := o.r.OpenBlob(registry.WithReceived(ctx, o.received), o.d, offset)
 	if err != nil {
 		return nil, err
 	}
@@ -109,9 +112,10 @@ func TestDownloads(t *testing.T) {
 								}
 							}
 							c := client(t, s, l, patience(f.rests), relieve)
+							var resumed, received atomic.Int64
 							cache, err := blobcache.New(blobcache.Options{
 								Dir: t.TempDir(), Clock: &quick{}, RetryBudget: time.Minute, Retryable: registry.Retryable,
-								Notify: func(blobcache.Notice) { relieve() },
+								Notify: func(blobcache.Notice) { resumed.Add(1); relieve() },
 							})
 							if err != nil {
 								t.Fatal(err)
@@ -128,7 +132,7 @@ func TestDownloads(t *testing.T) {
 									return r.Method == http.MethodGet && strings.Contains(r.URL.Path, "/blobs/")
 								}, CutAnswer: max(1, place.at)})
 							}
-							source := &opener{r: r, d: d, at: place.at, do: arm}
+							source := &opener{r: r, d: d, at: place.at, do: arm, received: func(n int64) { received.Add(n) }}
 							b := cache.Blob(d, source, 2)
 							var readers sync.WaitGroup
 							for range 2 {
@@ -158,8 +162,8 @@ func TestDownloads(t *testing.T) {
 							}
 							mu.Lock()
 							byKind[kind.name] = append(byKind[kind.name], result{
-								fault: f.name, where: place.name, kind: kind.name, retries: c.Stats().Retries + stats.Resumed,
-								sent: float64(c.Stats().BytesReceived) / float64(d.Size),
+								fault: f.name, where: place.name, kind: kind.name, retries: c.Stats().Retries + resumed.Load(),
+								sent: float64(received.Load()) / float64(d.Size),
 							})
 							mu.Unlock()
 						})

@@ -177,8 +177,7 @@ type ServiceError struct {
 
 // Error returns what was answered, and by whom.
 func (e *ServiceError) Error() string {
-	var answer *transport.Error
-	if errors.As(e.Err, &answer) {
+	if answer, ok := errors.AsType[*transport.Error](e.Err); ok {
 		return fmt.Sprintf("the token service at %s answered %s", e.Host, answer.Said())
 	}
 	return fmt.Sprintf("the token service at %s answered %v", e.Host, e.Err)
@@ -239,8 +238,7 @@ func (h *Host) bare(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	var u *url.Error
-	if errors.As(err, &u) {
+	if u, ok := errors.AsType[*url.Error](err); ok {
 		return u.Err
 	}
 	return err

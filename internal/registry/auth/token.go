@@ -407,8 +407,7 @@ func (h *Host) Anonymous(ctx context.Context, challenges []string) (header strin
 		header = "Bearer " + token.value
 		return err
 	})
-	var answer *transport.Error
-	if errors.As(err, &answer) && !answer.Transient() {
+	if answer, ok := errors.AsType[*transport.Error](err); ok && !answer.Transient() {
 		return "", nil // nobody gets in without a login
 	}
 	if err != nil {

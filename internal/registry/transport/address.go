@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -76,11 +77,6 @@ func (h *Host) CheckURL(u *url.URL) error {
 	return nil
 }
 
-func hostname(hostport string) string {
-	u := url.URL{Host: hostport}
-	return u.Hostname()
-}
-
 // literal returns the address that a host name spells, nil if it has to be resolved.
 // It knows the spellings of inet_aton(3) too, as resolvers and proxies do: 0xa9fea9fe,
 // 2852039166, 169.254.43518, 127.1, 0251.0376.0251.0376.
@@ -126,13 +122,7 @@ func in(ip net.IP, prefixes ...string) bool {
 	if !ok {
 		return false
 	}
-	addr = addr.Unmap()
-	for _, p := range prefixes {
-		if netip.MustParsePrefix(p).Contains(addr) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(prefixes, func(p string) bool { return netip.MustParsePrefix(p).Contains(addr.Unmap()) })
 }
 
 // embedded returns the IPv4 address inside a NAT64 or 6to4 address, else ip.
@@ -142,9 +132,9 @@ func embedded(ip net.IP) net.IP {
 	}
 	switch {
 	case in(ip, "64:ff9b::/96"):
-		return net.IP(ip[12:16])
+		return ip[12:16]
 	case in(ip, "2002::/16"):
-		return net.IP(ip[2:6])
+		return ip[2:6]
 	}
 	return ip
 }

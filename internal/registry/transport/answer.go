@@ -189,9 +189,6 @@ func (h *Host) Redact(s string) string { return Cut(h.o.Redactor.Redact(s)) }
 // Cut cuts s to 300 characters.
 func Cut(s string) string {
 	s = strings.ToValidUTF8(s, "\uFFFD")
-	if len(s) <= maxMessage {
-		return s
-	}
 	if utf8.RuneCountInString(s) <= maxMessage {
 		return s
 	}

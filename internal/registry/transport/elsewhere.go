@@ -45,13 +45,10 @@ func (e *elsewhere) heard(host string) {
 // failed says that err happened now. It returns since when a host has been silent that has
 // never answered; never is false for any other error.
 func (e *elsewhere) failed(err error, now time.Time) (since time.Time, never bool) {
-	var away *ElsewhereError
-	if !errors.As(err, &away) {
-		return time.Time{}, false
-	}
+	away, ok := errors.AsType[*ElsewhereError](err)
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.answered[away.key] {
+	if !ok || e.answered[away.key] {
 		return time.Time{}, false
 	}
 	if _, known := e.silent[away.key]; !known {
@@ -122,9 +119,6 @@ func remark(host string) string {
 func (h *Host) Facade() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.facade == nil {
-		return nil
-	}
 	return h.facade
 }
 

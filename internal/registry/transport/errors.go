@@ -53,8 +53,7 @@ func Transient(err error) bool {
 	case strings.Contains(err.Error(), "server response headers exceeded"):
 		return false
 	}
-	var broken *BrokenError
-	if errors.As(err, &broken) {
+	if _, ok := errors.AsType[*BrokenError](err); ok {
 		return true
 	}
 	var network net.Error

@@ -164,9 +164,6 @@ type flow struct {
 	on   bool  // it has begun and not ended
 }
 
-// flow returns the flow of a body of size bytes.
-func (l *limiter) flow(size int64) *flow { return &flow{l: l, left: size} }
-
 // sent says that n bytes went out.
 func (f *flow) sent(n int64) {
 	g := &f.l.growth

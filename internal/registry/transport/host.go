@@ -27,15 +27,15 @@ type Host struct {
 
 	preconnected atomic.Bool
 
-	limit                             atomic.Pointer[RateLimit]
-	requests, retries, received, sent atomic.Int64
+	limit                   atomic.Pointer[RateLimit]
+	requests, retries, sent atomic.Int64
+	answered                atomic.Bool // the host has answered something
 
 	probing    SharedCall
 	mu         sync.Mutex
-	scheme     string            // "" until probed
-	challenges []string          // WWW-Authenticate of a 401 to the probe
-	answered   bool              // the host has answered something
-	facade     *NotRegistryError // see Facade
+	scheme     string   // "" until probed
+	challenges []string // WWW-Authenticate of a 401 to the probe
+	facade     error    // see Facade
 
 	elsewhere *elsewhere
 }
@@ -53,7 +53,7 @@ func New(o Options) *Host {
 
 		elsewhere: newElsewhere(),
 	}
-	ip := literal(hostname(name))
+	ip := literal((&url.URL{Host: name}).Hostname())
 	h.private.Store(h.loopback || ip != nil && private(ip))
 	h.pools = h.newPools()
 	return h
@@ -105,7 +105,7 @@ func (h *Host) probe(ctx context.Context) error {
 		}
 		defer Drain(resp)
 		var challenges []string
-		var facade *NotRegistryError
+		var facade error
 		switch {
 		case resp.StatusCode == http.StatusUnauthorized:
 			challenges = append([]string{}, resp.Header.Values("WWW-Authenticate")...)
@@ -184,17 +184,7 @@ func (h *Host) Challenges() []string {
 }
 
 // Answered reports whether the host has answered anything.
-func (h *Host) Answered() bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.answered
-}
-
-func (h *Host) noteAnswer() {
-	h.mu.Lock()
-	h.answered = true
-	h.mu.Unlock()
-}
+func (h *Host) Answered() bool { return h.answered.Load() }
 
 // Owns reports whether u is this registry itself: the only place, the realm of its
 // 401 aside, where its credentials may go.

@@ -151,7 +151,7 @@ func (l *limiter) release(c class) {
 // keep coming. Its caller holds l.mu.
 func (l *limiter) admit() {
 	for _, c := range []class{large, small, request} {
-		for len(l.waiting[c]) > 0 && l.room(c) {
+		for len(l.waiting[c]) > 0 && l.takeRoom(c) {
 			close(l.waiting[c][0])
 			l.waiting[c] = l.waiting[c][1:]
 			l.held[c]++
@@ -159,9 +159,9 @@ func (l *limiter) admit() {
 	}
 }
 
-// room reports whether one more of a class may go. A large blob above those that every
+// takeRoom reports whether one more of a class may go. A large blob above those that every
 // host has takes a place of the process.
-func (l *limiter) room(c class) bool {
+func (l *limiter) takeRoom(c class) bool {
 	blobs := l.held[small] + l.held[large]
 	full := blobs+l.held[request] >= l.bounds.total
 	switch {

@@ -67,13 +67,12 @@ func (o *Operation) Retry(ctx context.Context, doing string, started time.Time, 
 	if dead {
 		policy.Least = 1
 	}
-	var dns *net.DNSError
-	if errors.As(err, &dns) && dns.IsNotFound {
+	if dns, ok := errors.AsType[*net.DNSError](err); ok && dns.IsNotFound {
 		policy.Budget = min(policy.Budget, unknownHostFor)
 	}
 	var asked time.Duration
-	var answer *Error
-	if errors.As(err, &answer) {
+	answer, ok := errors.AsType[*Error](err)
+	if ok {
 		asked = answer.RetryAfter
 		if answer.Status == http.StatusTooManyRequests {
 			// Others get through: it is our turn some time, too.
@@ -97,28 +96,24 @@ func (o *Operation) Retry(ctx context.Context, doing string, started time.Time, 
 		return gaveUp
 	}
 	h.retries.Add(1)
-	return h.wait(ctx, doing, started, err, pause)
+	return h.wait(ctx, doing, started, err, answer, pause)
 }
 
-// wait waits before the next try as the failure wants it, and says so.
-func (h *Host) wait(ctx context.Context, doing string, started time.Time, err error,
+// wait waits before the next try as the failure, which answer, where there is one, tells of, wants it, and
+// says so.
+func (h *Host) wait(ctx context.Context, doing string, started time.Time, err error, answer *Error,
 	pause time.Duration) error {
-	var answer *Error
-	limited, asked := false, time.Duration(0)
-	if errors.As(err, &answer) {
-		limited, asked = answer.Status == http.StatusTooManyRequests, answer.RetryAfter
-	}
 	switch {
-	case limited:
-		pause, news := h.pace.slowDown(started, asked)
+	case answer != nil && answer.Status == http.StatusTooManyRequests:
+		pause, news := h.pace.slowDown(started, answer.RetryAfter)
 		if news {
 			h.notify("too many requests; everything to this registry pauses for %s and goes slower then", round(pause))
 		}
 		return nil // whoever sends next waits
-	case asked > 0:
+	case answer != nil && answer.RetryAfter > 0:
 		h.pace.overloaded(started)
-		h.pace.pause(asked)
-		h.notify("%s: %v; the registry asks to wait %s", doing, err, round(asked))
+		h.pace.pause(answer.RetryAfter)
+		h.notify("%s: %v; the registry asks to wait %s", doing, err, round(answer.RetryAfter))
 		return nil
 	}
 	if answer == nil || answer.Status >= http.StatusInternalServerError {
@@ -181,8 +176,8 @@ func (h *Host) RetryElsewhere(
 		if err := o.Retry(ctx, doing, started, err); err != nil {
 			return err
 		}
-		var answer *Error
-		if errors.As(err, &answer) && (answer.Status == http.StatusTooManyRequests || answer.RetryAfter > 0) {
+		answer, ok := errors.AsType[*Error](err)
+		if ok && (answer.Status == http.StatusTooManyRequests || answer.RetryAfter > 0) {
 			if _, err := h.Wait(ctx); err != nil {
 				return err
 			}

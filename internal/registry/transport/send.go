@@ -12,7 +12,6 @@ import (
 type Sending struct {
 	Foreign bool // to another host than the registry, or where another host sent us
 	Bulk    bool // a blob: a connection of its own, no bound on the whole time
-	Count   bool // the answer's body is a blob or manifest
 	Body    Body // nil for none
 	Commit  bool // the registry may have to work before it answers
 	Kind    Kind // for Trace; "" is told by the path
@@ -53,7 +52,7 @@ func (h *Host) send(req *http.Request, s Sending, trace *tracing) (*http.Respons
 	req.Header.Set("User-Agent", h.o.UserAgent)
 	var body *flow
 	if s.Body != nil && s.Bulk {
-		body = h.pace.limiter.flow(s.Body.Size())
+		body = &flow{l: h.pace.limiter, left: s.Body.Size()}
 		defer body.end()
 	}
 	if s.Body != nil {
@@ -117,7 +116,7 @@ func (h *Host) open(req *http.Request, s Sending, stall *StallTimer, trace *trac
 // receive notes what an answer's headers say and returns its body, watched.
 func (h *Host) receive(ctx context.Context, resp *http.Response, s Sending, stall *StallTimer) *incoming {
 	if !s.Foreign {
-		h.noteAnswer()
+		h.answered.Store(true)
 		if !s.Bulk && resp.ProtoMajor == 1 {
 			h.pools.plain.Store(true)
 			h.pace.limiter.overHTTP1()
@@ -131,9 +130,6 @@ func (h *Host) receive(ctx context.Context, resp *http.Response, s Sending, stal
 	if !s.Foreign && !TransientStatus(resp.StatusCode) {
 		h.pace.alive()
 		body.alive = h.pace.alive
-	}
-	if s.Count {
-		body.counter = &h.received
 	}
 	return body
 }
@@ -152,13 +148,12 @@ func FromElsewhere(resp *http.Response) bool {
 // as its error.
 type incoming struct {
 	io.ReadCloser
-	stall   *StallTimer
-	reason  func(error) error
-	counter *atomic.Int64
-	alive   func() // nil for an answer that is no sign of life
-	trace   *tracing
-	err     atomic.Pointer[error] // of the last Read
-	closed  sync.Once
+	stall  *StallTimer
+	reason func(error) error
+	alive  func() // nil for an answer that is no sign of life
+	trace  *tracing
+	err    atomic.Pointer[error] // of the last Read
+	closed sync.Once
 }
 
 func (b *incoming) Read(p []byte) (int, error) {
@@ -173,9 +168,6 @@ func (b *incoming) Read(p []byte) (int, error) {
 			b.alive()
 		}
 		b.trace.addReceived(int64(n))
-		if b.counter != nil {
-			b.counter.Add(int64(n))
-		}
 	}
 	if err != nil && err != io.EOF { //nolint:errorlint // wrapped, it is no end
 		err = b.reason(err)

@@ -41,10 +41,16 @@ func newStallTimer(parent context.Context, stall, answer time.Duration, unbounde
 }
 
 // Touch says that a byte moved.
-func (t *StallTimer) Touch() {
+func (t *StallTimer) Touch() { t.allow(t.stall) }
+
+// AwaitAnswer says that the registry has the whole request.
+func (t *StallTimer) AwaitAnswer() { t.allow(t.answer) }
+
+// allow starts the time anew, with d to pass.
+func (t *StallTimer) allow(d time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.allowed = t.stall
+	t.allowed = d
 	if !t.paused {
 		t.timer.Reset(t.allowed)
 	}
@@ -55,16 +61,6 @@ func (t *StallTimer) Touch() {
 func (t *StallTimer) moved() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if !t.paused {
-		t.timer.Reset(t.allowed)
-	}
-}
-
-// AwaitAnswer says that the registry has the whole request.
-func (t *StallTimer) AwaitAnswer() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.allowed = t.answer
 	if !t.paused {
 		t.timer.Reset(t.allowed)
 	}

@@ -11,8 +11,6 @@ import (
 type Stats struct {
 	Requests int64 // sent, token requests and retries included
 	Retries  int64
-	// BytesReceived counts bodies of blobs and manifests, not headers.
-	BytesReceived int64
 	// BytesSent counts bodies of blobs and manifests, those sent twice included.
 	BytesSent int64
 	// RateLimit is what the registry last said of it, nil if it never did.
@@ -29,12 +27,7 @@ type RateLimit struct {
 
 // Stats returns what went over the wire so far.
 func (h *Host) Stats() Stats {
-	s := Stats{
-		Requests:      h.requests.Load(),
-		Retries:       h.retries.Load(),
-		BytesReceived: h.received.Load(),
-		BytesSent:     h.sent.Load(),
-	}
+	s := Stats{Requests: h.requests.Load(), Retries: h.retries.Load(), BytesSent: h.sent.Load()}
 	if limit := h.limit.Load(); limit != nil {
 		copied := *limit
 		s.RateLimit = &copied

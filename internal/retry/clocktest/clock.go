@@ -2,16 +2,16 @@ package clocktest
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 )
 
 // Clock is a retry.Clock on which time passes only by waiting for it, which takes none.
 type Clock struct {
-	mu     sync.Mutex
-	now    time.Time
-	slept  time.Duration
-	sleeps int
+	mu    sync.Mutex
+	now   time.Time
+	waits []time.Duration
 }
 
 // New returns a clock that shows now.
@@ -33,8 +33,7 @@ func (c *Clock) Sleep(ctx context.Context, d time.Duration) error {
 	defer c.mu.Unlock()
 	if d > 0 {
 		c.now = c.now.Add(d)
-		c.slept += d
-		c.sleeps++
+		c.waits = append(c.waits, d)
 	}
 	return nil
 }
@@ -48,14 +47,16 @@ func (c *Clock) Advance(d time.Duration) {
 
 // Slept returns how long was waited in all.
 func (c *Clock) Slept() time.Duration {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.slept
+	var all time.Duration
+	for _, d := range c.Waits() {
+		all += d
+	}
+	return all
 }
 
-// Sleeps returns how often was waited.
-func (c *Clock) Sleeps() int {
+// Waits returns how long was waited each time.
+func (c *Clock) Waits() []time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.sleeps
+	return slices.Clone(c.waits)
 }
