@@ -60,12 +60,12 @@ type Error struct {
 	Host string // of the registry, as people write it
 	What string // what was being done, or what is wrong
 	Hint Hint   // where more is known than the kind
-	Err  error  // the cause, without secrets; nil if What says it
+	Err  error  // the cause, without secrets; nil or without a text if What says it
 }
 
-// Error returns what failed, and the cause.
+// Error returns what failed, and the cause unless its text is empty.
 func (e *Error) Error() string {
-	if e.Err == nil {
+	if e.Err == nil || e.Err.Error() == "" {
 		return e.What
 	}
 	return e.What + ": " + e.Err.Error()

@@ -20,9 +20,14 @@ func (c Credential) Refused(registry string, err error) error {
 	kind, cause := kindOf(err)
 	switch {
 	case kind == WrongCredentials && asWritten:
-		// The sentence around the cause says the same as ours: that a login failed.
+		// The sentence around the cause says the same as ours: that a login failed. So does a bare
+		// refusal itself.
+		cause = cmp.Or(cause, err)
+		if bare, ok := cause.(interface{ Bare() bool }); ok && bare.Bare() {
+			cause = &cleaned{"", cause}
+		}
 		return &Error{Kind: WrongCredentials, Host: registry,
-			What: who + " was refused: wrong password or expired token", Err: cmp.Or(cause, err)}
+			What: who + " was refused: wrong password or expired token", Err: cause}
 	case kind == WrongCredentials:
 		return &Error{Kind: WrongCredentials, Host: registry, What: who + " was refused", Err: err}
 	case kind == OIDCRefused:

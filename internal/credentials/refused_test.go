@@ -21,11 +21,14 @@ func TestRefusedNamesTheAccount(t *testing.T) {
 	})
 	cause := errors.New("401")
 	answer := usererror.New(usererror.WrongCredentials, "quay.io", "quay.io/a: logging in", "", cause)
+	bareAnswer := usererror.New(usererror.WrongCredentials, "quay.io", "quay.io/a: logging in", "", bareRefusal{cause})
 	for _, tt := range []struct {
 		host, path string
 		err        error
 		want       string
 	}{
+		{"quay.io", "a/b", bareAnswer, `user "alice" of registry-auth, line 1, was refused: wrong password or expired token [wrong-credentials]`},
+		{"quay.io", "robots/b", bareAnswer, `OIDC, Quay robot account acme+publisher of registry-auth, line 9, was refused: quay.io/a: logging in: 401`},
 		{"quay.io", "a/b", answer, `user "alice" of registry-auth, line 1, was refused: wrong password or expired token: 401 [wrong-credentials]`},
 		{"quay.io", "org/b", answer, `user "bob" of registry-auth, line 5, was refused: wrong password or expired token: `},
 		{"quay.io", "env/b", answer, `user "eve" of registry-auth, line 11, was refused: wrong password or expired token: `},
@@ -49,3 +52,9 @@ func TestRefusedNamesTheAccount(t *testing.T) {
 		t.Errorf("no error became %v", err)
 	}
 }
+
+// bareRefusal is a refusal in a registry's usual words.
+type bareRefusal struct{ error }
+
+func (bareRefusal) Bare() bool      { return true }
+func (b bareRefusal) Unwrap() error { return b.error }

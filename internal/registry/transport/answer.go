@@ -78,6 +78,16 @@ func (e *Error) Said() string {
 	return text
 }
 
+// Bare reports whether the answer refuses a login in the words that registries have for each such
+// refusal: beside a sentence that says so, it adds nothing.
+func (e *Error) Bare() bool {
+	return e.Status == http.StatusUnauthorized && e.Named == "" && !e.Elsewhere &&
+		slices.Contains([]string{"", "unauthorized"}, letters(e.Code)) && slices.Contains([]string{
+		"", "unauthorized", "authenticationrequired", "unauthorizedauthenticationrequired",
+		"incorrectusernameorpassword", "invalidusernameorpassword",
+	}, letters(e.Message))
+}
+
 // letters returns a text without anything but its letters, all small.
 func letters(text string) string {
 	return strings.Map(func(r rune) rune {

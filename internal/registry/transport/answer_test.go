@@ -19,3 +19,29 @@ func TestSaidOnce(t *testing.T) {
 		}
 	}
 }
+
+// TestBareRefusals: only a 401 in the usual words says nothing of its own.
+func TestBareRefusals(t *testing.T) {
+	for want, answers := range map[bool][]Error{
+		true: {
+			{Status: 401},
+			{Status: 401, Code: "UNAUTHORIZED", Message: "authentication required"},
+			{Status: 401, Code: "UNAUTHORIZED", Message: "Invalid username or password."},
+			{Status: 401, Message: "incorrect username or password", TokenService: true},
+		},
+		false: {
+			{Status: 403, Code: "UNAUTHORIZED", Message: "authentication required"},
+			{Status: 400, TokenService: true},
+			{Status: 401, Code: "UNAUTHORIZED", Message: "could not find robot with username: acme+robot"},
+			{Status: 401, Code: "TOOMANYREQUESTS", Message: "authentication required"},
+			{Status: 401, Elsewhere: true},
+			{Status: 401, Named: "registry.example"},
+		},
+	} {
+		for _, e := range answers {
+			if e.Bare() != want {
+				t.Errorf("%q: %t", e.Said(), !want)
+			}
+		}
+	}
+}
