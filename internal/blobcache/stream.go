@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"hash"
 	"io"
-	"time"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/retry"
 )
@@ -168,7 +167,7 @@ func (st *stream) awaitRetry(ctx context.Context, cause error) error {
 	pause, again := st.failed.Next(st.resume.policy, now, 0)
 	if !again {
 		return &Error{GaveUp, fmt.Sprintf("%s: the source kept failing at byte %d for %s", st.name(), st.pos,
-			now.Sub(st.failed.Since).Round(time.Second)), cause}
+			retry.Text(now.Sub(st.failed.Since))), cause}
 	}
 	st.resume.notify(Notice{fmt.Sprintf("%s broke off after %d of %d bytes, asking for the rest: %v", st.name(), st.pos,
 		st.blob.size, cause)})

@@ -181,7 +181,7 @@ func (e *exchangeTransport) once(req *http.Request, body []byte) (resp *http.Res
 // cause names the time-out where that is what happened.
 func (e *exchangeTransport) cause(ctx context.Context, req *http.Request, err error) error {
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) && req.Context().Err() == nil {
-		return fmt.Errorf("no whole answer within %s", e.timeout)
+		return fmt.Errorf("no whole answer within %s", retry.Text(e.timeout))
 	}
 	return bare(err)
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/mattn/go-runewidth"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/publish"
+	"github.com/multi-registry-push/multi-registry-push/internal/retry"
 )
 
 // manyReferences is how many references of a registry get a line each; more are counted.
@@ -147,7 +148,7 @@ func (l *Log) Phase(host string, p publish.Phase, at time.Time, change publish.P
 		if g.anonymous {
 			text = "needs no login"
 		}
-		l.say("%s  %s (%s)", host, text, duration(at.Sub(g.loggingIn)))
+		l.say("%s  %s (%s)", host, text, retry.Text(at.Sub(g.loggingIn)))
 	case p == publish.Copy && g.copying <= 0:
 		if text := g.copied(at); text != "" && (g.sent > 0 || !l.silent) {
 			l.say("%s  %s", host, text)
@@ -174,7 +175,7 @@ func (g *registryLog) copied(at time.Time) string {
 		return ""
 	}
 	took := at.Sub(g.copyingNow)
-	text := fmt.Sprintf("sent %s in %s", amount(g.sent), duration(took))
+	text := fmt.Sprintf("sent %s in %s", amount(g.sent), retry.Text(took))
 	if speed := rate(g.sent, took); speed != "" {
 		text += ", " + speed
 	}
@@ -282,7 +283,7 @@ func (l *Log) inOneRow(text, end string) string {
 func (l *Log) Request(text string, start, took time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.write(Line{Kind: DebugLine, Text: fmt.Sprintf("%9.3f s  %s, %s", start.Seconds(), text, duration(took))})
+	l.write(Line{Kind: DebugLine, Text: fmt.Sprintf("%9.3f s  %s, %s", start.Seconds(), text, retry.Text(took))})
 }
 
 // Cancelled says that the run was asked to stop.

@@ -2,6 +2,8 @@ package report
 
 import (
 	"time"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/retry"
 )
 
 // Progress returns the copies that are under way at now, in the order of the registries;
@@ -54,7 +56,7 @@ func (l *Log) Tick(now time.Time) {
 		l.say("%s", p)
 	}
 	if len(under) == 0 {
-		l.say("reading the image, %s so far", duration(now.Sub(l.started)))
+		l.say("reading the image, %s so far", retry.Text(now.Sub(l.started)))
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/publish"
+	"github.com/multi-registry-push/multi-registry-push/internal/retry"
 )
 
 // errorsPage explains every code.
@@ -134,7 +135,7 @@ func sublines(r publish.Result) []string {
 
 // took says how long the run took and what it read.
 func took(r publish.Result) string {
-	text := duration(r.End.Sub(r.Start))
+	text := retry.Text(r.End.Sub(r.Start))
 	if r.Source.BytesRead > 0 {
 		text += " · " + amount(r.Source.BytesRead) + " read"
 	}
@@ -236,5 +237,5 @@ func period(d time.Duration) string {
 	if d >= time.Minute && d%time.Minute == 0 {
 		return count(int(d/time.Minute), "minute")
 	}
-	return duration(d)
+	return retry.Text(d)
 }

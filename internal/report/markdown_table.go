@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/publish"
+	"github.com/multi-registry-push/multi-registry-push/internal/retry"
 )
 
 // tagsInCell is how many tags a cell of the table lists; more are counted.
@@ -96,7 +97,7 @@ func markdownRows(r publish.Result) [][]string {
 			if status == Planned {
 				sent = amount(g.BytesMissing) + " to send"
 			}
-			copy(cells[3:], []string{sent, reused(g), duration(elapsed(g)), rate(g.BytesCopied, copyTime(g))})
+			copy(cells[3:], []string{sent, reused(g), retry.Text(elapsed(g)), rate(g.BytesCopied, copyTime(g))})
 		}
 		for i, amount := range cells[3:] { // "12.5 s" must not break
 			cells[3+i] = strings.ReplaceAll(amount, " ", "&nbsp;") // #nosec G602 -- i is an index of cells[3:]

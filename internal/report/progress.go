@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/publish"
+	"github.com/multi-registry-push/multi-registry-push/internal/retry"
 )
 
 // Progress is how far the copy to one registry has come.
@@ -199,5 +200,5 @@ func remaining(d time.Duration) string {
 	if d < time.Minute {
 		return fmt.Sprintf("%d s", max(int(d.Round(time.Second)/time.Second), 1))
 	}
-	return duration(d)
+	return retry.Text(d)
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/mattn/go-runewidth"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/publish"
+	"github.com/multi-registry-push/multi-registry-push/internal/retry"
 )
 
 // narrowest is the width below which a table cannot be read.
@@ -192,7 +193,7 @@ func row(g publish.RegistryResult) []string {
 	if status == Planned {
 		sent = "(" + amount(g.BytesMissing) + ")"
 	}
-	return append(cells, tagCount(g), sent, reused(g), duration(elapsed(g)), rate(g.BytesCopied, copyTime(g)))
+	return append(cells, tagCount(g), sent, reused(g), retry.Text(elapsed(g)), rate(g.BytesCopied, copyTime(g)))
 }
 
 // closing is what stands last: what is served now, how long it took and where it came from.
@@ -211,7 +212,7 @@ func closing(r publish.Result) []string {
 	if len(lines) == 0 {
 		return nil
 	}
-	text := "in " + duration(r.End.Sub(r.Start))
+	text := "in " + retry.Text(r.End.Sub(r.Start))
 	if r.Source.BytesRead > 0 {
 		text += fmt.Sprintf(", %s read from the source", amount(r.Source.BytesRead))
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/publish"
+	"github.com/multi-registry-push/multi-registry-push/internal/retry"
 )
 
 // mostDrawn is how many registries a timeline has before it is no picture any more.
@@ -56,7 +57,7 @@ func timeline(r publish.Result) string {
 		for _, s := range steps {
 			from, to := s.Start.Sub(r.Start), s.End.Sub(r.Start)
 			end = max(end, to)
-			name := stepName(s.Phase) + " " + duration(to-from)
+			name := stepName(s.Phase) + " " + retry.Text(to-from)
 			bars = append(bars, fmt.Sprintf("  %s :%s%s, %s", name, mark(s), clock(from), clock(to)))
 		}
 	}

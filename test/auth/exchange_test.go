@@ -405,7 +405,7 @@ func TestNoAnswerInTime(t *testing.T) {
 			defer close(never)
 			j.net.Faults.Add(servers.Fault{Match: standins.At(host), Count: servers.Forever, Wait: never, Pass: true})
 			_, err := j.choose(j.resolver(s.item), p.host, p.path).Auth.Authorization()
-			if !usererror.Is(err, usererror.Unreachable) || !strings.Contains(err.Error(), "no whole answer within 10ms") {
+			if !usererror.Is(err, usererror.Unreachable) || !strings.Contains(err.Error(), "no whole answer within 10 ms") {
 				t.Errorf("got %v", err)
 			}
 		})

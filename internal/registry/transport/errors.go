@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/retry"
 )
 
 // ErrBodyClosed says that a request's body was read after the request had ended.
@@ -116,17 +118,17 @@ type GaveUpError struct {
 
 func (e *GaveUpError) Error() string {
 	if e.Asked > 0 {
-		return fmt.Sprintf("the registry asks to wait %s: %v", e.Asked.Round(time.Second), e.Err)
+		return fmt.Sprintf("the registry asks to wait %s: %v", retry.Text(e.Asked), e.Err)
 	}
 	if e.Dead {
 		return fmt.Sprintf("given up, after %s of nothing but failures from this registry: %v",
-			e.After.Round(time.Second), e.Err)
+			retry.Text(e.After), e.Err)
 	}
 	tries := "tries"
 	if e.Tries == 1 {
 		tries = "try"
 	}
-	return fmt.Sprintf("given up after %d %s in %s: %v", e.Tries, tries, e.After.Round(time.Second), e.Err)
+	return fmt.Sprintf("given up after %d %s in %s: %v", e.Tries, tries, retry.Text(e.After), e.Err)
 }
 
 // Gist returns Error without how often and for how long it was tried, where nothing else

@@ -107,31 +107,25 @@ func (h *Host) wait(ctx context.Context, doing string, started time.Time, err er
 	case answer != nil && answer.Status == http.StatusTooManyRequests:
 		pause, news := h.pace.slowDown(started, answer.RetryAfter)
 		if news {
-			h.notify("too many requests; everything to this registry pauses for %s and goes slower then", round(pause))
+			h.notify("too many requests; everything to this registry pauses for %s and goes slower then",
+				retry.Text(pause))
 		}
 		return nil // whoever sends next waits
 	case answer != nil && answer.RetryAfter > 0:
 		h.pace.overloaded(started)
 		h.pace.pause(answer.RetryAfter)
-		h.notify("%s: %v; the registry asks to wait %s", doing, err, round(answer.RetryAfter))
+		h.notify("%s: %v; the registry asks to wait %s", doing, err, retry.Text(answer.RetryAfter))
 		return nil
 	}
 	if answer == nil || answer.Status >= http.StatusInternalServerError {
 		h.pace.overloaded(started)
 	}
-	h.notify("%s: %v; trying again in %s", doing, err, round(pause))
+	h.notify("%s: %v; trying again in %s", doing, err, retry.Text(pause))
 	return h.o.Clock.Sleep(ctx, pause)
 }
 
 func (h *Host) notify(format string, args ...any) {
 	h.o.Notify(Notice{Registry: h.o.Host, Text: h.o.Host + ": " + fmt.Sprintf(format, args...)})
-}
-
-func round(d time.Duration) time.Duration {
-	if d < time.Second {
-		return d.Round(10 * time.Millisecond)
-	}
-	return d.Round(100 * time.Millisecond)
 }
 
 // Wait returns when a request may start, with the time of that start: a host that said
