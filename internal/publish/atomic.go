@@ -19,20 +19,13 @@ var errNotCommitted = errors.New("atomic is on, and a registry failed")
 // what has moved is put back. Optional registries follow when the others are done, and hold
 // nobody back.
 func (r *run) publishAtomically(ctx context.Context) {
-	var required, optional []*registryRun
-	for _, s := range r.registries {
-		if s.Optional() {
-			optional = append(optional, s)
-		} else {
-			required = append(required, s)
-		}
-	}
+	required := only(r.registries, func(s *registryRun) bool { return !s.Optional() })
 	decided := make(chan struct{})
 	committed := false
 	optionalCtx, stopOptional := context.WithCancelCause(ctx)
 	defer stopOptional(nil)
 	var followers group
-	for _, s := range optional {
+	for _, s := range only(r.registries, func(s *registryRun) bool { return s.Optional() }) {
 		followers.run(func() { r.followCommit(ctx, optionalCtx, s, decided, &committed) })
 	}
 	if err := protect(func() { committed = r.commit(ctx, required) }); err != nil {
@@ -54,15 +47,10 @@ func (r *run) publishAtomically(ctx context.Context) {
 // been tagged.
 func (r *run) followCommit(ctx, copying context.Context, s *registryRun, decided <-chan struct{}, committed *bool) {
 	r.everyImage(s, func(s *registryRun, im *sourceImage) {
-		l := r.newLeases(im)
-		defer l.end()
-		whole := r.copyImage(copying, s, im, l)
-		if <-decided; whole && *committed {
-			updates := r.resolved(s, im)
-			r.writeTags(ctx, s, updates)
-			r.finishManifests(ctx, s, im)
-			r.verify(ctx, s, updates)
-		}
+		r.publishImage(ctx, copying, s, im, func() bool {
+			<-decided
+			return *committed
+		})
 	})
 }
 
@@ -85,9 +73,7 @@ func (r *run) commit(ctx context.Context, registries []*registryRun) bool {
 		return false
 	}
 	updates, optionalUpdates := make([][]*tagUpdate, len(registries)), make([][]*tagUpdate, len(registries))
-	index := make([]int, len(registries))
 	for i, s := range registries {
-		index[i] = i
 		for _, t := range s.targets {
 			switch {
 			case t.out():
@@ -99,7 +85,7 @@ func (r *run) commit(ctx context.Context, registries []*registryRun) bool {
 		}
 	}
 	var stop atomic.Bool
-	atOnce(index, func(i int) {
+	atOnce(indexes(registries), func(i int) {
 		r.writeEach(ctx, registries[i], updates[i], func(*tagUpdate) bool { return !stop.Load() },
 			func(*tagUpdate, error) { stop.Store(true) })
 	})
@@ -107,7 +93,7 @@ func (r *run) commit(ctx context.Context, registries []*registryRun) bool {
 		r.rollBack(ctx, registries, updates)
 		return false
 	}
-	atOnce(index, func(i int) {
+	atOnce(indexes(registries), func(i int) {
 		s := registries[i]
 		r.step(s, func() {
 			r.writeTags(ctx, s, optionalUpdates[i])
@@ -159,14 +145,9 @@ func culprits(registries []*registryRun) (hosts []string) {
 }
 
 func allWritten(updates [][]*tagUpdate) bool {
-	for _, of := range updates {
-		for _, u := range of {
-			if !u.written && !u.stays() && !u.kept {
-				return false
-			}
-		}
-	}
-	return true
+	return !slices.ContainsFunc(slices.Concat(updates...), func(u *tagUpdate) bool {
+		return !u.written && !u.stays() && !u.kept
+	})
 }
 
 // holdBackAll holds back every target that has not failed itself, if one that counts has.
@@ -191,7 +172,7 @@ func (r *run) holdBack(t *target, culprits []string) {
 		for _, u := range t.updates {
 			u.settleIfOpen(Unchanged, u.before)
 		}
-		t.leave()
+		t.end(nil)
 		return
 	}
 	r.leaveOut(t, HeldBack, "", heldBack(t.Repository.Host, culprits))

@@ -3,6 +3,7 @@ package publish
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"sync"
 
@@ -112,15 +113,10 @@ func addJobs(ctx context.Context, jobs map[v1.Hash]*blobJob, t *target, all []*s
 // largestFirst returns jobs by size. All registries begin with the same blobs, which keeps the
 // cache short; which of them is sent when depends on when the registry has said what it lacks.
 func largestFirst(jobs map[v1.Hash]*blobJob) []*blobJob {
-	var all []*blobJob
-	for _, j := range jobs {
-		all = append(all, j)
-	}
-	slices.SortFunc(all, func(a, b *blobJob) int {
+	return slices.SortedFunc(maps.Values(jobs), func(a, b *blobJob) int {
 		return cmp.Or(cmp.Compare(b.descriptor.Size, a.descriptor.Size),
 			cmp.Compare(a.descriptor.Digest.Hex, b.descriptor.Digest.Hex))
 	})
-	return all
 }
 
 // copyBlob copies one blob to the repositories of a registry that lack it: the first gets
@@ -129,11 +125,7 @@ func largestFirst(jobs map[v1.Hash]*blobJob) []*blobJob {
 func (r *run) copyBlob(ctx context.Context, s *registryRun, l *registryLeases, j *blobJob) {
 	defer func() {
 		for _, t := range j.targets {
-			select {
-			case <-j.arrived[t].done:
-			default:
-				j.arrived[t].resolve(errNotThere)
-			}
+			j.arrived[t].resolve(errNotThere) // which has not
 		}
 	}()
 	known := s.blob(j.descriptor.Digest)
@@ -168,11 +160,7 @@ func (r *run) copyBlob(ctx context.Context, s *registryRun, l *registryLeases, j
 // askForBlob asks every repository for a blob and returns those that lack it.
 func (r *run) askForBlob(ctx context.Context, s *registryRun, j *blobJob, known *hostBlob) (lacking []*target) {
 	lacks := make([]bool, len(j.targets))
-	index := make([]int, len(j.targets))
-	for i := range j.targets {
-		index[i] = i
-	}
-	atOnce(index, func(i int) {
+	atOnce(indexes(j.targets), func(i int) {
 		t := j.targets[i]
 		if t.out() || known.has(t.Repository.Path) {
 			return

@@ -2,6 +2,7 @@ package publish
 
 import (
 	"context"
+	"slices"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/redact"
 	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
@@ -75,13 +76,9 @@ func (r *run) checkRepository(ctx context.Context, s *registryRun, t *target) {
 		return
 	}
 	if !t.missingRepository() {
-		if len(t.missing) < len(t.image.manifests()) {
+		if len(t.missing) < len(t.image.manifests()) ||
+			slices.ContainsFunc(t.updates, func(u *tagUpdate) bool { return u.before != "" }) {
 			return
-		}
-		for _, u := range t.updates {
-			if u.before != "" {
-				return
-			}
 		}
 		_, _, err := t.client.Manifest(ctx, t.image.root.Descriptor.Digest.String())
 		switch {
@@ -98,12 +95,9 @@ func (r *run) checkRepository(ctx context.Context, s *registryRun, t *target) {
 		return
 	}
 	s.results.change(func(out *RegistryResult) {
-		for _, name := range out.ToCreate {
-			if name == t.Repository.String() {
-				return
-			}
+		if !slices.Contains(out.ToCreate, t.Repository.String()) {
+			out.ToCreate = append(out.ToCreate, t.Repository.String())
 		}
-		out.ToCreate = append(out.ToCreate, t.Repository.String())
 	})
 }
 

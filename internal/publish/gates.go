@@ -13,23 +13,19 @@ type sendGate struct {
 	open chan struct{}
 
 	mu       sync.Mutex
-	waiting  int  // targets that count and have not arrived
-	lacking  bool // credentials are missing where that is an error
-	atomic   bool
+	waiting  int      // targets that count and have not arrived
+	lacking  bool     // credentials are missing where that is an error
 	failures []string // hosts of which a target that counts failed before it was sent anything
 }
 
 func (r *run) newSendGate() *sendGate {
-	g := &sendGate{open: make(chan struct{}), atomic: r.Atomic}
-	if !r.Atomic && !slices.ContainsFunc(r.plan.Registries, func(s RegistryPlan) bool {
+	g := &sendGate{open: make(chan struct{})}
+	waits := r.Atomic || slices.ContainsFunc(r.plan.Registries, func(s RegistryPlan) bool {
 		return slices.ContainsFunc(s.Repositories, func(p RepositoryPlan) bool { return r.lacks(p.Required) })
-	}) || r.DryRun {
-		close(g.open)
-		return g
-	}
+	})
 	for _, s := range r.registries {
 		for _, t := range s.targets {
-			if !t.optional {
+			if waits && !r.DryRun && !t.optional {
 				g.waiting++
 			}
 		}
@@ -54,12 +50,8 @@ func (g *sendGate) arrive(t *target) {
 	if failed && !slices.Contains(g.failures, t.Repository.Host) {
 		g.failures = append(g.failures, t.Repository.Host)
 	}
-	if g.waiting--; g.waiting == 0 {
-		select {
-		case <-g.open:
-		default:
-			close(g.open)
-		}
+	if g.waiting--; g.waiting == 0 { // never, where it was open from the start
+		close(g.open)
 	}
 }
 
@@ -86,7 +78,7 @@ func (r *run) mayCopy(ctx context.Context, s *registryRun, im *sourceImage) bool
 		switch {
 		case lacking:
 			r.leaveOut(t, Skipped, SkipElsewhere, string(ReasonElsewhere))
-		case g.atomic && len(failures) > 0:
+		case r.Atomic && len(failures) > 0:
 			r.holdBack(t, failures)
 		}
 	}

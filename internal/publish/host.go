@@ -65,11 +65,7 @@ func HostOf(c *registry.Client) Host { return client{c} }
 
 type client struct{ *registry.Client }
 
-func (c client) Repository(path string) Repository {
-	return repositoryClient{c.Client.Repository(path)}
-}
-
-type repositoryClient struct{ *registry.Repository }
+func (c client) Repository(path string) Repository { return c.Client.Repository(path) }
 
 // isMissing reports whether what was asked for by digest is to be taken as not there. An
 // answer that says neither yes nor no means that too: the write tells.

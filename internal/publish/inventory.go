@@ -94,11 +94,7 @@ func (r *run) missingManifests(
 ) map[v1.Hash]bool {
 	all := t.image.manifests()
 	lacks := make([]bool, len(all))
-	index := make([]int, len(all))
-	for i := range all {
-		index[i] = i
-	}
-	limited(requestsAtOnce, index, func(i int) {
+	limited(requestsAtOnce, indexes(all), func(i int) {
 		err := ask(ctx, t, all[i].Descriptor.Digest)
 		switch {
 		case err == nil:

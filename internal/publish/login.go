@@ -216,21 +216,18 @@ func wantsLogin(err error) error {
 	return &refused
 }
 
-// waitLogin waits until the target's repository has been logged in to, and reports whether
-// that went well.
-func (r *run) waitLogin(ctx context.Context, t *target) bool {
+// waitLogin waits until the target's repository has been logged in to.
+func (r *run) waitLogin(ctx context.Context, t *target) {
 	<-t.loggedIn.done // a login ends when the run is cancelled
 	err := t.loggedIn.err
 	switch {
 	case err == nil:
-		return !t.out() && ctx.Err() == nil
 	case usererror.Is(err, usererror.MissingCredentials):
 		// Some chains only know that they end in nothing when they are asked.
 		r.unusable(ctx, t, err, SkipCredentials, "AWS credentials are unset")
 	default:
 		r.fail(ctx, t, err)
 	}
-	return false
 }
 
 // refused ends a target to which a push was refused.
@@ -260,7 +257,7 @@ func (r *run) unusable(ctx context.Context, t *target, err error, kind SkipKind,
 
 // leaveOut ends a target without a failure.
 func (r *run) leaveOut(t *target, status Status, kind SkipKind, reason string) {
-	if !t.leave() {
+	if !t.end(nil) {
 		return
 	}
 	for _, at := range t.registry.results.unsettled(t) {

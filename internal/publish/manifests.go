@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
@@ -185,10 +186,5 @@ func (r *run) repairChildren(ctx context.Context, t *target) error {
 func (b *hostBlob) forget(path string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for i, p := range b.holding {
-		if p == path {
-			b.holding = append(b.holding[:i:i], b.holding[i+1:]...)
-			return
-		}
-	}
+	b.holding = slices.DeleteFunc(b.holding, func(p string) bool { return p == path })
 }

@@ -5,8 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/retry"
 )
 
 // panicError is a panic in a goroutine of this package, with the stack of that goroutine.
@@ -90,30 +93,40 @@ func limited[T any](n int, list []T, f func(T)) {
 	g.wait()
 }
 
+// indexes returns the indexes of list.
+func indexes[T any](list []T) []int {
+	all := make([]int, len(list))
+	for i := range list {
+		all[i] = i
+	}
+	return all
+}
+
+// only returns the elements of list that keep holds for.
+func only[T any](list []T, keep func(T) bool) []T {
+	return slices.DeleteFunc(slices.Clone(list), func(e T) bool { return !keep(e) })
+}
+
 // future is a result that others wait for.
 type future struct {
 	done chan struct{}
 	err  error // may be read once done is closed
+	once sync.Once
 }
 
 func newFuture() *future { return &future{done: make(chan struct{})} }
 
-// resolve sets the result. It is called once.
+// resolve sets the result, unless there is one.
 func (f *future) resolve(err error) {
-	f.err = err
-	close(f.done)
+	f.once.Do(func() {
+		f.err = err
+		close(f.done)
+	})
 }
 
 // pause waits for d, and reports whether that was not cut short.
 func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
+	return retry.SystemClock{}.Sleep(ctx, d) == nil
 }
 
 // What a run that is cancelled still does. A runner sends SIGINT to the step, SIGTERM 7.5 s later, and kills it

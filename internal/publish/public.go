@@ -14,17 +14,14 @@ import (
 // does who has no account. A registry that does not let such a client read fails; one that
 // does not answer is a warning.
 func (r *run) verifyPublic(ctx context.Context, s *registryRun, updates []*tagUpdate) {
-	var all []*tagUpdate
-	for _, u := range updates {
-		if u.asked && u.t.Public && !u.t.out() && (u.written || u.stays()) {
-			all = append(all, u)
-		}
-	}
+	all := only(updates, func(u *tagUpdate) bool {
+		return u.asked && u.t.Public && !u.t.out() && (u.written || u.stays())
+	})
 	if len(all) == 0 {
 		return
 	}
 	leave := s.results.enter(Verify)
-	defer func() { leave(ctx.Err() != nil || r.anyFailed(all)) }()
+	defer func() { leave(ctx.Err() != nil || anyFailed(all)) }()
 	limited(requestsAtOnce, all, func(u *tagUpdate) {
 		err := u.t.client.CheckPublic(ctx, u.ref())
 		switch {

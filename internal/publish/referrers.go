@@ -38,11 +38,7 @@ func collectReferrers(ctx context.Context, from *source.Image, root *source.Mani
 		}
 		found := make([][]source.Referrer, len(ask))
 		errs := make([]error, len(ask))
-		index := make([]int, len(ask))
-		for i := range ask {
-			index[i] = i
-		}
-		limited(referrersAtOnce, index, func(i int) { found[i], errs[i] = from.Referrers(ctx, ask[i]) })
+		limited(referrersAtOnce, indexes(ask), func(i int) { found[i], errs[i] = from.Referrers(ctx, ask[i]) })
 		if err := errors.Join(errs...); err != nil {
 			return nil, err
 		}
@@ -140,9 +136,7 @@ func (r *run) fallbackUpdate(ctx context.Context, t *target, subject v1.Hash,
 		u.raw = nil
 		return u, nil
 	}
-	within2, cancel2 := t.within(ctx)
-	defer cancel2()
-	return u, r.lookUp(within2, u)
+	return u, r.lookUp(within, u)
 }
 
 // keepSignatures decides whether a signature's tag moves. One that holds a signature which

@@ -49,8 +49,7 @@ type target struct {
 	mu           sync.Mutex
 	failure      error
 	left         bool // skipped or held back: nothing more is done
-	cancels      map[int]context.CancelFunc
-	keys         int                 // of cancels, so far
+	cancels      map[*context.CancelFunc]bool
 	refused      error               // of a manifest
 	oneTagFailed error               // of one tag or several, while others may be well
 	answers      map[v1.Hash]*future // about manifests that the inventory asked for
@@ -74,7 +73,7 @@ func (r *run) newRegistry(plan RegistryPlan, client Host) *registryRun {
 		for _, t := range p.Targets {
 			s.targets = append(s.targets, &target{
 				repository: repo, registry: s, image: r.images[t.Image], tags: t.Tags,
-				optional: p.Required == RequiredNever, cancels: map[int]context.CancelFunc{},
+				optional: p.Required == RequiredNever, cancels: map[*context.CancelFunc]bool{},
 				answers: map[v1.Hash]*future{},
 			})
 		}
@@ -93,13 +92,8 @@ func (s *registryRun) images() (all []*sourceImage) {
 	return all
 }
 
-func (s *registryRun) targetsOf(im *sourceImage) (all []*target) {
-	for _, t := range s.targets {
-		if t.image == im {
-			all = append(all, t)
-		}
-	}
-	return all
+func (s *registryRun) targetsOf(im *sourceImage) []*target {
+	return only(s.targets, func(t *target) bool { return t.image == im })
 }
 
 // alive returns the targets of an image that nothing has ended yet.
@@ -133,46 +127,28 @@ func (t *target) within(ctx context.Context) (context.Context, context.CancelFun
 		cancel()
 		return ctx, cancel
 	}
-	t.keys++
-	key := t.keys
-	t.cancels[key] = cancel
+	t.cancels[&cancel] = true
 	return ctx, func() {
 		cancel()
 		t.mu.Lock()
 		defer t.mu.Unlock()
-		delete(t.cancels, key)
+		delete(t.cancels, &cancel)
 	}
 }
 
-// fail takes the first failure, ends what is in flight for the target, and reports whether
-// err was the first.
-func (t *target) fail(err error) bool {
+// end ends the target, for a failure unless err is nil, and what is in flight for it. It reports
+// whether the target had not ended before.
+func (t *target) end(err error) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.failure != nil || t.left {
 		return false
 	}
-	t.failure = err
-	t.cancelAll()
-	return true
-}
-
-// leave ends the target without a failure, and reports whether it had not ended before.
-func (t *target) leave() bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.failure != nil || t.left {
-		return false
+	t.failure, t.left = err, err == nil
+	for cancel := range t.cancels {
+		(*cancel)()
 	}
-	t.left = true
-	t.cancelAll()
 	return true
-}
-
-func (t *target) cancelAll() {
-	for _, cancel := range t.cancels {
-		cancel()
-	}
 }
 
 // takeProof returns the upload that proved the permission, once.

@@ -5,6 +5,7 @@ import (
 
 	"github.com/multi-registry-push/multi-registry-push/internal/config"
 	"github.com/multi-registry-push/multi-registry-push/internal/redact"
+	"github.com/multi-registry-push/multi-registry-push/internal/registry"
 	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
@@ -162,7 +163,4 @@ type BlobCounts struct{ Uploaded, Mounted, Existing, Missing int }
 type ReferrerCounts struct{ Copied, Kept, PassedOver, Failed int }
 
 // RateLimit is what a registry says of pulls.
-type RateLimit struct {
-	Limit, Remaining int
-	Window           time.Duration
-}
+type RateLimit = registry.RateLimit

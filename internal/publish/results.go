@@ -240,7 +240,7 @@ func (r *run) fail(ctx context.Context, t *target, err error) {
 	if ctx.Err() != nil {
 		err = cancelled(ctx, "publishing to "+t.Repository.String(), t.Repository.Host)
 	}
-	if !t.fail(err) || ctx.Err() != nil {
+	if !t.end(err) || ctx.Err() != nil {
 		return
 	}
 	if broken, ok := errors.AsType[*sourceError](err); ok {
@@ -412,9 +412,7 @@ func (r *run) finalizeRegistry(ctx context.Context, s *registryRun) {
 	stats := s.client.Stats()
 	results.change(func(out *RegistryResult) {
 		out.BytesUploaded, out.Requests, out.Retries = stats.BytesSent, stats.Requests, stats.Retries
-		if l := stats.RateLimit; l != nil {
-			out.RateLimit = &RateLimit{Limit: l.Limit, Remaining: l.Remaining, Window: l.Window}
-		}
+		out.RateLimit = stats.RateLimit
 	})
 }
 

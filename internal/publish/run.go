@@ -2,6 +2,7 @@ package publish
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -128,7 +129,9 @@ func (r *run) publish(ctx context.Context) {
 	case r.Atomic:
 		r.publishAtomically(ctx)
 	default:
-		r.everywhere(func(s *registryRun, im *sourceImage) { r.publishImage(ctx, s, im) })
+		r.everywhere(func(s *registryRun, im *sourceImage) {
+			r.publishImage(ctx, ctx, s, im, func() bool { return true })
+		})
 	}
 }
 
@@ -150,11 +153,12 @@ func internalError(host string, err error) error {
 	return usererror.New(usererror.Internal, host, "publishing to "+host, "", err)
 }
 
-// publishImage publishes one image to one registry: copy, tag, verify.
-func (r *run) publishImage(ctx context.Context, s *registryRun, im *sourceImage) {
+// publishImage publishes one image to one registry: copy, under copying, then if mayTag says so, which
+// may wait, tag and verify.
+func (r *run) publishImage(ctx, copying context.Context, s *registryRun, im *sourceImage, mayTag func() bool) {
 	l := r.newLeases(im)
 	defer l.end()
-	if !r.copyImage(ctx, s, im, l) {
+	if whole := r.copyImage(copying, s, im, l); !mayTag() || !whole {
 		return
 	}
 	updates := r.resolved(s, im)
@@ -165,10 +169,5 @@ func (r *run) publishImage(ctx context.Context, s *registryRun, im *sourceImage)
 
 // wanted reports whether any registry is to get the image.
 func (r *run) wanted(im *sourceImage) bool {
-	for _, s := range r.registries {
-		if len(s.targetsOf(im)) > 0 {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(r.registries, func(s *registryRun) bool { return len(s.targetsOf(im)) > 0 })
 }

@@ -102,11 +102,7 @@ func (r *run) openImage(ctx context.Context, im *sourceImage) {
 	if panicked := protect(func() { err = r.readImage(ctx, im) }); panicked != nil {
 		err = internalError("", panicked)
 	}
-	select {
-	case <-im.opened.done:
-	default:
-		im.opened.resolve(err)
-	}
+	im.opened.resolve(err) // if that has not been resolved
 	im.known.resolve(err)
 }
 
@@ -184,9 +180,8 @@ func (r *run) describe(ctx context.Context, im *sourceImage) error {
 	return nil
 }
 
-// read waits until f, one of the image's futures, is resolved. It is called by a registry that has logged in: from
-// then on an
-// error of the source counts.
+// read waits until f, one of the image's futures, is resolved. It is called by a registry that has
+// logged in: from then on an error of the source counts.
 func (r *run) read(ctx context.Context, im *sourceImage, f *future) error {
 	im.mu.Lock()
 	im.counted = true

@@ -74,12 +74,8 @@ func (u *tagUpdate) point(root *source.Manifest) {
 }
 
 func lacks(missing []*source.Manifest, m *source.Manifest) bool {
-	for _, other := range missing {
-		if other.Descriptor.Digest == m.Descriptor.Digest {
-			return true
-		}
-	}
-	return false
+	same := func(other *source.Manifest) bool { return other.Descriptor.Digest == m.Descriptor.Digest }
+	return slices.ContainsFunc(missing, same)
 }
 
 func (u *tagUpdate) String() string {
@@ -275,7 +271,7 @@ func (r *run) writeEach(ctx context.Context, s *registryRun, updates []*tagUpdat
 		return
 	}
 	leave := s.results.enter(Tag)
-	defer func() { leave(ctx.Err() != nil || r.anyFailed(updates)) }()
+	defer func() { leave(ctx.Err() != nil || anyFailed(updates)) }()
 	for _, wave := range r.waves(updates) {
 		limited(requestsAtOnce, wave, func(u *tagUpdate) {
 			if ctx.Err() != nil || u.t.out() || !may(u) {
@@ -289,13 +285,8 @@ func (r *run) writeEach(ctx context.Context, s *registryRun, updates []*tagUpdat
 	}
 }
 
-func (r *run) anyFailed(updates []*tagUpdate) bool {
-	for _, u := range updates {
-		if u.t.err() != nil {
-			return true
-		}
-	}
-	return false
+func anyFailed(updates []*tagUpdate) bool {
+	return slices.ContainsFunc(updates, func(u *tagUpdate) bool { return u.t.err() != nil })
 }
 
 // waves orders updates: referrers' tags, those that may turn out not to move, the rest.
@@ -431,6 +422,6 @@ func (r *run) writeRefused(ctx context.Context, u *tagUpdate, err error) {
 	u.settle(Failed, now, u.failure)
 	stuck := usererror.Is(err, usererror.ImmutableTag)
 	if !u.asked && !stuck || usererror.Is(err, usererror.RegistryGaveUp) || usererror.Is(err, usererror.Unreachable) {
-		u.t.fail(err) // no tag before its signatures; and others would wait as long for the same answer
+		u.t.end(err) // no tag before its signatures; and others would wait as long for the same answer
 	}
 }

@@ -16,16 +16,11 @@ const patience = 4
 // verify asks again for everything that was written under a tag, or by digest, and then,
 // where that was asked for, as somebody does who has no account.
 func (r *run) verify(ctx context.Context, s *registryRun, updates []*tagUpdate) {
-	var written []*tagUpdate
-	for _, u := range updates {
-		if u.written {
-			written = append(written, u)
-		}
-	}
+	written := only(updates, func(u *tagUpdate) bool { return u.written })
 	if len(written) > 0 {
 		leave := s.results.enter(Verify)
 		limited(requestsAtOnce, written, func(u *tagUpdate) { r.verifyOne(ctx, u) })
-		leave(ctx.Err() != nil || r.anyFailed(written))
+		leave(ctx.Err() != nil || anyFailed(written))
 	}
 	r.verifyPublic(ctx, s, updates)
 }
