@@ -31,7 +31,7 @@ type imageList struct {
 
 // parseImages reads images. It returns false if the input is empty.
 func (in *inputs) parseImages(s *Settings) bool {
-	text := strings.TrimPrefix(in.get("images"), "\ufeff")
+	text := in.get("images")
 	list := &imageList{yamlText: newYAMLText(in.where("images"), text, in.wholeText(), &in.bad), workflow: in.workflow}
 	before := len(in.bad)
 	items := list.list(usererror.InvalidInput, text, "- source: ./image.tar")

@@ -83,7 +83,7 @@ func readInputs(ctx context.Context, from Sources) *inputs {
 		} else {
 			value = from.variable(d.Name)
 		}
-		if strings.TrimSpace(value) == "" {
+		if value = strings.TrimPrefix(value, "\ufeff"); strings.TrimSpace(value) == "" {
 			value = d.Default
 			if strings.Contains(d.Default, "${{") {
 				value = ""

@@ -45,6 +45,15 @@ func TestDefinition(t *testing.T) {
 	}
 }
 
+// TestByteOrderMark: files that Windows wrote begin with one, and what reads them passes it on.
+func TestByteOrderMark(t *testing.T) {
+	s, bad := read(t, nil, []string{"INPUT_SOURCE=\ufeff./a.tar", "INPUT_TAGS=\ufeffghcr.io/me/app:1", "INPUT_ATOMIC=\ufefftrue",
+		"INPUT_SUMMARY=\ufeff"}, "")
+	if len(bad) > 0 || s.Images[0].Source != "./a.tar" || s.Images[0].Destinations[0].Reference.Host != "ghcr.io" || !s.Atomic || !s.Summary {
+		t.Errorf("%+v, %v", s, bad)
+	}
+}
+
 // variables returns INPUT_ variables by what follows, and whether a runner set them.
 func variables(environ []string) (inputs map[string]string, workflow bool) {
 	inputs = map[string]string{}

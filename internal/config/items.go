@@ -29,7 +29,7 @@ var verbatimKeys = credentials.Keys()
 // parseItems reads registry-auth. Messages name line and column, never a value. Passwords
 // are learned by learn before anything is said, those of wrong items too.
 func (in *inputs) parseItems(learn func(user string, s redact.Text)) []credentials.Item {
-	text := strings.TrimPrefix(in.get("registry-auth"), "\ufeff")
+	text := in.get("registry-auth")
 	list := &itemList{yamlText: newYAMLText(in.where("registry-auth"), text, in.wholeSecret(), &in.bad),
 		workflow: in.workflow, learn: learn}
 	for _, n := range list.list(usererror.InvalidAuth, text, "- registry: ghcr.io") {

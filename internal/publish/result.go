@@ -64,10 +64,11 @@ type Result struct {
 
 // ImageResult is one image, as it was read.
 type ImageResult struct {
-	Name      string   // empty unless the input images was used
-	Reference string   // the source, as reports show it
-	Parts     []string // the sources of a merged index
-	Digest    string   // empty if it was never known
+	Name      string      // empty unless the input images was used
+	Reference string      // the source, as reports show it
+	Parts     []string    // the sources of a merged index
+	PartUses  []SourceUse // of each of Parts
+	Digest    string      // empty if it was never known
 	MediaType string
 	Platforms []string
 	SizeBytes int64    // manifests and blobs, each digest once

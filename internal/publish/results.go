@@ -367,13 +367,13 @@ func (r *run) finalize(ctx context.Context) Result {
 	out := Result{
 		Start: r.start, DryRun: r.DryRun, Untrusted: r.Untrusted, Cancelled: ctx.Err() != nil,
 		Failures: r.failures, Notes: r.notes, Skipped: r.plan.Skipped,
-		Source: SourceUse{BytesRead: r.used.bytes.Load(), Requests: r.used.requests.Load()},
 	}
 	for _, im := range r.images {
 		im.mu.Lock()
 		if !im.counted {
 			im.result = ImageResult{Name: im.plan.Name}
 		}
+		im.countUses(&out.Source)
 		out.Images = append(out.Images, im.result)
 		im.mu.Unlock()
 	}

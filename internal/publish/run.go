@@ -64,7 +64,6 @@ type run struct {
 	registries []*registryRun     // enabled ones
 	results    []*registryResults // of all, in the plan's order
 	gate       *sendGate
-	used       usage
 
 	hostsMu sync.Mutex
 	hosts   map[string]Host

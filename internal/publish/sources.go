@@ -41,8 +41,9 @@ type sourceImage struct {
 	unclaimed  map[v1.Hash][]*blobcache.Lease // one for each of these, until it takes it
 
 	mu      sync.Mutex
-	counted bool // a registry that had logged in asked for it
-	told    bool // the observer was told of it, or of its failure
+	uses    []*usage // of each remote source, in the order of the parts
+	counted bool     // a registry that had logged in asked for it
+	told    bool     // the observer was told of it, or of its failure
 }
 
 func newImage(index int, plan Image, earlier []*sourceImage) *sourceImage {
@@ -68,7 +69,11 @@ func sameSource(a, b Image) bool {
 func (r *run) open(ctx context.Context, im *sourceImage) (err error) {
 	if im.same == nil {
 		im.source, err = r.deps.Open(ctx, im.plan, func(at imageref.Repository) source.RemoteRepository {
-			return counted{r.host(at.Host).Repository(at.Path), &r.used}
+			use := &usage{}
+			im.mu.Lock()
+			im.uses = append(im.uses, use)
+			im.mu.Unlock()
+			return counted{r.host(at.Host).Repository(at.Path), use}
 		}, im.found.add)
 		return err
 	}

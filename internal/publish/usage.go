@@ -20,6 +20,23 @@ func (u *usage) receiving(ctx context.Context) context.Context {
 	return registry.WithReceived(ctx, func(n int64) { u.bytes.Add(n) })
 }
 
+// countUses adds what was received from the sources to sum, and puts down which part's it was.
+func (im *sourceImage) countUses(sum *SourceUse) {
+	uses := make([]SourceUse, len(im.uses))
+	for i, use := range im.uses {
+		uses[i] = SourceUse{BytesRead: use.bytes.Load(), Requests: use.requests.Load()}
+		sum.BytesRead += uses[i].BytesRead
+		sum.Requests += uses[i].Requests
+	}
+	for _, part := range im.plan.Parts[:len(im.result.Parts)] {
+		use := SourceUse{}
+		if part.Repository() != nil && im.same == nil { // else it was read for another image
+			use, uses = uses[0], uses[1:]
+		}
+		im.result.PartUses = append(im.result.PartUses, use)
+	}
+}
+
 // counted is a repository whose answers are counted.
 type counted struct {
 	source.RemoteRepository

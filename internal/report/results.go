@@ -32,7 +32,7 @@ type ImageResult struct {
 }
 
 // SourceResult says what was read. BytesRead counts what came from remote sources,
-// manifests included; it is 0 for local ones. Of a part only its reference is known.
+// manifests included; it is 0 for local ones.
 type SourceResult struct {
 	Reference string `json:"reference"`
 	Image     string `json:"image,omitempty"` // of a part: which it went into
@@ -118,8 +118,9 @@ func resultsOf(r publish.Result) Results {
 	for i, image := range r.Images {
 		one := imageResult(r, i)
 		res.Images = append(res.Images, one)
-		for _, part := range image.Parts {
-			res.Sources = append(res.Sources, SourceResult{Reference: part, Image: one.Name})
+		for n, part := range image.Parts {
+			use := image.PartUses[n]
+			res.Sources = append(res.Sources, SourceResult{part, one.Name, use.BytesRead, use.Requests})
 		}
 	}
 	if len(res.Images) == 1 { // of several there is no one digest

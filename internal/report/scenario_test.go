@@ -247,6 +247,7 @@ func merged() publish.Result {
 	r := well()
 	r.Images[0].Reference = "merged from 2 sources"
 	r.Images[0].Parts = []string{"oci-archive:amd64.tar", "ghcr.io/acme/build@" + other}
+	r.Images[0].PartUses = []publish.SourceUse{{}, {BytesRead: 32004000, Requests: 9}}
 	r.Images[0].Platforms = []string{"linux/amd64", "linux/arm64"}
 	r.Registries[0].Referrers = publish.ReferrerCounts{Copied: 2, PassedOver: 1}
 	r.Registries[1].Referrers = publish.ReferrerCounts{Copied: 2, PassedOver: 1}

@@ -8,6 +8,7 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/multi-registry-push/multi-registry-push/internal/report"
 	"github.com/multi-registry-push/multi-registry-push/test/images"
 	"github.com/multi-registry-push/multi-registry-push/test/servers"
 	"github.com/multi-registry-push/multi-registry-push/test/servers/distribution"
@@ -32,6 +33,15 @@ func TestMergedSources(t *testing.T) {
 	from.Log.Reset()
 	o := j.run(t).exits(0)
 	digest := o.results.Digest
+	for n, part := range o.results.Sources {
+		want := report.SourceResult{Reference: part.Reference, Image: "app"}
+		if n == 2 { // the only one that is remote: all that was read is its
+			want.BytesRead, want.Requests = o.results.Source.BytesRead, o.results.Source.Requests
+		}
+		if part != want || o.results.Source.BytesRead == 0 {
+			t.Errorf("part %d: %+v, want %+v", n+1, part, want)
+		}
+	}
 	for _, s := range to {
 		if got := images.Digest(t, s.Reference("acme/app", "1"), s.Inspect()...); got != digest {
 			t.Errorf("%s serves %s, not %s", s.Host, got, digest)
