@@ -261,7 +261,7 @@ func TestProxyThatIsNoAddress(t *testing.T) {
 		"http://me:hunter%2522@proxy:3128": false, "proxy:3128": false, "proxy": false, "": false,
 	} {
 		o := runOffline(t, []string{"INPUT_TAGS=me/app:1", "HTTPS_PROXY=" + address})
-		if got := strings.Contains(o.stdout, "::HTTPS_PROXY is not an address"); got != wrong {
+		if got := strings.Contains(o.stdout, "::multi-registry-push: HTTPS_PROXY is not an address"); got != wrong {
 			t.Errorf("%q: %s", address, o.stdout)
 		}
 	}

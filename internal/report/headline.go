@@ -91,13 +91,28 @@ func failedHeadline(r publish.Result, t tally) string {
 	switch {
 	case broken > 0 && len(r.Images) > 1:
 		all := count(len(r.Images), "image")
-		return fmt.Sprintf("Published %d of %s", len(r.Images)-broken, all) + also(", ", t.rest(false)...)
+		text := fmt.Sprintf("Published %d of %s", len(r.Images)-broken, all)
+		if broken <= mostNamed {
+			text += ": " + conjoined(brokenImages(r)) + " failed"
+		}
+		return text + also(", ", t.rest(false)...)
 	case t.served() > 0:
 		return fmt.Sprintf("Published to %d of %s", t.served(), registries(t.enabled())) + also(": ", t.rest(true)...)
 	case partly(r):
 		return "Published in part" + also(": ", t.rest(true)...)
 	}
 	return "Nothing was published" + also(": ", t.rest(true)...)
+}
+
+// brokenImages returns the names of the images whose sources failed.
+func brokenImages(r publish.Result) []string {
+	var names []string
+	for i, image := range r.Images {
+		if image.Failure != nil {
+			names = append(names, imageName(r, i))
+		}
+	}
+	return names
 }
 
 // dryHeadline counts what is planned.

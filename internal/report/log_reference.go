@@ -23,8 +23,10 @@ func (l *Log) Reference(host string, r publish.ReferenceResult) {
 	text := referenceText(r)
 	switch {
 	case text == "", r.Reason == publish.ReasonCancelled, r.Reason == publish.ReasonSource,
-		r.Reason == publish.ReasonElsewhere: // what it follows from is told
+		r.Reason == publish.ReasonElsewhere, r.SkipKind == publish.SkipExisting: // what it follows from is told
 	case r.Status == Failed && !g.tagged[r.Reference]: // its failure is told
+	case r.Status == HeldBack && !g.tagged[r.Reference]: // all of the registry's are
+		l.once(Line{Text: prefixed(host, host+"  "+text)})
 	case g.asked <= manyReferences:
 		l.once(Line{Text: r.Reference + "  " + text})
 		if r.Status == Pushed { // what becomes of it later is told, too

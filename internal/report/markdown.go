@@ -126,32 +126,32 @@ func sublines(r publish.Result) []string {
 	if image.SizeBytes > 0 {
 		parts = append(parts, amount(image.SizeBytes))
 	}
-	parts = append(parts, took(r))
-	if from := origin(image, image.Digest); from != "" {
+	if from := origin(image); from != "" {
 		parts = append(parts, "from "+from)
 	}
-	return []string{code(image.Digest) + "<br>\n" + strings.Join(parts, " · ") + "\n"}
+	return []string{code(image.Digest) + "<br>\n" + strings.Join(append(parts, took(r)), " · ") + "\n"}
 }
 
 // took says how long the run took and what it read.
 func took(r publish.Result) string {
-	text := retry.Text(r.End.Sub(r.Start))
+	text := "took " + retry.Text(r.End.Sub(r.Start))
 	if r.Source.BytesRead > 0 {
-		text += " · " + amount(r.Source.BytesRead) + " read"
+		text = amount(r.Source.BytesRead) + " read · " + text
 	}
 	return text
 }
 
-// origin says where an image comes from, with the first characters of digest alone.
-func origin(image publish.ImageResult, digest string) string {
-	if len(image.Parts) == 0 {
-		if image.Reference == "" {
-			return ""
-		}
-		return code(bounded(strings.ReplaceAll(image.Reference, "@"+digest, "@"+short(digest)), 300))
+// origin says where an image comes from, with the first characters of digests alone.
+func origin(image publish.ImageResult) string {
+	from := image.Parts
+	if len(from) == 0 && image.Reference != "" {
+		from = []string{image.Reference}
 	}
 	var parts []string
-	for _, part := range image.Parts {
+	for _, part := range from {
+		if i := strings.LastIndex(part, "@sha256:"); i >= 0 {
+			part = part[:i+1] + short(part[i+1:])
+		}
 		parts = append(parts, code(bounded(part, 300)))
 	}
 	return listed(parts, 4)
@@ -162,14 +162,13 @@ func imageRows(r publish.Result) []string {
 	lines := []string{took(r) + "\n\n| Image | Digest | Platforms | Size | From |\n| --- | --- | --- | ---: | --- |\n"}
 	for i, image := range r.Images {
 		digest, size := digestCell(image.Digest), ""
-		_, from, _ := strings.Cut(image.Reference, "@")
 		if image.Failure != nil {
 			digest = statusMark(Failed) + "&nbsp;not read"
 		} else if image.SizeBytes > 0 {
 			size = strings.ReplaceAll(amount(image.SizeBytes), " ", "&nbsp;")
 		}
 		lines = append(lines, fmt.Sprintf("| %s | %s | %s | %s | %s |\n",
-			code(bounded(imageName(r, i), 200)), digest, prose(listed(image.Platforms, 8)), size, origin(image, from)))
+			code(bounded(imageName(r, i), 200)), digest, prose(listed(image.Platforms, 8)), size, origin(image)))
 	}
 	return lines
 }
@@ -182,8 +181,14 @@ func leftOuts(r publish.Result) []string {
 		text, why := code(bounded(l.Text, 200)), prose(bounded(l.Reason, longestReason))
 		lines = append(lines, fmt.Sprintf("- %s, line %d, %s: %s\n", code(l.Input), l.Line, text, why))
 	}
+	if r.Untrusted && len(lines) > 0 {
+		lines = append(lines, "- "+prose(noSecrets)+"\n")
+	}
 	return lines
 }
+
+// noSecrets says why so much is empty.
+const noSecrets = "A pull request from a fork, or by Dependabot, gets none of the secrets for Actions."
 
 // warningLines list what did not fail, but should not go unseen.
 func warningLines(r publish.Result) []string {
@@ -219,12 +224,11 @@ func limits(r publish.Result) []string {
 		if g.Host == "docker.io" {
 			name = "Docker Hub"
 		}
-		within := ""
+		limit := fmt.Sprint(g.RateLimit.Limit)
 		if g.RateLimit.Window > 0 {
-			within = " in " + period(g.RateLimit.Window)
+			limit += " in " + period(g.RateLimit.Window)
 		}
-		left := fmt.Sprintf("%d of %d pulls left", g.RateLimit.Remaining, g.RateLimit.Limit)
-		lines = append(lines, name+": "+left+within+".<br>\n")
+		lines = append(lines, fmt.Sprintf("%s: %d pulls left of %s.<br>\n", name, g.RateLimit.Remaining, limit))
 	}
 	return lines
 }

@@ -18,7 +18,7 @@ const tagsInSight = 12
 // markdownTable returns the table's head and its rows, with the tags that all registries
 // share above it. What no registry has an amount of has no column.
 func markdownTable(r publish.Result) (head string, rows []string) {
-	names := []string{"Registry", "Status", counted(r), "Sent", "Reused", "Time", "Speed"}
+	names := []string{"Registry", "Status", counted(r), sending(r), "Reused", "Time", "Speed"}
 	const amounts = 3 // the first column of them
 	all := markdownRows(r)
 	title, rule := "|", "|"
@@ -57,7 +57,11 @@ func sharedLine(r publish.Result) string {
 	if more := len(shared) - len(names); more > 0 {
 		text += fmt.Sprintf(" and %d more", more)
 	}
-	return fmt.Sprintf("%d tags, the same everywhere: %s\n\n", len(shared), text)
+	noun := "tag"
+	if counted(r) != "Tags" {
+		noun = "image"
+	}
+	return fmt.Sprintf("%s for each registry: %s\n\n", count(len(shared), noun), text)
 }
 
 // sharedTags returns the tags that every registry was asked for, if there are several
@@ -93,11 +97,7 @@ func markdownRows(r publish.Result) [][]string {
 		status := g.Status()
 		cells := []string{code(bounded(g.Host, 300)), statusCell(status), tagCell(r, g, shared), "", "", "", ""}
 		if !g.Start.IsZero() && status != Skipped {
-			sent := amount(g.BytesCopied)
-			if status == Planned {
-				sent = amount(g.BytesMissing) + " to send"
-			}
-			copy(cells[3:], []string{sent, reused(g), retry.Text(elapsed(g)), rate(g.BytesCopied, copyTime(g))})
+			copy(cells[3:], []string{sent(g), reused(g), retry.Text(elapsed(g)), rate(g.BytesCopied, copyTime(g))})
 		}
 		for i, amount := range cells[3:] { // "12.5 s" must not break
 			cells[3+i] = strings.ReplaceAll(amount, " ", "&nbsp;") // #nosec G602 -- i is an index of cells[3:]

@@ -30,6 +30,17 @@ func copyTime(g publish.RegistryResult) (d time.Duration) {
 	return d
 }
 
+// sending is the head of the column of sent.
+func sending(r publish.Result) string {
+	if r.DryRun {
+		return "To send"
+	}
+	return "Sent"
+}
+
+// sent says how much a registry was sent, or would be.
+func sent(g publish.RegistryResult) string { return amount(g.BytesCopied + g.BytesMissing) }
+
 // reused says how much of the images the registry had.
 func reused(g publish.RegistryResult) string {
 	b, status := g.Blobs, g.Status()
@@ -105,17 +116,17 @@ func besides(g publish.RegistryResult) []string {
 func copied(g publish.RegistryResult) string {
 	b := g.Blobs
 	if b.Missing > 0 {
-		return fmt.Sprintf("lacks %s, %s", count(b.Missing, "blob"), amount(g.BytesMissing))
+		return fmt.Sprintf("lacks %s (%s)", count(b.Missing, "blob"), amount(g.BytesMissing))
 	}
 	held := b.Mounted + b.Existing
-	parts := []string{fmt.Sprintf("sent %s, %s", count(b.Uploaded, "blob"), amount(g.BytesCopied))}
+	parts := []string{fmt.Sprintf("sent %s (%s)", count(b.Uploaded, "blob"), amount(g.BytesCopied))}
 	if b.Uploaded == 0 && g.BytesCopied > 0 {
 		parts = []string{fmt.Sprintf("sent %s, no blob whole", amount(g.BytesCopied))}
 	} else if b.Uploaded == 0 {
 		parts = []string{"sent nothing"}
 	}
 	if held > 0 {
-		parts = append(parts, fmt.Sprintf("reused %d, %s", held, amount(g.BytesReused)))
+		parts = append(parts, fmt.Sprintf("reused %d (%s)", held, amount(g.BytesReused)))
 	}
 	if speed := rate(g.BytesCopied, copyTime(g)); speed != "" {
 		parts = append(parts, speed)

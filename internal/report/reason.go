@@ -175,7 +175,7 @@ func leftOutBy(g publish.RegistryResult, wanted func(publish.SkipKind) bool) []e
 	names := map[string][]string{}
 	for _, ref := range g.References {
 		if ref.Status == Skipped && wanted(ref.SkipKind) {
-			why := oneLine(string(ref.Reason))
+			why := withoutHost(g.Host, oneLine(string(ref.Reason)))
 			if names[why] == nil {
 				reasons = append(reasons, why)
 			}

@@ -58,7 +58,7 @@ func TestHeadline(t *testing.T) {
 		"⚠️ Published to 2 of 3 registries: quay.io failed":                                        optional(),
 		"❌ Nothing was published: quay.io failed, 2 held back":                                     heldBack(),
 		"❌ Published in part: docker.io and quay.io failed, 1 held back":                           rolledBack(),
-		"❌ Published 2 of 3 images":                                                                several(),
+		"❌ Published 2 of 3 images: docs failed":                                                   several(),
 		"❌ Dry run: docker.io failed, 1 registry would change, 1 up to date":                       dry(),
 		"📝 Dry run: 1 registry would change, 1 up to date":                                         planned,
 		"☑️ Dry run: 1 registry up to date":                                                        upToDate,
@@ -357,7 +357,7 @@ func TestNoErrorOfTheRunIsLost(t *testing.T) {
 // that registries share are told once, and so are tags.
 func TestSummaryStartsWithWhatFailed(t *testing.T) {
 	text := Markdown(many(), MaxSummary)
-	order := []string{"## ❌", "### What went wrong", "registry-14.example.com", "<code>" + digest, "20 tags, the same everywhere", "| <code>registry-02", "| <code>registry-10", "| <code>registry-01", "### Pull"}
+	order := []string{"## ❌", "### What went wrong", "registry-14.example.com", "<code>" + digest, "20 tags for each registry", "| <code>registry-02", "| <code>registry-10", "| <code>registry-01", "### Pull"}
 	at := -1
 	for _, part := range order {
 		i := strings.Index(text, part)
@@ -416,7 +416,7 @@ func TestTimeline(t *testing.T) {
 		span(publish.Copy, 200, 2500), span(publish.Login, 100, 900), span(publish.Tag, 2000, 2400), span(publish.Verify, 2430, 2600), span(publish.Copy, 2600, 2700),
 	}
 	for _, want := range []string{
-		"login 0.8 s :done, 00:00:00.100, 00:00:00.900\n  copy 2.3 s :00:00:00.200, 00:00:02.500\n  tag and verify 0.6 s :done, 00:00:02.000, 00:00:02.600\n  copy 0.1 s :00:00:02.600, 00:00:02.700\n",
+		"login 0.8 s :done, 00:00:00.100, 00:00:00.900\n  copy 2.3 s :00:00:00.200, 00:00:02.500\n  tag 0.6 s :done, 00:00:02.000, 00:00:02.600\n  copy 0.1 s :00:00:02.600, 00:00:02.700\n",
 	} {
 		if got := timeline(r); !strings.Contains(got, want) {
 			t.Errorf("no %s in\n%s", want, got)
@@ -430,6 +430,22 @@ func TestTimeline(t *testing.T) {
 	planned.End = at(60_000)
 	if timeline(short) != "" || timeline(planned) != "" {
 		t.Error("a run of less than a second, or a dry run, has a timeline")
+	}
+}
+
+// TestTicks: an axis has two to five marks, for which a phone has room, with a unit.
+func TestTicks(t *testing.T) {
+	for end, want := range map[time.Duration]string{
+		time.Second: "200millisecond %-S.%L s", 3500 * time.Millisecond: "1second %-S s", 17 * time.Second: "5second %-S s", 90 * time.Second: "30second %-M:%S min",
+		5 * time.Minute: "1minute %-M min", 100 * time.Minute: "30minute %-H:%M h", 7 * time.Hour: "3hour %-H h",
+	} {
+		if every, axis := ticks(end); every+" "+axis != want {
+			t.Errorf("%v: %s %s, want %s", end, every, axis, want)
+		}
+	}
+	unchanged := mixed().Registries[4]
+	if got := stepsOf(unchanged, time.Millisecond); len(got) != 2 || got[1].Phase != publish.Verify {
+		t.Errorf("of a registry where nothing was tagged: %v", got)
 	}
 }
 

@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/config"
@@ -202,11 +203,11 @@ func rolledBack() publish.Result {
 	well := small("ghcr.io", 1400)
 	well.References = []publish.ReferenceResult{{Reference: "ghcr.io/acme/app:1.2.0", Status: HeldBack, Before: older, Now: older, Reason: back}}
 	stuck := small("quay.io", 1600)
-	stuck.References = []publish.ReferenceResult{{Reference: "quay.io/acme/app:1.2.0", Status: Failed, Before: older, Now: digest, Reason: "putting quay.io/acme/app:1.2.0 back to " + older + ": quay.io/acme/app: writing tag 1.2.0: 405 UNSUPPORTED [tag-not-put-back]"}}
-	stuck.Failures = []publish.Failure{failure(2600, usererror.NotPutBack, "putting quay.io/acme/app:1.2.0 back to "+older+": quay.io/acme/app: writing tag 1.2.0: 405 UNSUPPORTED", "Set quay.io/acme/app:1.2.0 to "+older+" by hand; it serves "+digest+".")}
+	stuck.References = []publish.ReferenceResult{{Reference: "quay.io/acme/app:1.2.0", Status: Failed, Before: older, Now: digest, Reason: "putting quay.io/acme/app:1.2.0 back to " + older + ": writing tag 1.2.0: 405 UNSUPPORTED [tag-not-put-back]"}}
+	stuck.Failures = []publish.Failure{failure(2600, usererror.NotPutBack, "putting quay.io/acme/app:1.2.0 back to "+older+": writing tag 1.2.0: 405 UNSUPPORTED", "Set quay.io/acme/app:1.2.0 to "+older+" by hand; it serves "+digest+".")}
 	refused := small("docker.io", 2000)
 	refused.References = with(Failed, "", "docker.io/acme/app:1.2.0")
-	refused.Failures = []publish.Failure{failure(2400, usererror.TagRefused, "docker.io/acme/app:1.2.0 was not tagged: docker.io/acme/app: writing tag 1.2.0: 403 DENIED", "Read the registry's answer in the message.")}
+	refused.Failures = []publish.Failure{failure(2400, usererror.TagRefused, "docker.io/acme/app:1.2.0 was not tagged: writing tag 1.2.0: 403 DENIED", "Read the registry's answer in the message.")}
 	return publish.Result{Start: at(0), End: at(3000), Images: image(), Registries: []publish.RegistryResult{well, refused, stuck}}
 }
 
@@ -310,9 +311,47 @@ func distrusted() publish.Result {
 	return r
 }
 
+// existing: skip-existing, and a version that is there already in one registry, where nothing
+// else was asked for, and with latest in another.
+func existing() publish.Result {
+	r := well()
+	for _, i := range []int{0, 2} {
+		host := r.Registries[i].Host
+		reason := redact.Redacted(host + "/acme/app:1.2.0 is there already, at " + older)
+		refs := with(Skipped, reason, host+"/acme/app:1.2.0", host+"/acme/app:latest")
+		for j := range refs {
+			refs[j].SkipKind = publish.SkipExisting
+		}
+		r.Registries[i] = publish.RegistryResult{Host: host, Accounts: r.Registries[i].Accounts, References: refs, Start: at(10), End: at(400),
+			Spans: spans(310, 310, 310, 310)[:1], Requests: 4}
+		r.Notes = append(r.Notes, publish.Note{At: at(390), Host: host, Text: reason + redact.Redacted(": the image is left out in "+host+"/acme/app, all its tags (skip-existing)")})
+	}
+	r.Registries[2].References = append(r.Registries[2].References, pushed("quay.io/acme/tools:1.2.0", ""))
+	r.Registries[2].Wrote = true
+	return r
+}
+
+// long: hosts and repositories with long names, in a run that is over in less than a second.
+func long() publish.Result {
+	const deep = "europe-west4-docker.pkg.dev"
+	refs := []publish.ReferenceResult{
+		pushed(ecr+"/platform-engineering/continuous-delivery/authentication-service:2026.11.26-build.4711", ""),
+		pushed(ecr+"/platform-engineering/continuous-delivery/authentication-service:latest", older),
+	}
+	project := deep + "/acme-production-123456/containers/platform-engineering/authentication-service:2026.11.26-build.4711"
+	refused := redact.Redacted(strings.TrimSuffix(project, ":2026.11.26-build.4711") + `: starting an upload: 403 DENIED: Permission "artifactregistry.repositories.uploadArtifacts" denied on resource "projects/acme-production-123456/locations/europe-west4/repositories/containers" (or it may not exist)`)
+	return publish.Result{Start: at(0), End: at(870), Images: image(), Registries: []publish.RegistryResult{
+		{Host: ecr, Accounts: []redact.Redacted{"aws-role"}, References: refs, Wrote: true, Start: at(5), End: at(870), Spans: spans(300, 700, 800, 870),
+			Blobs: publish.BlobCounts{Uploaded: 1, Existing: 3}, BytesExpected: 900, BytesCopied: 900, BytesReused: 314 * mb, Requests: 12},
+		{Host: deep, Accounts: []redact.Redacted{"gcp-provider"}, References: with(Failed, "", project), Start: at(5), End: at(500), Requests: 4,
+			Spans:    []publish.Span{span(publish.Login, 5, 400), failedSpan(publish.Copy, 400, 500)},
+			Failures: []publish.Failure{failure(500, usererror.NoPushPermission, refused, "Give the account roles/artifactregistry.writer on the repository.")}},
+	}}
+}
+
 func scenarios() map[string]publish.Result {
 	return map[string]publish.Result{
 		"well": well(), "mixed": mixed(), "dry": dry(), "nothing": nothing(), "fork": fork(), "broken": broken(), "stopped": stopped(), "heldback": heldBack(),
-		"rolledback": rolledBack(), "optional": optional(), "several": several(), "merged": merged(), "many": many(), "bydigest": byDigest(), "distrusted": distrusted(),
+		"rolledback": rolledBack(), "optional": optional(), "several": several(), "merged": merged(), "many": many(), "bydigest": byDigest(), "distrusted": distrusted(), "existing": existing(), "long": long(),
 	}
 }

@@ -66,7 +66,9 @@ func sideBySide(registries []publish.RegistryResult) []publish.RegistryResult {
 // tableRows aligns the columns; amounts stand to the right.
 func tableRows(r publish.Result, width int) []Line {
 	all := failedFirst(r)
-	rows := [][]string{{"REGISTRY", "STATUS", strings.ToUpper(counted(r)), "SENT", "REUSED", "TIME", "SPEED"}}
+	rows := [][]string{
+		{"REGISTRY", "STATUS", strings.ToUpper(counted(r)), strings.ToUpper(sending(r)), "REUSED", "TIME", "SPEED"},
+	}
 	for _, g := range all {
 		rows = append(rows, row(g))
 	}
@@ -189,11 +191,7 @@ func row(g publish.RegistryResult) []string {
 	if status == Skipped || g.Start.IsZero() && (status == Failed || status == HeldBack) {
 		return cells
 	}
-	sent := amount(g.BytesCopied)
-	if status == Planned {
-		sent = "(" + amount(g.BytesMissing) + ")"
-	}
-	return append(cells, tagCount(g), sent, reused(g), retry.Text(elapsed(g)), rate(g.BytesCopied, copyTime(g)))
+	return append(cells, tagCount(g), sent(g), reused(g), retry.Text(elapsed(g)), rate(g.BytesCopied, copyTime(g)))
 }
 
 // closing is what stands last: what is served now, how long it took and where it came from.

@@ -57,7 +57,7 @@ func timeline(r publish.Result) string {
 		for _, s := range steps {
 			from, to := s.Start.Sub(r.Start), s.End.Sub(r.Start)
 			end = max(end, to)
-			name := stepName(s.Phase) + " " + retry.Text(to-from)
+			name := string(s.Phase) + " " + retry.Text(to-from)
 			bars = append(bars, fmt.Sprintf("  %s :%s%s, %s", name, mark(s), clock(from), clock(to)))
 		}
 	}
@@ -87,35 +87,33 @@ func mark(s publish.Span) string {
 	return "done, "
 }
 
-// ticks returns the distance of the axis's marks, of which there are four to ten, and
-// how they are written.
+// ticks returns the distance of the axis's marks, of which there are two to five, for which a phone
+// has room, and how they are written.
 func ticks(end time.Duration) (every, axis string) {
 	for _, t := range []struct {
 		step time.Duration
 		name string
 		axis string
 	}{
-		{100 * time.Millisecond, "100millisecond", "%S.%L"},
-		{200 * time.Millisecond, "200millisecond", "%S.%L"},
-		{500 * time.Millisecond, "500millisecond", "%S.%L"},
-		{time.Second, "1second", "%M:%S"},
-		{2 * time.Second, "2second", "%M:%S"},
-		{5 * time.Second, "5second", "%M:%S"},
-		{10 * time.Second, "10second", "%M:%S"},
-		{15 * time.Second, "15second", "%M:%S"},
-		{30 * time.Second, "30second", "%M:%S"},
-		{time.Minute, "1minute", "%M:%S"},
-		{2 * time.Minute, "2minute", "%M:%S"},
-		{5 * time.Minute, "5minute", "%M:%S"},
-		{10 * time.Minute, "10minute", "%H:%M"},
-		{30 * time.Minute, "30minute", "%H:%M"},
-		{time.Hour, "1hour", "%H:%M"},
+		{200 * time.Millisecond, "200millisecond", "%-S.%L s"},
+		{500 * time.Millisecond, "500millisecond", "%-S.%L s"},
+		{time.Second, "1second", "%-S s"},
+		{2 * time.Second, "2second", "%-S s"},
+		{5 * time.Second, "5second", "%-S s"},
+		{10 * time.Second, "10second", "%-S s"},
+		{30 * time.Second, "30second", "%-M:%S min"},
+		{time.Minute, "1minute", "%-M min"},
+		{2 * time.Minute, "2minute", "%-M min"},
+		{5 * time.Minute, "5minute", "%-M min"},
+		{10 * time.Minute, "10minute", "%-M min"},
+		{30 * time.Minute, "30minute", "%-H:%M h"},
+		{time.Hour, "1hour", "%-H h"},
 	} {
-		if end <= 8*t.step {
+		if end < 6*t.step {
 			return t.name, t.axis
 		}
 	}
-	return "3hour", "%H:%M"
+	return "3hour", "%-H h"
 }
 
 // middleCut shortens a name in its middle: the ends tell registries apart.
@@ -127,8 +125,8 @@ func middleCut(s string, limit int) string {
 }
 
 // stepsOf returns the spans worth a bar, by their start: tag and verify, which are over in
-// a blink, are one, as are spans of one step with less than gap between them. Only of a registry that failed a
-// step is drawn as failed: others were held back or broken off.
+// a blink, are one, called tag, as are spans of one step with less than gap between them. Only of a
+// registry that failed a step is drawn as failed: others were held back or broken off.
 func stepsOf(g publish.RegistryResult, gap time.Duration) []publish.Span {
 	status := g.Status()
 	if status == Skipped {
@@ -136,9 +134,10 @@ func stepsOf(g publish.RegistryResult, gap time.Duration) []publish.Span {
 	}
 	spans := slices.Clone(g.Spans)
 	slices.SortStableFunc(spans, func(a, b publish.Span) int { return a.Start.Compare(b.Start) })
+	tags := slices.ContainsFunc(spans, func(s publish.Span) bool { return s.Phase == publish.Tag })
 	var steps []publish.Span
 	for _, s := range spans {
-		if s.Phase == publish.Verify {
+		if s.Phase == publish.Verify && tags {
 			s.Phase = publish.Tag
 		}
 		s.Failed = s.Failed && status == Failed
@@ -155,13 +154,6 @@ func stepsOf(g publish.RegistryResult, gap time.Duration) []publish.Span {
 		steps[i].Failed = steps[i].Failed || s.Failed
 	}
 	return slices.DeleteFunc(steps, func(s publish.Span) bool { return s.End.Sub(s.Start) < time.Millisecond })
-}
-
-func stepName(phase publish.Phase) string {
-	if phase == publish.Tag {
-		return "tag and verify"
-	}
-	return string(phase)
 }
 
 // clock writes a duration as a time of day, which is all that a run of less than a
