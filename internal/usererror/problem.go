@@ -37,6 +37,10 @@ func (p *Problem) Error() string {
 		if inner, ok := errors.AsType[*Problem](p.Err); ok { // one code is enough to look for
 			cause = strings.TrimSuffix(cause, inner.suffix())
 		}
+		name, rest, ok := strings.Cut(cause, ": ")
+		if ok && strings.Contains(name, "/") && strings.Contains(p.What, name) {
+			cause = rest // a repository that was named already
+		}
 		b.WriteString(": " + cause)
 	}
 	b.WriteString(p.suffix())

@@ -24,6 +24,20 @@ func TestOneCode(t *testing.T) {
 	}
 }
 
+// TestRepositoryIsNamedOnce: a registry's cause begins with its repository, which what was done
+// names too.
+func TestRepositoryIsNamedOnce(t *testing.T) {
+	cause := errors.New("quay.io/me/app: writing tag 1: 403 DENIED")
+	for what, want := range map[string]string{
+		"quay.io/me/app:1 was not tagged": "quay.io/me/app:1 was not tagged: writing tag 1: 403 DENIED [tag-refused]",
+		"it was not tagged":               "it was not tagged: quay.io/me/app: writing tag 1: 403 DENIED [tag-refused]",
+	} {
+		if got := New(TagRefused, "quay.io", what, "", cause).Error(); got != want {
+			t.Errorf("%s\nwant %s", got, want)
+		}
+	}
+}
+
 // What fails for want of open files is named so, whatever it was for.
 func TestTooManyFiles(t *testing.T) {
 	for _, cause := range []error{syscall.EMFILE, &os.PathError{Op: "open", Path: "/tmp/x", Err: syscall.ENFILE}} {
