@@ -136,11 +136,15 @@ func tagCell(r publish.Result, g publish.RegistryResult, shared []string) string
 	return strings.Join(cells, " ")
 }
 
-// shortName is the tag, with its repository if the registry was asked for several.
+// shortName is the tag, with its repository if the registry was asked for several. By digest it is
+// the repository, where there is one image: its digest stands above.
 func shortName(g publish.RegistryResult, ref publish.ReferenceResult) string {
 	repository := repositoryOf(ref.Reference)
 	others := func(o publish.ReferenceResult) bool { return repositoryOf(o.Reference) != repository }
 	if !slices.ContainsFunc(g.References, others) {
+		if len(g.References) == 1 && strings.Contains(ref.Reference, "@") {
+			return tags([]string{repository})[0]
+		}
 		return identifierOf(ref.Reference)
 	}
 	return tags([]string{ref.Reference})[0]
