@@ -105,7 +105,7 @@ func warnings(r publish.Result) []Line {
 	}
 	if allSkipped(r) && !r.Untrusted {
 		lines = append(lines, Line{
-			Kind: WarningLine, Title: "Nothing was published", Text: "Every registry was skipped; the log says why.",
+			Kind: WarningLine, Title: "Nothing was published", Text: "every registry was skipped; the log says why",
 		})
 	}
 	return lines

@@ -90,7 +90,7 @@ func TestQuiet(t *testing.T) {
 	for name, want := range map[string]string{
 		"well":    "",
 		"mixed":   "ERROR[quay.io failed] logging in: 401 UNAUTHORIZED: could not find robot [wrong-credentials]\n      | Check the user name, and whether the token has expired.\nWARNING[mirror.example.com:5000 failed] uploading a blob to app: connection reset by peer [registry-gave-up]\n      | Run it again: what has arrived is not sent again.\n",
-		"nothing": "WARNING[Nothing was published] Every registry was skipped; the log says why.\n",
+		"nothing": "WARNING[Nothing was published] every registry was skipped; the log says why\n",
 		"dry":     "ERROR[docker.io failed] acme/app:6 is there already as " + older + ", and immutable-tags matches it [immutable-tag]\n      | Use a new version; an immutable tag is never moved.\n",
 	} {
 		if got := written(replay(scenarios()[name], LogOptions{Quiet: true})); got != want {

@@ -184,7 +184,7 @@ func leftOutBy(g publish.RegistryResult, wanted func(publish.SkipKind) bool) []e
 	}
 	var all []explanation
 	for _, why := range reasons {
-		all = append(all, explanation{text: oneLine(listed(tags(names[why]), 8) + ": " + why)})
+		all = append(all, explanation{text: oneLine(listed(tags(names[why]), 8) + " (" + why + ")")})
 	}
 	return all
 }

@@ -93,7 +93,12 @@ func tableRows(r publish.Result, width int) []Line {
 
 // below returns what stands below a registry's row.
 func below(g publish.RegistryResult) []explanation {
-	return append(explanations(g), leftOutOf(g)...)
+	all := explanations(g)
+	for _, e := range leftOutOf(g) {
+		e.text = "left out: " + e.text
+		all = append(all, e)
+	}
+	return all
 }
 
 // blocks writes reasons and remedies below the last of as many rows as they are true for.
@@ -101,7 +106,11 @@ func blocks(why []explanation, rows, width int, style Style) []Line {
 	var lines []Line
 	for i, e := range why {
 		text := e.coded()
-		if rows > 1 && i == 0 {
+		switch {
+		case i > 0 || rows == 1:
+		case rows == 2:
+			text = "both: " + text
+		default:
 			text = fmt.Sprintf("all %d: %s", rows, text)
 		}
 		if e.optional {
