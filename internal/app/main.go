@@ -186,6 +186,7 @@ func (s *step) prepare(ctx context.Context) (plan publish.Plan, bad []error) {
 		}
 	}
 	s.unused = unusedItems(s.set, plan, resolved)
+	plan.Skipped = append(plan.Skipped, emptyItems(s.set, plan, resolved)...)
 	return plan, bad
 }
 

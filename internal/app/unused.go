@@ -34,6 +34,36 @@ func unusedItems(
 	return unused
 }
 
+// emptyItems returns the items whose credential is empty and that only a source is for, which is
+// then read without a login. A registry of tags tells of its own.
+func emptyItems(
+	set *config.Settings, plan publish.Plan, resolved map[imageref.Repository]credentials.Credential,
+) (empty []config.Skip) {
+	told := map[string]bool{}
+	for _, one := range set.Images {
+		for _, d := range one.Destinations {
+			told[resolved[d.Reference.Repository].Skip] = true
+		}
+	}
+	for _, one := range plan.Images {
+		for _, part := range one.Parts {
+			at := part.Repository()
+			if at == nil {
+				continue
+			}
+			c := resolved[*at]
+			optional := c.Item != nil && c.Item.Required != nil && !*c.Item.Required
+			if c.Skip == "" || told[c.Skip] || optional || c.Item == nil || !c.Item.HasCredentialKey() {
+				continue
+			}
+			told[c.Skip] = true
+			empty = append(empty, config.Skip{Input: "registry-auth", Line: c.Item.Line, Text: c.Item.Registry,
+				Reason: c.Skip + "; the source is read without a login"})
+		}
+	}
+	return empty
+}
+
 // inUnreadSource reports whether the source of an image that goes nowhere names the registry:
 // nobody looks at such a source.
 func inUnreadSource(set *config.Settings, plan publish.Plan, registry string) bool {

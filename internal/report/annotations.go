@@ -140,8 +140,11 @@ func notices(r publish.Result) []Line {
 	lines := inUnison(NoticeLine, " skipped", skipped, explanations)
 	lines = append(lines, inUnison(NoticeLine, ": some tags left out", partly, ofTags)...)
 	for _, l := range unnamed(r) {
-		text := lineSkipped(l.Input, l.Line, l.Text, l.Reason)
-		lines = append(lines, Line{Kind: NoticeLine, Title: "Destination not configured", Text: text})
+		title, text := "Destination not configured", lineSkipped(l.Input, l.Line, l.Text, l.Reason)
+		if l.Input == "registry-auth" {
+			title = "Item not configured"
+		}
+		lines = append(lines, Line{Kind: NoticeLine, Title: title, Text: text})
 	}
 	return lines
 }

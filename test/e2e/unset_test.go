@@ -71,6 +71,30 @@ func TestUnsetMeansSkipped(t *testing.T) {
 	}
 }
 
+// The source's own credentials may be unset, too: it is read without a login, which is said
+// also where the registry lets nobody; with missing-credentials: fail nothing is sent.
+func TestUnsetCredentialsOfTheSource(t *testing.T) {
+	image := images.Build(images.Options{Single: true, Layers: 1})
+	to := servers.Olareg(t, servers.Options{})
+	open := servers.Olareg(t, servers.Options{Auth: servers.Token, AnonymousPull: true})
+	closed := servers.Olareg(t, servers.Options{Auth: servers.Token})
+	for s, exit := range map[*servers.Server]int{open: 0, closed: 1} {
+		image.Push(t, s.Reference("acme/built", "1"), s.Inspect()...)
+		empty := "- registry: " + s.Host + "\n  username: acme\n  password: \"\"\n"
+		j := job{source: s.Reference("acme/built", "1"), tags: []string{to.Reference("acme/app", "1")}, auth: to.Item(0) + empty}
+		j.run(t).exits(exit).says("::notice title=Item not configured::", "registry-auth, line 4: ", s.Host, "password in registry-auth is empty")
+		to.Log.Reset()
+		s.Log.Reset()
+		j.inputs = map[string]string{"missing-credentials": "fail"}
+		j.run(t).exits(1).says("::error", "missing-credentials is fail")
+		if len(to.Log.All())+len(s.Log.All()) > 0 {
+			t.Errorf("sent although credentials are missing:\n%s%s", to.Log, s.Log)
+		}
+		j.auth = to.Item(0) + empty + "  required: false\n"
+		j.run(t).exits(exit)
+	}
+}
+
 func TestAllSkippedIsGreenAndNeedsNoSource(t *testing.T) {
 	s := servers.Olareg(t, servers.Options{})
 	for _, source := range []string{"docker://registry.example.com/acme/app@", "./not-there.tar", "%%%"} {
