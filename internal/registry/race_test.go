@@ -2,4 +2,4 @@
 
 package registry
 
-const underRace = true // which takes memory of its own
+const underRace = true

@@ -54,7 +54,7 @@ func (zeroReader) Read(p []byte) (int, error) {
 func TestBadInputTakesLittleMemory(t *testing.T) {
 	withoutRace(t)
 	const limit = 64 << 20
-	huge := bytes.Repeat([]byte("x"), 200<<20)
+	huge := bytes.Repeat([]byte("x"), limit+1<<20)
 	for name, c := range map[string]struct {
 		members []member
 		code    usererror.Code

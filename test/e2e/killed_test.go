@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/report"
@@ -22,17 +23,38 @@ type program struct {
 	log    *bytes.Buffer
 }
 
+// built is the program, which those tests share that need it as a process of its own.
+var built struct {
+	sync.Once
+	folder, text string
+	err          error
+}
+
+// build builds the program where that has not been done, and returns its path.
+func build(t *testing.T) string {
+	t.Helper()
+	built.Do(func() {
+		if built.folder, built.err = os.MkdirTemp("", "e2e"); built.err != nil {
+			return
+		}
+		command := exec.Command("go", "build", "-o", built.folder, ".")
+		command.Dir = filepath.Join(here(t), "..", "..")
+		var out []byte
+		out, built.err = command.CombinedOutput()
+		built.text = string(out)
+	})
+	if built.err != nil {
+		t.Fatalf("%v\n%s", built.err, built.text)
+	}
+	return filepath.Join(built.folder, "multi-registry-push")
+}
+
 // program prepares the job as a process; before, if not empty, is what a shell does first: bash,
 // since others drop variables with a hyphen in their name.
 func (j job) program(t *testing.T, before string) program {
 	t.Helper()
 	folder := t.TempDir()
-	binary := filepath.Join(folder, "multi-registry-push")
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", binary, ".")
-	build.Dir = filepath.Join(here(t), "..", "..")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	binary := build(t)
 	p := program{output: filepath.Join(folder, "output"), log: &bytes.Buffer{}}
 	if err := os.WriteFile(p.output, nil, 0o600); err != nil {
 		t.Fatal(err)

@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"os"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -13,5 +14,9 @@ import (
 func TestMain(m *testing.M) {
 	// A server that answers before it has read the whole body lingers for half a second.
 	lingers := goleak.IgnoreAnyFunction("net/http.(*conn).closeWriteAndWait")
-	goleak.VerifyTestMain(m, append(distribution.Leaks(), lingers)...)
+	tidy := goleak.Cleanup(func(status int) {
+		_ = os.RemoveAll(built.folder)
+		os.Exit(status)
+	})
+	goleak.VerifyTestMain(m, append(distribution.Leaks(), lingers, tidy)...)
 }
