@@ -37,7 +37,7 @@ func (l *Log) Result(r publish.Result) {
 		l.write(line)
 	}
 	if allSkipped(r) && r.Untrusted { // of a fork there is no annotation
-		l.say("Nothing was published: every registry was skipped. %s", noSecrets)
+		l.say("Nothing was published: every registry was skipped. %s", ofForks)
 	}
 	l.end()
 	l.annotations(r)

@@ -182,13 +182,13 @@ func leftOuts(r publish.Result) []string {
 		lines = append(lines, fmt.Sprintf("- %s, line %d, %s: %s\n", code(l.Input), l.Line, text, why))
 	}
 	if r.Untrusted && len(lines) > 0 {
-		lines = append(lines, "- "+prose(noSecrets)+"\n")
+		lines = append(lines, "- "+prose(ofForks)+"\n")
 	}
 	return lines
 }
 
-// noSecrets says why so much is empty.
-const noSecrets = "A pull request from a fork, or by Dependabot, gets none of the secrets for Actions."
+// ofForks says why so much is empty on a pull request.
+const ofForks = "A pull request from a fork, or by Dependabot, gets none of the secrets for Actions."
 
 // warningLines list what did not fail, but should not go unseen.
 func warningLines(r publish.Result) []string {
