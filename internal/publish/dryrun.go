@@ -38,7 +38,7 @@ func (r *run) compare(ctx context.Context, s *registryRun, im *sourceImage) {
 	}
 	limited(requestsAtOnce, largestFirst(jobs), func(j *blobJob) {
 		if lacking := r.askForBlob(ctx, s, j, s.blob(j.descriptor.Digest)); len(lacking) > 0 {
-			s.results.missing(j.descriptor)
+			s.results.missing(j.descriptor, lacking)
 		}
 	})
 	s.results.change(func(out *RegistryResult) {

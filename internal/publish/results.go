@@ -200,10 +200,18 @@ func (s *registryResults) countBlob(path string, d v1.Descriptor, how registry.H
 }
 
 // missing counts a blob that a dry run would send: once, however many repositories lack it,
-// since it is mounted in all but the first.
-func (s *registryResults) missing(d v1.Descriptor) {
+// since it is mounted in all but the first. In none of them it exists, whatever manifest does.
+func (s *registryResults) missing(d v1.Descriptor, lacking []*target) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	for _, t := range lacking {
+		at := blobAt{t.Repository.Path, d.Digest}
+		if _, counted := s.blobs[at]; counted {
+			delete(s.blobs, at)
+			s.out.Blobs.Existing--
+			s.out.BytesReused -= d.Size
+		}
+	}
 	if s.lacked[d.Digest] {
 		return
 	}

@@ -216,8 +216,16 @@ func TestThoroughRepairs(t *testing.T) {
 			t.Fatal("the layer is still there")
 		}
 	}
-	j.inputs["thorough"] = "true"
+	j.inputs["thorough"], j.inputs["dry-run"] = "true", "true"
 	o := j.run(t).exits(0)
+	for at, s := range to {
+		want := report.BlobCounts{Existing: len(image.Blobs) - 1, Missing: 1}
+		if r := o.registry(s.Host); r.Status != report.Planned || r.Blobs != want || r.BytesMissing != image.Blobs[0].Descriptor.Size {
+			t.Errorf("%s in a dry run is %s: %+v, %d bytes", at, r.Status, r.Blobs, r.BytesMissing)
+		}
+	}
+	delete(j.inputs, "dry-run")
+	o = j.run(t).exits(0)
 	for at, s := range to {
 		image.Compare(t, s.Reference("acme/app", "1"), s.Inspect()...)
 		if r := o.registry(s.Host); r.Repaired != 1 || r.Status != report.Pushed {
