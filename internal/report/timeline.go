@@ -58,6 +58,9 @@ func timeline(r publish.Result) string {
 			from, to := s.Start.Sub(r.Start), s.End.Sub(r.Start)
 			end = max(end, to)
 			name := string(s.Phase) + " " + retry.Text(to-from)
+			if s.Phase == publish.Tag && counted(r) != "Tags" {
+				name = "write " + retry.Text(to-from)
+			}
 			bars = append(bars, fmt.Sprintf("  %s :%s%s, %s", name, mark(s), clock(from), clock(to)))
 		}
 	}
