@@ -59,26 +59,15 @@ func configDigest(t fileSet, config string) (digest v1.Hash, ok bool, err error)
 
 // configsBelow returns the configs of all images that candidates reach and that are there.
 func configsBelow(ctx context.Context, g *graph, l layout, all []*candidate) (map[v1.Hash]bool, error) {
-	configs, walked := map[v1.Hash]bool{}, map[v1.Hash]bool{}
+	configs := map[v1.Hash]bool{}
 	var open []v1.Descriptor
 	for _, c := range all {
 		open = append(open, c.descriptor)
 	}
-	for len(open) > 0 {
-		d := open[0]
-		open = open[1:]
-		if walked[d.Digest] || !isManifest(d) || !l.has(d) {
-			continue
-		}
-		walked[d.Digest] = true
-		_, doc, err := g.one(ctx, d)
-		if err != nil {
-			return nil, err
-		}
+	return configs, l.walk(ctx, g, open, func(doc document) []v1.Descriptor {
 		if doc.Config != nil {
 			configs[doc.Config.Digest] = true
 		}
-		open = append(open, doc.Manifests...)
-	}
-	return configs, nil
+		return doc.Manifests
+	})
 }

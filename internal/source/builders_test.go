@@ -154,7 +154,7 @@ func TestDamagedFixtures(t *testing.T) {
 		for n := range 25 {
 			at := (n*7919 + 13) % len(raw)
 			for _, damaged := range [][]byte{raw[:at], append(append(bytes.Clone(raw[:at]), raw[at]^0x55), raw[at+1:]...)} {
-				a, err := indexTar(bytes.NewReader(damaged), int64(len(damaged)), nil)
+				a, err := indexTar(bytes.NewReader(damaged), int64(len(damaged)))
 				if err != nil {
 					continue
 				}

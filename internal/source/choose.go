@@ -101,35 +101,24 @@ func markReferrers(ctx context.Context, g *graph, l layout, all []*candidate) er
 // every manifest of an image on its own list them.
 func markInside(ctx context.Context, g *graph, l layout, all []*candidate) error {
 	byDigest := map[v1.Hash]*candidate{}
-	var level []v1.Descriptor
+	var open []v1.Descriptor
 	for _, c := range all {
 		byDigest[c.descriptor.Digest] = c
 		if c.refersTo == "" {
-			level = append(level, c.descriptor)
+			open = append(open, c.descriptor)
 		}
 	}
-	walked := map[v1.Hash]bool{}
-	for len(level) > 0 {
-		d := level[0]
-		level = level[1:]
-		if walked[d.Digest] || !isManifest(d) || !l.has(d) {
-			continue
-		}
-		walked[d.Digest] = true
-		_, doc, err := g.one(ctx, d)
-		if err != nil {
-			return err
-		}
+	return l.walk(ctx, g, open, func(doc document) (indexes []v1.Descriptor) {
 		for _, child := range doc.Manifests {
 			if c := byDigest[child.Digest]; c != nil {
 				c.inside = true
 			}
 			if child.MediaType.IsIndex() {
-				level = append(level, child)
+				indexes = append(indexes, child)
 			}
 		}
-	}
-	return nil
+		return indexes
+	})
 }
 
 // markCosign finds what `cosign save` wrote: one image, and its signatures and

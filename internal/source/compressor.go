@@ -75,14 +75,16 @@ func (p compressor) compress(ctx context.Context, r io.Reader) (layer, error) {
 	if err != nil {
 		return layer{}, err
 	}
-	diff, compressed := sha256.New(), &digester{hash: sha256.New()}
+	diff, digest := sha256.New(), sha256.New()
+	compressed := &countingWriter{w: digest}
 	err = compressGzip(ctx, io.MultiWriter(keepReserve(out, diskSpace), compressed),
 		io.TeeReader(readUnder(ctx, r), diff), p.cores)
 	if err != nil {
 		_ = out.Close()
 		return layer{}, readError(ctx, err)
 	}
-	l := layer{descriptor: compressed.descriptor(types.OCILayer), diffID: sum(diff)}
+	l := layer{diffID: sum(diff),
+		descriptor: v1.Descriptor{MediaType: types.OCILayer, Size: compressed.n, Digest: sum(digest)}}
 	return l.inFile(out), nil
 }
 
@@ -92,7 +94,8 @@ func (p compressor) inspect(ctx context.Context, r io.Reader, how compression, o
 	if how == zstandard {
 		mediaType = types.OCILayerZStd
 	}
-	compressed, diff := &digester{hash: sha256.New()}, sha256.New()
+	diff, digest := sha256.New(), sha256.New()
+	compressed := &countingWriter{w: digest}
 	tee := io.TeeReader(readUnder(ctx, r), io.MultiWriter(compressed, out))
 	z, err := decompress(tee, how)
 	if err != nil {
@@ -105,7 +108,8 @@ func (p compressor) inspect(ctx context.Context, r io.Reader, how compression, o
 	if _, err := io.Copy(io.Discard, tee); err != nil { // padding behind the data
 		return layer{}, readError(ctx, err)
 	}
-	return layer{descriptor: compressed.descriptor(mediaType), diffID: sum(diff)}, nil
+	return layer{diffID: sum(diff),
+		descriptor: v1.Descriptor{MediaType: mediaType, Size: compressed.n, Digest: sum(digest)}}, nil
 }
 
 // readError says which side an error of copying came from.
@@ -126,21 +130,6 @@ func (l layer) inFile(f *os.File) layer {
 	}}
 	l.release = f.Close
 	return l
-}
-
-// digester hashes and counts what is written to it.
-type digester struct {
-	hash hash.Hash
-	size int64
-}
-
-func (d *digester) Write(p []byte) (int, error) {
-	d.size += int64(len(p))
-	return d.hash.Write(p)
-}
-
-func (d *digester) descriptor(m types.MediaType) v1.Descriptor {
-	return v1.Descriptor{MediaType: m, Size: d.size, Digest: sum(d.hash)}
 }
 
 func sum(h hash.Hash) v1.Hash {

@@ -28,7 +28,7 @@ func openDaemon(ctx context.Context, spec Spec, o Options) (*Image, error) {
 	}
 	i, err := openInEngine(ctx, e, spec, o)
 	if err != nil {
-		_ = e.close()
+		e.close()
 		return nil, err
 	}
 	i.Reference = spec.Text
@@ -65,8 +65,11 @@ func openInEngine(ctx context.Context, e *engine, spec Spec, o Options) (*Image,
 		root:      x.job.wait,
 		pending:   x.job.blobs(),
 		platforms: func(context.Context) ([]string, error) { return []string{on.String()}, nil },
-		close:     func() error { return errors.Join(x.job.close(), e.close()) },
-		lazy:      true,
+		close: func() error {
+			defer e.close()
+			return x.job.close()
+		},
+		lazy: true,
 		imagePlatform: func(ctx context.Context, _ *Manifest) (v1.Platform, bool, error) {
 			_, err := x.job.wait(ctx)
 			return x.is, x.is.OS != "" && x.is.Architecture != "", err
@@ -238,11 +241,11 @@ func openContainerd(ctx context.Context, e *engine, spec Spec, o Options) *Image
 		close: func() error {
 			cancel()
 			once.Do(func() { fault = context.Canceled })
-			var err error
-			if inner != nil {
-				err = inner.Close()
+			defer e.close()
+			if inner == nil {
+				return nil
 			}
-			return errors.Join(err, e.close())
+			return inner.Close()
 		},
 	}
 }
@@ -278,7 +281,7 @@ func (e *engine) save(ctx context.Context, name string, o Options) (*Image, erro
 		_ = out.Close()
 		return nil, readError(ctx, err)
 	}
-	t, err := indexTar(out, size, out)
+	t, err := indexTar(out, size)
 	if err != nil {
 		_ = out.Close()
 		return nil, err

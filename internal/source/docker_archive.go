@@ -51,7 +51,7 @@ func openDockerArchive(ctx context.Context, t fileSet, pick string, o Options) (
 		return nil, err
 	}
 	var m *layerJob
-	m = newLayerJob(ctx, len(s.unique), func(ctx context.Context) (*Manifest, error) {
+	m = newLayerJob(ctx, s.unique, func(ctx context.Context) (*Manifest, error) {
 		return s.fromFiles(ctx, m, t, compressor{o.TempDir, o.Workers})
 	})
 	return s.image(m, t.close), nil
@@ -82,17 +82,8 @@ func isPlain(d v1.Descriptor) bool {
 }
 
 func readSaved(t fileSet) ([]savedImage, error) {
-	f, err := t.lookup("manifest.json")
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, wrong(NoManifestJSON, "there is no manifest.json, so this is not what `docker save` writes")
-	}
-	if err != nil {
-		return nil, err
-	}
-	if a, ok := t.(*archive); ok && a.twice["manifest.json"] {
-		return nil, broken(nil, "the archive holds manifest.json twice: it could be read in two ways")
-	}
-	raw, err := readAll(f, "manifest.json", maxManifest)
+	raw, err := readOnly(t, "manifest.json",
+		wrong(NoManifestJSON, "there is no manifest.json, so this is not what `docker save` writes"))
 	if err != nil {
 		return nil, err
 	}
@@ -196,7 +187,7 @@ type saved struct {
 	digest  v1.Hash
 	layers  []string  // names of files, as the config's diff ids
 	diffIDs []v1.Hash // from the bottom up
-	unique  []v1.Hash // each once
+	unique  int       // how many of them differ
 	is      v1.Platform
 	on      image.Platform // the same, as users name platforms
 }
@@ -220,20 +211,12 @@ func newSaved(config []byte, i savedImage, o Options) (*saved, error) {
 		}
 		s.layers = append(s.layers, clean)
 	}
-	s.unique = uniqueHashes(s.diffIDs)
-	return s, askedFor(s.on, o.Platforms)
-}
-
-func uniqueHashes(all []v1.Hash) []v1.Hash {
-	seen := map[v1.Hash]bool{}
-	var out []v1.Hash
-	for _, h := range all {
-		if !seen[h] {
-			seen[h] = true
-			out = append(out, h)
-		}
+	different := map[v1.Hash]bool{}
+	for _, h := range s.diffIDs {
+		different[h] = true
 	}
-	return out
+	s.unique = len(different)
+	return s, askedFor(s.on, o.Platforms)
 }
 
 // askedFor fails if a single image, which is on p, is not on every platform of list.

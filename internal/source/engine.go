@@ -134,10 +134,7 @@ func engineTLS(folder string) (*tls.Config, error) {
 	return config, nil
 }
 
-func (e *engine) close() error {
-	e.http.CloseIdleConnections()
-	return nil
-}
+func (e *engine) close() { e.http.CloseIdleConnections() }
 
 // get sends a GET. An answer that is not 200 is an *engineError.
 func (e *engine) get(ctx context.Context, path string, query url.Values) (*http.Response, error) {

@@ -148,10 +148,7 @@ func withSource(source string, err error) error {
 
 // temporary returns the error of a temporary file that cannot be written.
 func temporary(err error) error {
-	switch {
-	case isKind(err, DiskNearlyFull):
-		return err
-	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
 		return &Error{Kind: DiskFull, What: "the temporary folder is full", Err: err}
 	}
 	return &Error{Kind: TemporaryFolder, What: "the temporary folder cannot be used", Err: err}

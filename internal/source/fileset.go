@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -112,16 +113,30 @@ func readAll(f file, name string, limit int64) ([]byte, error) {
 	return raw, nil
 }
 
+// readOnly reads a file that must be there, and in an archive once. missing is the error where it is
+// not there.
+func readOnly(t fileSet, name string, missing error) ([]byte, error) {
+	f, err := t.lookup(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, missing
+	}
+	if err != nil {
+		return nil, err
+	}
+	if a, ok := t.(*archive); ok && a.twice[name] {
+		return nil, broken(nil, "the archive holds %s twice: it could be read in two ways", name)
+	}
+	return readAll(f, name, maxManifest)
+}
+
 // cleanName gives a name inside an archive its one spelling. It fails for names
 // that lead out of it.
 func cleanName(name string) (string, error) {
 	if strings.HasPrefix(name, "/") {
 		return "", broken(nil, "the archive names an absolute path, %q", short(name))
 	}
-	for part := range strings.SplitSeq(name, "/") {
-		if part == ".." {
-			return "", broken(nil, "the archive names a path that leads out of it, %q", short(name))
-		}
+	if slices.Contains(strings.Split(name, "/"), "..") {
+		return "", broken(nil, "the archive names a path that leads out of it, %q", short(name))
 	}
 	return path.Clean(name), nil
 }

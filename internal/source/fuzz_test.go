@@ -26,7 +26,7 @@ func seeds(f *testing.F) {
 func FuzzTarIndex(f *testing.F) {
 	seeds(f)
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		a, err := indexTar(bytes.NewReader(raw), int64(len(raw)), nil)
+		a, err := indexTar(bytes.NewReader(raw), int64(len(raw)))
 		if err != nil {
 			return
 		}
@@ -48,7 +48,7 @@ func FuzzTarIndex(f *testing.F) {
 func FuzzArchive(f *testing.F) {
 	seeds(f)
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		a, err := indexTar(bytes.NewReader(raw), int64(len(raw)), nil)
+		a, err := indexTar(bytes.NewReader(raw), int64(len(raw)))
 		if err == nil {
 			publishable(t, a)
 		}
@@ -58,7 +58,7 @@ func FuzzArchive(f *testing.F) {
 // fuzzTree returns an archive of members.
 func fuzzTree(t testing.TB, members ...member) *archive {
 	raw := tarOf(t, members...)
-	a, err := indexTar(bytes.NewReader(raw), int64(len(raw)), nil)
+	a, err := indexTar(bytes.NewReader(raw), int64(len(raw)))
 	must(t, err)
 	return a
 }

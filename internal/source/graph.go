@@ -3,8 +3,10 @@ package source
 import (
 	"bytes"
 	"context"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"io"
 	"strings"
 	"sync"
 
@@ -387,13 +389,9 @@ func embedded(d v1.Descriptor) (Blob, error) {
 // inMemory returns bytes as a file.
 func inMemory(data []byte) file {
 	return file{size: int64(len(data)), open: func() (content, error) {
-		return memory{bytes.NewReader(data)}, nil
+		return section{SectionReader: io.NewSectionReader(bytes.NewReader(data), 0, int64(len(data)))}, nil
 	}}
 }
-
-type memory struct{ *bytes.Reader }
-
-func (memory) Close() error { return nil }
 
 // verify checks bytes against a digest.
 func verify(what string, want v1.Hash, raw []byte) error {
@@ -402,7 +400,7 @@ func verify(what string, want v1.Hash, raw []byte) error {
 		return wrong(Unsupported, "%s: %v", what, err)
 	}
 	_, _ = h.Write(raw)
-	if got := fmt.Sprintf("%x", h.Sum(nil)); got != want.Hex {
+	if got := hex.EncodeToString(h.Sum(nil)); got != want.Hex {
 		return mismatch(what, want.String(), want.Algorithm+":"+got)
 	}
 	return nil

@@ -2,6 +2,7 @@ package source
 
 import (
 	"context"
+	"slices"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
@@ -61,12 +62,7 @@ func NewImage(name string, origin *imageref.Repository, root *Manifest,
 
 // Remote reports whether any blob comes over the network. Of one blob, image.IsRemote tells.
 func (i *Image) Remote() bool {
-	for _, p := range i.parts {
-		if p.Remote {
-			return true
-		}
-	}
-	return i.Origin != nil
+	return i.Origin != nil || slices.ContainsFunc(i.parts, func(p Part) bool { return p.Remote })
 }
 
 // Parts returns what a merged image is made from, in order; none for one that is not merged.

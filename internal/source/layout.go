@@ -56,20 +56,32 @@ func (l layout) has(d v1.Descriptor) bool {
 	return err == nil
 }
 
+// walk visits the manifests that open names, and those that visit returns of each, as far as they
+// are there, each once.
+func (l layout) walk(ctx context.Context, g *graph, open []v1.Descriptor,
+	visit func(document) []v1.Descriptor) error {
+	walked := map[v1.Hash]bool{}
+	for len(open) > 0 {
+		d := open[0]
+		open = open[1:]
+		if walked[d.Digest] || !isManifest(d) || !l.has(d) {
+			continue
+		}
+		walked[d.Digest] = true
+		_, doc, err := g.one(ctx, d)
+		if err != nil {
+			return err
+		}
+		open = append(open, visit(doc)...)
+	}
+	return nil
+}
+
 // openIndex reads index.json and checks that this is a layout of a version we know.
 func openIndex(t fileSet) (document, error) {
 	var doc document
-	f, err := t.lookup("index.json")
-	if errors.Is(err, fs.ErrNotExist) {
-		return doc, wrong(NoIndexJSON, "there is no index.json, so this is no OCI image layout")
-	}
-	if err != nil {
-		return doc, err
-	}
-	if a, ok := t.(*archive); ok && a.twice["index.json"] {
-		return doc, broken(nil, "the archive holds index.json twice: it could be read in two ways")
-	}
-	raw, err := readAll(f, "index.json", maxManifest)
+	raw, err := readOnly(t, "index.json",
+		wrong(NoIndexJSON, "there is no index.json, so this is no OCI image layout"))
 	if err != nil {
 		return doc, err
 	}

@@ -249,7 +249,7 @@ func openFiles(ctx context.Context, path string, info os.FileInfo, temp string) 
 		_ = f.Close()
 		return nil, err
 	}
-	t, err := indexTar(plain, size, plain)
+	t, err := indexTar(plain, size)
 	if err != nil {
 		_ = plain.Close()
 		return nil, err

@@ -86,12 +86,11 @@ type part struct {
 
 // mergedEntry is a child of the merged index.
 type mergedEntry struct {
-	raw         []byte // its descriptor, as the part's own index writes it
-	descriptor  v1.Descriptor
-	manifest    *Manifest
-	part        int
-	platform    *v1.Platform // nil for attestations
-	attestation bool
+	raw        []byte // its descriptor, as the part's own index writes it
+	descriptor v1.Descriptor
+	manifest   *Manifest
+	part       int
+	platform   *v1.Platform // nil for attestations
 }
 
 // describe names a part in an error.
@@ -229,8 +228,7 @@ func (m *merge) entriesOf(ctx context.Context, n int, root *Manifest) ([]mergedE
 				d.Digest)
 		}
 		e := mergedEntry{raw: raws[i], descriptor: d, manifest: own(child), part: n, platform: d.Platform}
-		e.attestation = d.Annotations[attestationType] != "" || d.Platform != nil && d.Platform.OS == "unknown"
-		if e.attestation {
+		if d.Annotations[attestationType] != "" || d.Platform != nil && d.Platform.OS == "unknown" {
 			e.platform = nil
 		} else if d.Platform == nil || d.Platform.OS == "" {
 			p, err := m.platformOf(ctx, n, child)
@@ -427,7 +425,7 @@ func (m *merge) platforms(ctx context.Context) ([]string, error) {
 	var all []string
 	for _, e := range m.entries {
 		if p := e.platform; p != nil {
-			all = append(all, strings.TrimSuffix(strings.Join([]string{p.OS, p.Architecture, p.Variant}, "/"), "/"))
+			all = append(all, asWritten(*p))
 		}
 	}
 	slices.Sort(all)

@@ -2,6 +2,7 @@ package source
 
 import (
 	"context"
+	"slices"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
@@ -43,10 +44,8 @@ func (p part) holds(digest v1.Hash) bool {
 	if p.image.referrers == nil {
 		return false
 	}
-	for _, m := range image.ChildrenFirst(p.index) {
-		if m.Descriptor.Digest == digest {
-			return true
-		}
+	if slices.ContainsFunc(image.ChildrenFirst(p.index), func(m *Manifest) bool { return m.Descriptor.Digest == digest }) {
+		return true
 	}
 	return p.image.knows != nil && p.image.knows(digest)
 }

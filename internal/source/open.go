@@ -90,27 +90,21 @@ func openNew(ctx context.Context, spec Spec, o Options) (*Image, error) {
 	if err != nil {
 		return nil, withSource(what, err)
 	}
-	return i.nameErrors(what), nil
+	// The graph may be known only later.
+	i.root, i.platforms = naming(what, i.root), naming(what, i.platforms)
+	return i, nil
 }
 
-// nameErrors names the source in the errors that come when the graph is known only later.
-func (i *Image) nameErrors(what string) *Image {
-	root, platforms := i.root, i.platforms
-	i.root = func(ctx context.Context) (*Manifest, error) {
-		m, err := root(ctx)
+// naming returns f with the source named in its errors.
+func naming[T any](what string, f func(context.Context) (T, error)) func(context.Context) (T, error) {
+	return func(ctx context.Context) (T, error) {
+		v, err := f(ctx)
 		if err != nil {
-			return nil, withSource(what, err)
+			var none T
+			return none, withSource(what, err)
 		}
-		return m, nil
+		return v, nil
 	}
-	i.platforms = func(ctx context.Context) ([]string, error) {
-		list, err := platforms(ctx)
-		if err != nil {
-			return nil, withSource(what, err)
-		}
-		return list, nil
-	}
-	return i
 }
 
 // setRoot loads the graph below d, or what is left of it, and makes it the image's

@@ -2,6 +2,7 @@ package source
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/imageref"
@@ -186,22 +187,17 @@ func cutScheme(text string) (scheme, rest string, ok bool) {
 }
 
 func isPath(s string) bool {
-	for _, p := range []string{"/", "./", "../"} {
-		if strings.HasPrefix(s, p) {
-			return true
-		}
-	}
-	return isArchive(s) || s == "." || s == ".."
+	return isArchive(s) || s == "." || s == ".." ||
+		slices.ContainsFunc([]string{"/", "./", "../"}, func(p string) bool { return strings.HasPrefix(s, p) })
 }
 
 // isArchive reports whether the name of file ends as that of an archive.
 func isArchive(file string) bool {
-	for _, e := range []string{".tar", ".tar.gz", ".tgz", ".tar.zst"} {
-		if strings.HasSuffix(file, e) {
-			return true
-		}
-	}
-	return false
+	return endsIn(file, ".tar", ".tar.gz", ".tgz", ".tar.zst")
+}
+
+func endsIn(name string, suffixes ...string) bool {
+	return slices.ContainsFunc(suffixes, func(suffix string) bool { return strings.HasSuffix(name, suffix) })
 }
 
 // short bounds outside text in messages. Far above what is ever shown: that is cut when the

@@ -66,8 +66,7 @@ func (g *graph) platformsOf(ctx context.Context, root *Manifest, local bool) ([]
 			if p := d.Platform; p != nil && p.OS != "" && !d.MediaType.IsIndex() {
 				stated[d.Digest] = true
 				if p.OS != "unknown" {
-					all = append(all,
-						strings.TrimSuffix(strings.Join([]string{p.OS, p.Architecture, p.Variant}, "/"), "/"))
+					all = append(all, asWritten(*p))
 				}
 			}
 			if d.Annotations[attestationType] != "" {
@@ -88,6 +87,11 @@ func (g *graph) platformsOf(ctx context.Context, root *Manifest, local bool) ([]
 	}
 	slices.Sort(all)
 	return slices.Compact(all), nil
+}
+
+// asWritten returns OS/ARCHITECTURE[/VARIANT] in the index's own spelling.
+func asWritten(p v1.Platform) string {
+	return strings.TrimSuffix(strings.Join([]string{p.OS, p.Architecture, p.Variant}, "/"), "/")
 }
 
 // notThere lists the platforms that are there, and those that an index names though the

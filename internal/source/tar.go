@@ -27,7 +27,6 @@ type archive struct {
 	entries map[string]entry
 	twice   map[string]bool // names that come more than once
 	names   int             // bytes that names take
-	closer  io.Closer
 }
 
 // entry is where a file's bytes are, or which other name stands for it.
@@ -39,8 +38,8 @@ type entry struct {
 // indexTar reads the headers of the tar in at, which is size bytes long, and seeks over
 // what lies between: its time grows with the number of files, not with their size. Where
 // a name comes twice the last one counts, as for tar(1).
-func indexTar(at io.ReaderAt, size int64, closer io.Closer) (*archive, error) {
-	a := &archive{at: at, entries: map[string]entry{}, twice: map[string]bool{}, closer: closer}
+func indexTar(at io.ReaderAt, size int64) (*archive, error) {
+	a := &archive{at: at, entries: map[string]entry{}, twice: map[string]bool{}}
 	section := io.NewSectionReader(at, 0, size)
 	r := tar.NewReader(section)
 	for n := 0; ; n++ {
@@ -127,7 +126,7 @@ func truncated(size int64) error {
 }
 
 func (a *archive) lookup(name string) (file, error) {
-	e, _, err := a.resolve(name)
+	e, err := a.resolve(name)
 	if err != nil {
 		return file{}, err
 	}
@@ -137,14 +136,14 @@ func (a *archive) lookup(name string) (file, error) {
 }
 
 // resolve follows links, but only to files in the archive.
-func (a *archive) resolve(name string) (entry, string, error) {
+func (a *archive) resolve(name string) (entry, error) {
 	for range maxLinks {
 		e, ok := a.entries[name]
 		if !ok {
-			return entry{}, "", fs.ErrNotExist
+			return entry{}, fs.ErrNotExist
 		}
 		if e.link == "" {
-			return e, name, nil
+			return e, nil
 		}
 		target, hard := strings.CutPrefix(e.link, "\x00")
 		if !hard && !strings.HasPrefix(target, "/") {
@@ -152,19 +151,19 @@ func (a *archive) resolve(name string) (entry, string, error) {
 		}
 		target, err := cleanName(target)
 		if err != nil {
-			return entry{}, "", broken(nil, "%s is a link that leads out of the archive, to %q", short(name),
+			return entry{}, broken(nil, "%s is a link that leads out of the archive, to %q", short(name),
 				short(e.link))
 		}
 		name = target
 	}
-	return entry{}, "", broken(nil, "%s is a link to a link to a link, without end", short(name))
+	return entry{}, broken(nil, "%s is a link to a link to a link, without end", short(name))
 }
 
 func (a *archive) close() error {
-	if a.closer == nil {
-		return nil
+	if c, ok := a.at.(io.Closer); ok {
+		return c.Close()
 	}
-	return a.closer.Close()
+	return nil
 }
 
 // section is an open file in an archive; there is nothing to close.

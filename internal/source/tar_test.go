@@ -17,7 +17,7 @@ import (
 	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
-func index(raw []byte) (*archive, error) { return indexTar(bytes.NewReader(raw), int64(len(raw)), nil) }
+func index(raw []byte) (*archive, error) { return indexTar(bytes.NewReader(raw), int64(len(raw))) }
 
 func contentOf(t testing.TB, a *archive, name string) string {
 	f, err := a.lookup(name)
@@ -199,7 +199,7 @@ func TestThousandsOfEntries(t *testing.T) {
 	must(t, err)
 	// Without end: the headers are generated while they are read.
 	header := tarOf(t, member{name: "a"})[:512]
-	_, err = indexTar(repeated(header), 1<<40, nil)
+	_, err = indexTar(repeated(header), 1<<40)
 	wantProblem(t, err, usererror.SourceBroken, "more than 200000 entries")
 }
 
@@ -240,7 +240,7 @@ func TestBigTarIsNotRead(t *testing.T) {
 	info, err := f.Stat()
 	must(t, err)
 	c := &countingAt{at: f}
-	a, err := indexTar(c, info.Size(), nil)
+	a, err := indexTar(c, info.Size())
 	must(t, err)
 	if len(a.entries) != 100 {
 		t.Errorf("%d entries", len(a.entries))
@@ -274,7 +274,7 @@ func BenchmarkIndexTar(b *testing.B) {
 			must(b, err)
 			b.ReportAllocs()
 			for b.Loop() {
-				_, err := indexTar(f, info.Size(), nil)
+				_, err := indexTar(f, info.Size())
 				must(b, err)
 			}
 		})

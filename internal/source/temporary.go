@@ -1,7 +1,6 @@
 package source
 
 import (
-	"errors"
 	"io"
 	"os"
 )
@@ -20,25 +19,9 @@ func unnamed(folder string) (*os.File, error) {
 	return f, nil
 }
 
-// writeOnly marks errors of writing, which are the temporary folder's, not the
-// source's.
-type writeOnly struct{ w io.Writer }
-
-type temporaryError struct{ error }
-
-func (e temporaryError) Unwrap() error { return e.error }
-
-func (w writeOnly) Write(p []byte) (int, error) {
-	n, err := w.w.Write(p)
-	if err != nil {
-		err = temporaryError{temporary(err)}
-	}
-	return n, err
-}
-
+// isTemporary reports whether an error is the temporary folder's, not the source's.
 func isTemporary(err error) bool {
-	var t temporaryError
-	return errors.As(err, &t)
+	return isKind(err, DiskFull) || isKind(err, DiskNearlyFull) || isKind(err, TemporaryFolder)
 }
 
 // freeSpace returns how many bytes are free where f is, and how many there are in all; ok
@@ -59,9 +42,9 @@ type reserveWriter struct {
 	left int64 // bytes to write before the next look
 }
 
-// keepReserve returns a writer to f. Its errors are marked as those of the temporary folder.
+// keepReserve returns a writer to f. Its errors are those of the temporary folder.
 func keepReserve(f *os.File, free freeSpace) io.Writer {
-	return writeOnly{&reserveWriter{file: f, free: free, left: checkSpaceEvery}}
+	return &reserveWriter{file: f, free: free, left: checkSpaceEvery}
 }
 
 func (w *reserveWriter) Write(p []byte) (int, error) {
@@ -73,5 +56,9 @@ func (w *reserveWriter) Write(p []byte) (int, error) {
 				"less than %d MiB are left free in the temporary folder while the source is written there", reserve>>20)
 		}
 	}
-	return w.file.Write(p)
+	n, err := w.file.Write(p)
+	if err != nil {
+		err = temporary(err)
+	}
+	return n, err
 }

@@ -145,13 +145,8 @@ func follow(entries *tar.Reader) error {
 // called so.
 func mayBelong(name string) bool {
 	name = strings.TrimPrefix(name, "./")
-	for _, suffix := range []string{".json", ".tar", ".tar.gz", ".tgz", "/VERSION"} {
-		if strings.HasSuffix(name, suffix) {
-			return true
-		}
-	}
-	return name == "oci-layout" || name == "repositories" || strings.HasPrefix(name,
-		"blobs/") || strings.HasPrefix(name, "sha256:")
+	return endsIn(name, ".json", ".tar", ".tar.gz", ".tgz", "/VERSION") || name == "oci-layout" ||
+		name == "repositories" || strings.HasPrefix(name, "blobs/") || strings.HasPrefix(name, "sha256:")
 }
 
 // unpackError says why compressed data cannot be read.

@@ -134,7 +134,9 @@ func TestEmptyBlob(t *testing.T) {
 func TestFileThatShrinks(t *testing.T) {
 	raw := sample(100_000)
 	b, err := newLocalBlob(v1.Descriptor{Digest: digestOf(raw), Size: int64(len(raw))},
-		file{size: int64(len(raw)), open: func() (content, error) { return memory{bytes.NewReader(raw[:50_000])}, nil }})
+		file{size: int64(len(raw)), open: func() (content, error) {
+			return section{SectionReader: io.NewSectionReader(bytes.NewReader(raw[:50_000]), 0, 50_000)}, nil
+		}})
 	must(t, err)
 	_, err = read(t.Context(), b, 0)
 	wantProblem(t, err, usererror.SourceBroken, "byte 50000")
