@@ -67,7 +67,7 @@ func readInputs(ctx context.Context, from Sources) *inputs {
 	in.unknownVariables(from)
 	secrets := secretReader{stdin: from.Stdin, waiting: from.Waiting}
 	for _, d := range from.Definition.Inputs {
-		value := ""
+		var value string
 		if values, ok := from.Arguments.flags[d.Name]; ok {
 			in.flags[d.Name] = true
 			if value = strings.Join(values, "\n"); len(values) > 1 {

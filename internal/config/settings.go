@@ -27,21 +27,26 @@ type Settings struct {
 	Platforms   []string     // the input; what holds for an image is Image.Platforms
 	Annotations []Annotation // of merged indexes
 
-	FailOnMissing    bool // missing-credentials: fail
-	Atomic           bool
-	ImmutableTags    *regexp.Regexp // anchored; nil for none
-	SkipExisting     bool
-	PushByDigest     bool
-	Referrers        bool
-	CreateRepository bool
-	CreateImmutable  bool // immutable-tags is .*
-	Concurrency      int  // blobs in flight to one registry; 0 is auto
-	Thorough         bool
-	DryRun           bool
-	Summary          bool
+	Policy
+	Summary bool
 
 	names   map[string]bool // inputs that came from a flag
 	byComma []string        // hosts that only a comma makes destinations
+}
+
+// Policy is what the inputs say of every image.
+type Policy struct {
+	Atomic           bool
+	DryRun           bool
+	PushByDigest     bool
+	ImmutableTags    *regexp.Regexp // anchored; nil for none
+	SkipExisting     bool
+	Referrers        bool
+	Thorough         bool
+	FailOnMissing    bool // missing-credentials: fail
+	CreateRepository bool
+	CreateImmutable  bool // immutable-tags is .*
+	Concurrency      int  // blobs in flight to one registry; 0 is auto
 }
 
 // Name returns how a person wrote an input: "tags" or "--tags".

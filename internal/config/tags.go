@@ -115,7 +115,7 @@ func (p *tagParser) reference(line int, text string) (ref imageref.Reference, ok
 // foreign reports what people write by habits of other languages: YAML's lists and quotes,
 // variables of a shell, expressions of a workflow.
 func (p *tagParser) foreign(line int, text string) bool {
-	what, remedy := "", ""
+	var what, remedy string
 	quotes := "\"'`"
 	switch {
 	case strings.Contains(text, "${{") || strings.Contains(text, "}}"):

@@ -27,16 +27,12 @@ func UnusedItems(items []credentials.Item, used, without []imageref.Repository) 
 	var unused []UnusedItem
 	for i := range items {
 		item := &items[i]
-		if item.Registry == "" || usesAny(item, used) {
+		if item.Registry == "" || slices.ContainsFunc(used, item.Matches) {
 			continue
 		}
 		unused = append(unused, UnusedItem{Item: item, Near: nearMiss(item, without)})
 	}
 	return unused
-}
-
-func usesAny(item *credentials.Item, repositories []imageref.Repository) bool {
-	return slices.ContainsFunc(repositories, item.Matches)
 }
 
 // nearMiss returns the repository whose registry is nearest to the item's.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -42,7 +43,7 @@ func (y *yamlText) list(code usererror.Code, text, one string) []*yaml.Node {
 	root, err := onlyDocument(text)
 	switch {
 	case err != nil:
-		y.unparsable(code, text, err)
+		y.unparsable(code, err)
 		return nil
 	case root == nil || isNull(root):
 		return nil
@@ -100,15 +101,9 @@ func isNull(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.Tag == "!
 
 // isTextList reports whether n is a list of plain texts.
 func isTextList(n *yaml.Node) bool {
-	if n.Kind != yaml.SequenceNode {
-		return false
-	}
-	for _, one := range n.Content {
-		if one.Kind != yaml.ScalarNode || one.Anchor != "" || one.Style&yaml.TaggedStyle != 0 {
-			return false
-		}
-	}
-	return true
+	return n.Kind == yaml.SequenceNode && !slices.ContainsFunc(n.Content, func(one *yaml.Node) bool {
+		return one.Kind != yaml.ScalarNode || one.Anchor != "" || one.Style&yaml.TaggedStyle != 0
+	})
 }
 
 // rest returns a line from a column on; both count from 1.
@@ -151,7 +146,7 @@ func syntaxErrors() map[string]string {
 
 // unparsable reports a syntax error. The parser's own words are not passed on: they can
 // hold parts of the text, and its line is at times that of what came before.
-func (y *yamlText) unparsable(code usererror.Code, text string, err error) {
+func (y *yamlText) unparsable(code usererror.Code, err error) {
 	if errors.Is(err, errSeveralDocuments) {
 		y.bad.add(code, y.where+": there is more than one YAML document", "Leave out the line of dashes.")
 		return
@@ -162,7 +157,7 @@ func (y *yamlText) unparsable(code usererror.Code, text string, err error) {
 			what = meaning
 		}
 	}
-	line, column := y.place(text)
+	line, column := y.place()
 	at := fmt.Sprintf("%s, line %d", y.where, line)
 	if column > 0 {
 		at += fmt.Sprintf(", column %d", column)
@@ -191,10 +186,10 @@ func (y *yamlText) notText(code usererror.Code, text string) {
 		"Save the file as UTF-8. If this is part of a secret: "+y.whole)
 }
 
-// place finds where text stops being YAML: the first line, and in it the first column,
+// place finds where the text stops being YAML: the first line, and in it the first column,
 // from which on no continuation that is there makes it whole again. An open quote is thus
 // found where it opens. The column is 0 where it takes too long to tell.
-func (y *yamlText) place(text string) (line, column int) {
+func (y *yamlText) place() (line, column int) {
 	if len(y.lines) > mostLocated {
 		return 1, 0
 	}

@@ -2,8 +2,6 @@ package credentials
 
 import (
 	"encoding/json"
-	"io"
-	"net/http"
 	"strings"
 	"unicode"
 )
@@ -87,6 +85,3 @@ func message(body []byte) string {
 	}
 	return strings.Join(parts, ": ")
 }
-
-// readAnswer reads what exchange has already bounded.
-func readAnswer(resp *http.Response) ([]byte, error) { return io.ReadAll(resp.Body) }

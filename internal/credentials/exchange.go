@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/imageref"
@@ -50,7 +51,7 @@ func (r *Resolver) exchangeJSON(req *http.Request, into any) error {
 		return bare(err)
 	}
 	defer resp.Body.Close()
-	body, err := readAnswer(resp)
+	body, err := io.ReadAll(resp.Body) // bounded already
 	if err != nil {
 		return err
 	}

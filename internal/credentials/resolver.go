@@ -179,21 +179,18 @@ func (r *Resolver) complete(c *Credential, registry string) {
 // item returns the item with the longest match for repo, nil if none matches: its
 // options apply.
 func (r *Resolver) item(repo imageref.Repository) *Item {
-	for _, i := range r.items {
-		if i.Matches(repo) {
-			return i
-		}
-	}
-	return nil
+	return r.first(func(i *Item) bool { return i.Matches(repo) })
 }
 
 // credentials returns the item with the longest match for repo of those that say how to
 // log in, nil if there is none. One that sets options only hides no other's credentials.
 func (r *Resolver) credentials(repo imageref.Repository) *Item {
-	for _, i := range r.items {
-		if i.Matches(repo) && (i.HasCredentialKey() || i.Skip != "") {
-			return i
-		}
+	return r.first(func(i *Item) bool { return i.Matches(repo) && (i.HasCredentialKey() || i.Skip != "") })
+}
+
+func (r *Resolver) first(is func(*Item) bool) *Item {
+	if i := slices.IndexFunc(r.items, is); i >= 0 {
+		return r.items[i]
 	}
 	return nil
 }

@@ -1,7 +1,6 @@
 package credentials
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -31,30 +30,25 @@ type token struct {
 }
 
 // postForm sends a form to a token endpoint; see [Resolver.askToken].
-func (r *Resolver) postForm(
-	ctx context.Context, address string, form url.Values, field string,
-) (token, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, address, strings.NewReader(form.Encode()))
-	if err != nil {
-		return token{}, err
-	}
-	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	return r.askToken(req, field)
+func (r *Resolver) postForm(ctx context.Context, address string, form url.Values, field string) (token, error) {
+	return r.post(ctx, address, "application/x-www-form-urlencoded", form.Encode(), field)
 }
 
 // postJSON sends a JSON object to a token endpoint; see [Resolver.askToken].
-func (r *Resolver) postJSON(
-	ctx context.Context, address string, body map[string]string, field string,
-) (token, error) {
+func (r *Resolver) postJSON(ctx context.Context, address string, body map[string]string, field string) (token, error) {
 	text, err := json.Marshal(body)
 	if err != nil {
 		return token{}, err
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, address, bytes.NewReader(text))
+	return r.post(ctx, address, "application/json", string(text), field)
+}
+
+func (r *Resolver) post(ctx context.Context, address, contentType, body, field string) (token, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, address, strings.NewReader(body))
 	if err != nil {
 		return token{}, err
 	}
-	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Content-Type", contentType)
 	return r.askToken(req, field)
 }
 

@@ -26,9 +26,9 @@ func awsTrust() trustProvider {
 			"issuer.",
 		rule: func(c Claims, subjects []string) string {
 			issuer := strings.TrimPrefix(c.Issuer, "https://")
-			return indented(member{"Condition", []member{{"StringEquals", []member{
-				{issuer + ":aud", c.Audience}, {issuer + ":sub", oneOrList(subjects)},
-			}}}})
+			return indented(map[string]any{"Condition": map[string]any{"StringEquals": map[string]any{
+				issuer + ":aud": c.Audience, issuer + ":sub": oneOrList(subjects),
+			}}})
 		},
 	}
 }
@@ -127,17 +127,11 @@ func jfrogTrust(provider string) trustProvider {
 		rule: func(c Claims, subjects []string) string {
 			var mappings []string
 			for _, s := range subjects {
-				mappings = append(mappings, compact([]member{{"iss", c.Issuer}, {"sub", s}}))
+				mappings = append(mappings, `{"iss": `+jsonText(c.Issuer, "")+`, "sub": `+jsonText(s, "")+"}")
 			}
 			return strings.Join(mappings, "\n")
 		},
 	}
-}
-
-// member is a name and a value of a JSON object, whose order is kept.
-type member struct {
-	name  string
-	value any // string, []string or []member
 }
 
 func oneOrList(values []string) any {
@@ -147,13 +141,9 @@ func oneOrList(values []string) any {
 	return values
 }
 
-// indented writes one member of an object as it would stand in a document.
-func indented(m member) string {
-	var out bytes.Buffer
-	if err := json.Indent(&out, []byte(compact([]member{m})), "", "  "); err != nil {
-		return ""
-	}
-	lines := strings.Split(out.String(), "\n")
+// indented writes the members of an object as they would stand in a document.
+func indented(object map[string]any) string {
+	lines := strings.Split(jsonText(object, "  "), "\n")
 	lines = lines[1 : len(lines)-1] // without the braces around it
 	for i, line := range lines {
 		lines[i] = strings.TrimPrefix(line, "  ")
@@ -161,35 +151,12 @@ func indented(m member) string {
 	return strings.Join(lines, "\n")
 }
 
-// compact writes an object on one line.
-func compact(object []member) string {
-	var parts []string
-	for _, m := range object {
-		value := ""
-		switch v := m.value.(type) {
-		case []member:
-			value = compact(v)
-		case []string:
-			var quoted []string
-			for _, s := range v {
-				quoted = append(quoted, jsonText(s))
-			}
-			value = "[" + strings.Join(quoted, ", ") + "]"
-		case string:
-			value = jsonText(v)
-		}
-		parts = append(parts, jsonText(m.name)+": "+value)
-	}
-	return "{" + strings.Join(parts, ", ") + "}"
-}
-
-// jsonText quotes s without the escapes that are for HTML only.
-func jsonText(s string) string {
+// jsonText returns v in JSON, without the escapes that are for HTML only.
+func jsonText(v any, indent string) string {
 	var out bytes.Buffer
 	e := json.NewEncoder(&out)
 	e.SetEscapeHTML(false)
-	if e.Encode(s) != nil {
-		return `""`
-	}
+	e.SetIndent("", indent)
+	_ = e.Encode(v) // texts, lists and maps of them always can
 	return strings.TrimSuffix(out.String(), "\n")
 }

@@ -2,7 +2,6 @@ package publish
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/config"
@@ -73,20 +72,10 @@ type Left struct {
 	Required   Required
 }
 
-// Policy is what the inputs say of every image.
+// Policy is what the inputs say of every image, and what is known of the job.
 type Policy struct {
-	Atomic           bool
-	DryRun           bool
-	PushByDigest     bool
-	ImmutableTags    *regexp.Regexp // anchored; nil for none
-	SkipExisting     bool
-	Referrers        bool
-	Thorough         bool
-	FailOnMissing    bool
-	CreateRepository bool
-	CreateImmutable  bool
-	Concurrency      int  // blobs in flight to one registry; 0 is auto
-	Untrusted        bool // a pull request from a fork or by Dependabot
+	config.Policy
+	Untrusted bool // a pull request from a fork or by Dependabot
 }
 
 // Enabled reports whether any registry gets anything: if none does, nobody looks at the
@@ -115,16 +104,7 @@ func (r RegistryPlan) Optional() bool {
 // of them are enabled. resolved holds the credential of every repository that they name.
 // It is pure: it sends nothing, opens nothing and reads no clock.
 func NewPlan(settings config.Settings, resolved map[imageref.Repository]credentials.Credential) Plan {
-	p := Plan{
-		Skipped: settings.Skipped, Credentials: resolved,
-		Policy: Policy{
-			Atomic: settings.Atomic, DryRun: settings.DryRun, PushByDigest: settings.PushByDigest,
-			ImmutableTags: settings.ImmutableTags, SkipExisting: settings.SkipExisting,
-			Referrers: settings.Referrers, Thorough: settings.Thorough, FailOnMissing: settings.FailOnMissing,
-			CreateRepository: settings.CreateRepository, CreateImmutable: settings.CreateImmutable,
-			Concurrency: settings.Concurrency,
-		},
-	}
+	p := Plan{Skipped: settings.Skipped, Credentials: resolved, Policy: Policy{Policy: settings.Policy}}
 	for i, one := range settings.Images {
 		platforms := one.Platforms
 		if len(platforms) == 0 {

@@ -26,9 +26,8 @@ type Client struct {
 
 // New returns the client of o.Host. Nothing is sent.
 func New(o Options) *Client {
-	host := transport.New(o.transport())
-	o.Host = host.Options().Host
-	return &Client{o: o, host: host, auth: auth.New(host, o.Auth), repos: map[string]*Repository{},
+	host := transport.New(o)
+	return &Client{o: host.Options(), host: host, auth: auth.New(host, o.Auth), repos: map[string]*Repository{},
 		logins: logins{asked: map[string]*loggedIn{}}}
 }
 

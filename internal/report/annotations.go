@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -98,7 +99,7 @@ func runErrors(r publish.Result) []Line {
 func warnings(r publish.Result) []Line {
 	var lines []Line
 	for _, n := range r.Notes {
-		line := Line{Kind: WarningLine, Title: firstOf(n.Host, "multi-registry-push"), Text: string(n.Text)}
+		line := Line{Kind: WarningLine, Title: cmp.Or(n.Host, "multi-registry-push"), Text: string(n.Text)}
 		if n.Warning && !slices.Contains(lines, line) {
 			lines = append(lines, line)
 		}
@@ -167,13 +168,7 @@ func advised(why []explanation) string {
 func folded(lines []Line) []Line {
 	var all []Line
 	for _, kind := range []Kind{ErrorLine, WarningLine, NoticeLine} {
-		var alike []Line
-		for _, l := range lines {
-			if l.Kind == kind {
-				alike = append(alike, l)
-			}
-		}
-		all = append(all, foldedKind(alike)...)
+		all = append(all, foldedKind(only(lines, func(l Line) bool { return l.Kind == kind }))...)
 	}
 	return all
 }

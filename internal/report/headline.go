@@ -13,21 +13,9 @@ const mostNamed = 3
 
 // statusMark stands before a status, for those who skim.
 func statusMark(status publish.Status) string {
-	switch status {
-	case Pushed:
-		return "✅"
-	case Unchanged:
-		return "☑️"
-	case Planned:
-		return "📝"
-	case Skipped:
-		return "⏭️"
-	case HeldBack:
-		return "✋"
-	case Failed:
-		return "❌"
-	}
-	return ""
+	return map[publish.Status]string{
+		Pushed: "✅", Unchanged: "☑️", Planned: "📝", Skipped: "⏭️", HeldBack: "✋", Failed: "❌",
+	}[status]
 }
 
 // tally counts registries by status.

@@ -40,16 +40,8 @@ const (
 // SGR). Call it after the text was made safe, and only where colours are understood: a
 // terminal, NO_COLOR unset.
 func (s Style) Paint(text string) string {
-	switch s {
-	case Strong:
-		return "\x1b[1m" + text + "\x1b[0m"
-	case Faint:
-		return "\x1b[2m" + text + "\x1b[0m"
-	case Good:
-		return "\x1b[32m" + text + "\x1b[0m"
-	case Bad:
-		return "\x1b[31m" + text + "\x1b[0m"
-	case Plain:
+	if code := map[Style]string{Strong: "1", Faint: "2", Good: "32", Bad: "31"}[s]; code != "" {
+		return "\x1b[" + code + "m" + text + "\x1b[0m"
 	}
 	return text
 }

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"sync"
@@ -187,7 +188,7 @@ func (l *Log) verified(g *registryLog) {
 	what, under := count(len(g.images), "image"), "under "+count(g.served, "tag")
 	if len(g.images) == 1 {
 		for image := range g.images {
-			what = firstOf(short(l.digests[image]), what)
+			what = cmp.Or(short(l.digests[image]), what)
 		}
 	}
 	if g.byDigest {

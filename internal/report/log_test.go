@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/multi-registry-push/multi-registry-push/internal/config"
 	"github.com/multi-registry-push/multi-registry-push/internal/publish"
 	"github.com/multi-registry-push/multi-registry-push/internal/redact"
 	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
@@ -223,7 +224,7 @@ func TestProgressOfASourceThatIsCompressed(t *testing.T) {
 // Where nothing is sent because nothing may be, nobody is told that all is there.
 func TestNothingSentIsNotAllThere(t *testing.T) {
 	for name, policy := range map[string]publish.Policy{
-		"a dry run": {DryRun: true}, "held back": {Atomic: true}, "unchanged": {},
+		"a dry run": {Policy: config.Policy{DryRun: true}}, "held back": {Policy: config.Policy{Atomic: true}}, "unchanged": {},
 	} {
 		s := newStage(1, LogOptions{})
 		s.Plan(publish.Plan{Images: make([]publish.Image, 1), Policy: policy})

@@ -54,12 +54,9 @@ func wrongs(r publish.Result) []string {
 		}
 		lines = append(lines, "- "+explained(who, explain("", *image.Failure)))
 	}
-	var failed []publish.RegistryResult
-	for _, g := range failedFirst(r) {
-		if g.Status() == Failed && (len(runFailures(r)) == 0 || !follows(g)) {
-			failed = append(failed, g)
-		}
-	}
+	failed := only(failedFirst(r), func(g publish.RegistryResult) bool {
+		return g.Status() == Failed && (len(runFailures(r)) == 0 || !follows(g))
+	})
 	return append(lines, sharedLines(together(failed, explanations))...)
 }
 

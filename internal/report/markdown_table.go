@@ -82,7 +82,7 @@ func sharedTags(r publish.Result) []string {
 		if asked++; asked == 1 {
 			shared = names
 		}
-		shared = slices.DeleteFunc(slices.Clone(shared), func(tag string) bool { return !slices.Contains(names, tag) })
+		shared = only(shared, func(tag string) bool { return slices.Contains(names, tag) })
 	}
 	if asked < 2 || len(shared) < 2 {
 		return nil
@@ -110,12 +110,9 @@ func markdownRows(r publish.Result) [][]string {
 // tagCell lists the tags of a registry. Those that all share stand above the table, and
 // are counted here, as are more than a few.
 func tagCell(r publish.Result, g publish.RegistryResult, shared []string) string {
-	var own []publish.ReferenceResult
-	for _, ref := range g.References {
-		if !slices.Contains(shared, shortName(g, ref)) {
-			own = append(own, ref)
-		}
-	}
+	own := only(g.References, func(ref publish.ReferenceResult) bool {
+		return !slices.Contains(shared, shortName(g, ref))
+	})
 	if g.Status() == Skipped && len(g.References) > tagsInCell+1 {
 		return fmt.Sprintf("%d tags", len(g.References))
 	}

@@ -2,6 +2,7 @@ package report
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -31,8 +32,8 @@ func JSON(r publish.Result, limit int) string {
 	return text
 }
 
-func marshal(res Results) string {
-	b, err := json.Marshal(res)
+func marshal(v any) string {
+	b, err := json.Marshal(v)
 	if err != nil { // there is nothing in it that cannot be marshalled
 		return "{}"
 	}
@@ -40,13 +41,7 @@ func marshal(res Results) string {
 }
 
 func cutUnchanged(g *RegistryResult) {
-	kept := []ReferenceResult{}
-	for _, ref := range g.References {
-		if ref.Status != Unchanged {
-			kept = append(kept, ref)
-		}
-	}
-	g.References = kept
+	g.References = slices.DeleteFunc(g.References, func(ref ReferenceResult) bool { return ref.Status == Unchanged })
 }
 
 func cutBefore(g *RegistryResult) {
@@ -109,9 +104,5 @@ func digests(r publish.Result) string {
 			all[imageName(r, i)] = image.Digest
 		}
 	}
-	b, err := json.Marshal(all)
-	if err != nil { // strings always can
-		return "{}"
-	}
-	return string(b)
+	return marshal(all)
 }

@@ -119,7 +119,7 @@ func explanations(g publish.RegistryResult) []explanation {
 	}
 	for _, ref := range g.References {
 		if ref.Status == status || ref.Status == "" && status == Failed {
-			text := firstOf(bounded(oneLine(string(ref.Reason)), longestReason), unsaid(status))
+			text := cmp.Or(bounded(oneLine(string(ref.Reason)), longestReason), unsaid(status))
 			e := explanation{optional: status == Failed && g.Optional}
 			if short, ok := strings.CutSuffix(text, " ["+string(usererror.AtomicHeldBack)+"]"); ok {
 				text, e.code = short, usererror.AtomicHeldBack
@@ -151,7 +151,7 @@ func reason(g publish.RegistryResult) string {
 	status := g.Status()
 	if status == Failed && len(g.Failures) > 0 {
 		for _, f := range g.Failures {
-			add(firstOf(string(following(f.Code)), explain("", f).coded()))
+			add(cmp.Or(string(following(f.Code)), explain("", f).coded()))
 		}
 		return strings.Join(texts, "; ")
 	}
@@ -215,13 +215,12 @@ func together(registries []publish.RegistryResult, of func(publish.RegistryResul
 
 // having returns the registries with this status.
 func having(r publish.Result, status publish.Status) []publish.RegistryResult {
-	var all []publish.RegistryResult
-	for _, g := range r.Registries {
-		if g.Status() == status {
-			all = append(all, g)
-		}
-	}
-	return all
+	return only(r.Registries, func(g publish.RegistryResult) bool { return g.Status() == status })
+}
+
+// only returns the elements of list that keep holds for.
+func only[T any](list []T, keep func(T) bool) []T {
+	return slices.DeleteFunc(slices.Clone(list), func(e T) bool { return !keep(e) })
 }
 
 // withoutHost takes the registry's name out of a text that is shown beside it, where the
@@ -275,15 +274,6 @@ func lineSkipped(input string, number int, line string, why string) string {
 	return fmt.Sprintf("%s, line %d: %q skipped: %s", input, number, bounded(line, 200), why)
 }
 
-func firstOf(texts ...string) string {
-	for _, t := range texts {
-		if t != "" {
-			return t
-		}
-	}
-	return ""
-}
-
 // prefixed puts the registry before a text, unless it begins with it.
 func prefixed(registry, text string) string {
 	if rest, ok := strings.CutPrefix(text, registry+": "); ok && registry != "" {
@@ -306,13 +296,9 @@ func listed(texts []string, limit int) string {
 // unnamed returns the lines that were skipped and whose registry does not tell of them
 // itself.
 func unnamed(r publish.Result) []config.Skip {
-	var all []config.Skip
-	for _, l := range r.Skipped {
-		if !slices.ContainsFunc(r.Registries, func(g publish.RegistryResult) bool {
+	return only(r.Skipped, func(l config.Skip) bool {
+		return !slices.ContainsFunc(r.Registries, func(g publish.RegistryResult) bool {
 			return l.Host != "" && g.Host == l.Host && g.SkipKind == publish.SkipUnconfigured
-		}) {
-			all = append(all, l)
-		}
-	}
-	return all
+		})
+	})
 }

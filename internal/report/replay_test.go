@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/multi-registry-push/multi-registry-push/internal/config"
 	"github.com/multi-registry-push/multi-registry-push/internal/credentials"
 	"github.com/multi-registry-push/multi-registry-push/internal/imageref"
 	"github.com/multi-registry-push/multi-registry-push/internal/publish"
@@ -12,7 +13,7 @@ import (
 
 // planOf returns the plan that a result could have come of.
 func planOf(r publish.Result) publish.Plan {
-	p := publish.Plan{Skipped: r.Skipped, Policy: publish.Policy{DryRun: r.DryRun, Untrusted: r.Untrusted}}
+	p := publish.Plan{Skipped: r.Skipped, Policy: publish.Policy{Policy: config.Policy{DryRun: r.DryRun}, Untrusted: r.Untrusted}}
 	for _, image := range r.Images {
 		p.Images = append(p.Images, publish.Image{Name: image.Name})
 	}

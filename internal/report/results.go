@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"encoding/json"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/publish"
@@ -179,7 +180,7 @@ func registryResult(r publish.Result, g publish.RegistryResult) RegistryResult {
 		one := ReferenceResult{Reference: ref.Reference, Image: imageName(r, ref.Image), Digest: r.Digest(ref.Image),
 			Status: ref.Status, Before: ref.Before, Now: ref.Now, Reason: oneLine(string(ref.Reason))}
 		if one.Status == "" { // nothing is known of it: the registry failed before
-			one.Status, one.Reason = status, firstOf(one.Reason, why)
+			one.Status, one.Reason = status, cmp.Or(one.Reason, why)
 		}
 		res.References = append(res.References, one)
 	}

@@ -148,13 +148,11 @@ func (t *Tokens) entry(need Access) *token {
 		e, ok = t.held[need]
 	}
 	if !ok {
-		e = newToken()
+		e = &token{}
 		t.held[need] = e
 	}
 	return e
 }
-
-func newToken() *token { return &token{} }
 
 func (e *token) get() string {
 	e.mu.Lock()
@@ -376,7 +374,7 @@ func (t *Tokens) Refused(ctx context.Context, need Access, header string, resp *
 	}
 	t.mu.Lock()
 	if _, ok := t.held[need]; need.Remove && !ok {
-		t.held[need] = newToken()
+		t.held[need] = &token{}
 	}
 	t.mu.Unlock()
 	e := t.entry(need)

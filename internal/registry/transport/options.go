@@ -6,22 +6,30 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/google/go-containerregistry/pkg/authn"
+
 	"github.com/multi-registry-push/multi-registry-push/internal/redact"
 	"github.com/multi-registry-push/multi-registry-push/internal/retry"
 )
 
-// Options say how to reach one host. Host is required; everything else works as its
-// zero value.
+// Options say how to talk to one host, for all layers of its client: Auth is for package auth,
+// InContainer for package registry. Host is required; everything else works as its zero value.
 type Options struct {
 	// Host is the registry as people write it: "docker.io", "localhost:5000".
 	Host string
 	// Insecure allows plain HTTP, where the other side answers in plain HTTP, and
 	// TLS that is not verified. Loopback hosts are allowed plain HTTP without it.
 	Insecure bool
-	// Redactor takes secrets out of texts from outside. Nil knows none.
+	// Auth returns the account of a repository; one host may have several. Nil, or
+	// a nil result, is anonymous. It is asked once a repository; the Authenticator
+	// is asked whenever a token is asked for, and may be a ContextAuthenticator.
+	Auth func(repository string) authn.Authenticator
+	// Redactor takes secrets out of texts from outside, and learns every token before its
+	// first use. Nil knows none.
 	Redactor *redact.Redactor
-	// Concurrency is how many blobs may be in flight at a time; 0 means as many as host
-	// and link take: see AcquireBody.
+	// Concurrency is how many blobs may be in flight at a time; 0 means as many as the
+	// registry and the link take: large ones (256 KiB and more) from 8 up to 16 (12 over
+	// HTTP/1.1), small ones as requests allow, 32 of both over HTTP/2 and 16 over HTTP/1.1.
 	Concurrency int
 	// Bodies bounds the large blobs that are in flight to all hosts that share it, where
 	// Concurrency is 0. Nil means that this host is alone.
@@ -47,6 +55,9 @@ type Options struct {
 	// Proxy picks the proxy of a request; nil means HTTPS_PROXY, HTTP_PROXY and
 	// NO_PROXY of the environment.
 	Proxy func(*http.Request) (*url.URL, error)
+	// InContainer says that this process runs in a container action, where
+	// localhost is the container itself; errors say so.
+	InContainer bool
 	// Notify is told of retries, pauses and the like; nil means nobody is. It may
 	// be called from several goroutines at once.
 	Notify func(Notice)
