@@ -18,14 +18,12 @@ const largestEvent = 4 << 20
 // Job is what is known of the job. Outside of a workflow most of it is empty.
 type Job struct {
 	Workflow   bool   // the program is a step of a workflow, and somebody reads its commands
-	Debug      bool   // the job was asked for its debug log
 	Gitea      bool   // the server is Gitea or Forgejo
 	Actor      string // who caused the run
 	Repository string // owner/name
 	// RepositoryID and OwnerID are numbers, as text.
 	RepositoryID, OwnerID string
 	ServerURL             string // "https://github.com"; empty where the runner does not say
-	EventName             string
 	RunID                 string
 	// Untrusted says that the job runs for a pull request from a fork or by Dependabot:
 	// its token may not push, and it has neither secrets nor an OIDC token.
@@ -46,7 +44,6 @@ func (r *Runner) Debug() bool { return r.action.Getenv("RUNNER_DEBUG") == "1" }
 func (r *Runner) Job() Job {
 	job := Job{
 		Workflow: r.Workflow(),
-		Debug:    r.Debug(),
 		Gitea:    r.action.Getenv("GITEA_ACTIONS") != "" || r.action.Getenv("FORGEJO_ACTIONS") != "",
 		// Context would say https://github.com where nobody says so, and github-token
 		// would be sent to its registry.
@@ -57,7 +54,7 @@ func (r *Runner) Job() Job {
 		IDToken:      r.action.Getenv(idTokenURL) != "" && r.action.Getenv(idTokenRequestToken) != "",
 	}
 	c := r.context()
-	job.Actor, job.Repository, job.EventName = c.Actor, c.Repository, c.EventName
+	job.Actor, job.Repository = c.Actor, c.Repository
 	job.Untrusted = job.Workflow && untrusted(c)
 	return job
 }

@@ -27,6 +27,7 @@ const (
 	tmpfsLimit   = 256 * mib
 	minLimit     = 4 * mib
 
+	diskFetches = 8 // at a time, unless Options say otherwise
 	// memoryFetches is how many blobs are being read from the source into memory at a time
 	// unless Options say otherwise: they cost a round trip each rather than bandwidth, and the client of the
 	// source bounds its requests itself.
@@ -64,17 +65,12 @@ type Stats struct {
 
 // Cache holds the blobs of one run.
 type Cache struct {
-	dir         string
-	note        string
-	limit       int64 // of disk: never exceeded
-	soft        int64 // of disk: above it what was read is freed and fetches wait for their readers
-	window      int64 // a reader that is less than this behind the fetch is hungry
-	slack       int64 // kept behind the slowest reader where possible: what a broken connection loses
-	segment     int64 // largest temporary file
-	memoryBelow int64
-	memoryLimit int64
-	fetches     int
-	resume      resumption
+	o       Options // defaults filled in
+	note    string
+	soft    int64 // of disk: above it what was read is freed and fetches wait for their readers
+	window  int64 // a reader that is less than this behind the fetch is hungry
+	slack   int64 // kept behind the slowest reader where possible: what a broken connection loses
+	segment int64 // largest temporary file
 
 	fetching func() (context.Context, context.CancelFunc) // a context for a fetch, until Close
 	cancel   context.CancelFunc
@@ -95,51 +91,39 @@ type Cache struct {
 
 // New makes a cache. It creates no file yet.
 func New(o Options) (*Cache, error) {
-	dir := cmp.Or(o.Dir, os.TempDir())
-	if info, err := os.Stat(dir); err != nil {
-		return nil, diskError(dir, err)
+	o.Dir = cmp.Or(o.Dir, os.TempDir())
+	if info, err := os.Stat(o.Dir); err != nil {
+		return nil, diskError(o.Dir, err)
 	} else if !info.IsDir() {
-		return nil, diskError(dir, syscall.ENOTDIR)
+		return nil, diskError(o.Dir, syscall.ENOTDIR)
 	}
-	limit, note := o.Limit, ""
-	if limit <= 0 {
-		limit, note = limitOf(dir)
+	note := ""
+	if o.Limit <= 0 {
+		o.Limit, note = limitOf(o.Dir)
 	}
-	limit = max(limit, minLimit)
+	o.Limit = max(o.Limit, minLimit)
+	o.MemoryBelow, o.MemoryLimit = cmp.Or(o.MemoryBelow, 1*mib), cmp.Or(o.MemoryLimit, 16*mib)
+	o.RetryBudget = cmp.Or(o.RetryBudget, 3*time.Minute)
+	if o.Retryable == nil {
+		o.Retryable = retryable
+	}
+	if o.Clock == nil {
+		o.Clock = retry.SystemClock{}
+	}
+	if o.Notify == nil {
+		o.Notify = func(Notice) {}
+	}
 	s := &Cache{
-		dir:         dir,
-		note:        note,
-		limit:       limit,
-		soft:        limit / 2,
-		window:      min(8*mib, limit/16),
-		slack:       min(8*mib, limit/32),
-		segment:     min(32*mib, limit/64),
-		memoryBelow: cmp.Or(o.MemoryBelow, 1*mib),
-		memoryLimit: cmp.Or(o.MemoryLimit, 16*mib),
-		fetches:     cmp.Or(o.Fetches, 8),
-		resume: resumption{
-			policy: retry.Policy{
-				// Most sources that break off a body answer the next request: the first comes almost at once.
-				Backoff: retry.Backoff{First: 100 * time.Millisecond, Longest: 15 * time.Second},
-				Budget:  cmp.Or(o.RetryBudget, 3*time.Minute),
-			},
-			retryable: o.Retryable,
-			clock:     o.Clock,
-			notify:    o.Notify,
-		},
-		blobs: make(map[*Blob]struct{}),
+		o:       o,
+		note:    note,
+		soft:    o.Limit / 2,
+		window:  min(8*mib, o.Limit/16),
+		slack:   min(8*mib, o.Limit/32),
+		segment: min(32*mib, o.Limit/64),
+		create:  newSegment,
+		blobs:   make(map[*Blob]struct{}),
 	}
-	if s.resume.retryable == nil {
-		s.resume.retryable = retryable
-	}
-	if s.resume.clock == nil {
-		s.resume.clock = retry.SystemClock{}
-	}
-	if s.resume.notify == nil {
-		s.resume.notify = func(Notice) {}
-	}
-	s.create = newSegment
-	s.disk.free, s.memory.free = s.fetches, cmp.Or(o.Fetches, memoryFetches)
+	s.disk.free, s.memory.free = cmp.Or(o.Fetches, diskFetches), cmp.Or(o.Fetches, memoryFetches)
 	size := int(min(bufferSize, s.segment))
 	s.buffers.New = func() any { b := make([]byte, size); return &b }
 	ctx, cancel := context.WithCancel(context.Background())
@@ -175,7 +159,7 @@ func limitFor(dir string, free int64, memory bool) (limit int64, note string) {
 func (s *Cache) Note() string { return s.note }
 
 // Limit returns the most bytes that the cache ever has on disk.
-func (s *Cache) Limit() int64 { return s.limit }
+func (s *Cache) Limit() int64 { return s.o.Limit }
 
 // Stats returns the totals so far.
 func (s *Cache) Stats() Stats {

@@ -174,7 +174,7 @@ func newCache(t testing.TB, o Options) *Cache {
 		if st := s.Stats(); st.Disk != 0 || st.Memory != 0 {
 			t.Errorf("after Close: %d bytes on disk, %d in memory", st.Disk, st.Memory)
 		}
-		if files, err := os.ReadDir(s.dir); err != nil || len(files) > 0 {
+		if files, err := os.ReadDir(s.o.Dir); err != nil || len(files) > 0 {
 			t.Errorf("left in the folder: %v, %v", files, err)
 		}
 	})

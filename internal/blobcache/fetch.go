@@ -17,7 +17,7 @@ func (b *Blob) start() {
 	s := b.cache
 	b.started = true
 	b.slots = &s.disk
-	if b.size < s.memoryBelow && s.stats.Memory+b.size <= s.memoryLimit {
+	if b.size < s.o.MemoryBelow && s.stats.Memory+b.size <= s.o.MemoryLimit {
 		s.stats.Memory += b.size
 		b.memory = true
 		b.slots = &s.memory
@@ -112,7 +112,7 @@ func (b *Blob) append(p []byte, state []byte) error {
 			g = &segment{start: 0, memory: make([]byte, b.size)}
 		} else {
 			var err error
-			if g, err = s.create(s.dir, start); err != nil {
+			if g, err = s.create(s.o.Dir, start); err != nil {
 				s.unreserve(b, len(p))
 				return err
 			}
@@ -132,7 +132,7 @@ func (b *Blob) append(p []byte, state []byte) error {
 	g.refs, g.writing = g.refs+1, true
 	s.unlock()
 
-	err := g.write(p, s.dir)
+	err := g.write(p, s.o.Dir)
 
 	s.mu.Lock()
 	defer s.unlock()

@@ -3,17 +3,14 @@ package blobcache
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/retry"
 )
 
-// resumption says how often and for how long a source that breaks off is asked again.
-type resumption struct {
-	policy    retry.Policy
-	retryable func(error) bool
-	clock     retry.Clock
-	notify    func(Notice)
-}
+// backoff is the wait before a source that broke off is asked again. Most answer the next request: the
+// first comes almost at once.
+var backoff = retry.Backoff{First: 100 * time.Millisecond, Longest: 15 * time.Second}
 
 // retryable is the rule for errors of a source when Options has none. An error
 // that says so itself (by a method Retryable() bool) is believed; what has a kind as an *Error has is an

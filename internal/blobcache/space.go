@@ -98,10 +98,10 @@ func (s *Cache) reserve(b *Blob, n int) bool {
 	if s.stats.Disk+int64(n) > s.soft && !hungry {
 		return false
 	}
-	if s.stats.Disk+int64(n) > s.limit {
+	if s.stats.Disk+int64(n) > s.o.Limit {
 		s.reclaim(0)
 	}
-	for s.stats.Disk+int64(n) > s.limit {
+	for s.stats.Disk+int64(n) > s.o.Limit {
 		if s.freeEvicted() {
 			continue
 		}

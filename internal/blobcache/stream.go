@@ -16,8 +16,8 @@ import (
 // as many attempts as that takes. It hashes what it reads and does not return the
 // last byte of a blob whose digest is wrong.
 type stream struct {
-	blob   *Blob
-	resume *resumption
+	blob *Blob
+	o    *Options // of its cache
 
 	sum    hash.Hash // of all bytes before pos
 	pos    int64
@@ -36,7 +36,7 @@ type checkpoint struct {
 
 // newStream reads blob from m on; the zero checkpoint is the blob's beginning.
 func newStream(b *Blob, m checkpoint) (*stream, error) {
-	st := &stream{blob: b, resume: &b.cache.resume, sum: newHash(b.digest), pos: m.pos}
+	st := &stream{blob: b, o: &b.cache.o, sum: newHash(b.digest), pos: m.pos}
 	if st.sum == nil {
 		return nil, &Error{Kind: Unsupported,
 			What: fmt.Sprintf("%s: digests of the kind %q cannot be checked", st.name(), b.digest.Algorithm)}
@@ -157,21 +157,21 @@ func (st *stream) awaitRetry(ctx context.Context, cause error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	if !st.resume.retryable(cause) {
+	if !st.o.Retryable(cause) {
 		return fmt.Errorf("%s: %w", st.name(), cause)
 	}
-	now := st.resume.clock.Now()
+	now := st.o.Clock.Now()
 	if st.failed.Count == 0 {
 		st.failed.Since = now
 	}
-	pause, again := st.failed.Next(st.resume.policy, now, 0)
+	pause, again := st.failed.Next(retry.Policy{Backoff: backoff, Budget: st.o.RetryBudget}, now, 0)
 	if !again {
 		return &Error{GaveUp, fmt.Sprintf("%s: the source kept failing at byte %d for %s", st.name(), st.pos,
 			retry.Text(now.Sub(st.failed.Since))), cause}
 	}
-	st.resume.notify(Notice{fmt.Sprintf("%s broke off after %d of %d bytes, asking for the rest: %v", st.name(), st.pos,
+	st.o.Notify(Notice{fmt.Sprintf("%s broke off after %d of %d bytes, asking for the rest: %v", st.name(), st.pos,
 		st.blob.size, cause)})
-	return st.resume.clock.Sleep(ctx, pause)
+	return st.o.Clock.Sleep(ctx, pause)
 }
 
 func (st *stream) name() string { return "blob " + st.blob.digest.String() + " of the source" }

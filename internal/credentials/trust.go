@@ -10,9 +10,8 @@ import (
 // TrustRefused is a provider's refusal of the job's OIDC token: what the token claimed, and
 // the rule that would let this job in.
 type TrustRefused struct {
-	Provider string // as people call it
-	Answer   string // what the provider answered, without secrets
-	Claims   Claims // as they were sent; empty where the token could not be read
+	Answer string // what the provider answered, without secrets
+	Claims Claims // as they were sent; empty where the token could not be read
 	// Rule is the text to paste at the provider, of several lines, and Where is where it goes.
 	// Rule is empty for the subject of a pull request.
 	Rule  string
@@ -65,7 +64,7 @@ func (r *Resolver) explainTrust(p trustProvider, c Claims, err error) error {
 	if api != nil {
 		answer = "AWS answered " + api.ErrorCode() + ": " + api.ErrorMessage()
 	}
-	e := &TrustRefused{Provider: p.name, Answer: r.clean(answer), Claims: c, Where: p.where, Hint: p.hint}
+	e := &TrustRefused{Answer: r.clean(answer), Claims: c, Where: p.where, Hint: p.hint}
 	if c.Subject != "" && !c.pullRequest() {
 		e.Rule = p.rule(c, c.subjects(r.job))
 	}

@@ -9,7 +9,6 @@ import (
 
 // trustProvider is how one provider is told to trust a job.
 type trustProvider struct {
-	name  string
 	where string // where its rule goes, a sentence without its end
 	hint  string
 	// rule returns the rule that trusts these exact subjects, never a pattern.
@@ -20,7 +19,6 @@ type trustProvider struct {
 // https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_providers_create_oidc.html
 func awsTrust() trustProvider {
 	return trustProvider{
-		name:  "AWS",
 		where: "This condition in the role's trust policy lets this job in",
 		hint: "The policy has to allow sts:AssumeRoleWithWebIdentity to the account's identity provider for that " +
 			"issuer.",
@@ -37,7 +35,6 @@ func awsTrust() trustProvider {
 // https://cloud.google.com/iam/docs/workload-identity-federation-with-deployment-pipelines
 func googleTrust() trustProvider {
 	return trustProvider{
-		name:  "Google",
 		where: "This attribute condition of the workload identity provider lets this job in",
 		hint:  "The provider maps google.subject=assertion.sub, and has that issuer.",
 		rule: func(_ Claims, subjects []string) string {
@@ -58,7 +55,6 @@ func googleTrust() trustProvider {
 func googleAccountTrust(provider, account string) trustProvider {
 	pool, _, _ := strings.Cut(strings.TrimPrefix(googleProvider(provider), googleResource), "/providers/")
 	return trustProvider{
-		name:  "Google",
 		where: "These principals need the role roles/iam.workloadIdentityUser on " + account,
 		rule: func(_ Claims, subjects []string) string {
 			var lines []string
@@ -74,7 +70,6 @@ func googleAccountTrust(provider, account string) trustProvider {
 // https://learn.microsoft.com/entra/workload-id/workload-identity-federation-create-trust
 func azureTrust() trustProvider {
 	return trustProvider{
-		name:  "Microsoft Entra",
 		where: "A federated credential of the application lets this job in, one for each subject",
 		hint:  "Compare azure-client and azure-tenant with the application, too.",
 		rule: func(c Claims, subjects []string) string {
@@ -91,7 +86,6 @@ func azureTrust() trustProvider {
 // https://docs.docker.com/enterprise/security/oidc-connections/
 func dockerHubTrust() trustProvider {
 	return trustProvider{
-		name:  "Docker Hub",
 		where: "A ruleset of the OIDC connection, in the organization's settings, lets this job in with these subjects",
 		hint:  "Compare the connection's id with `dockerhub-connection`, and what the ruleset may push to.",
 		rule:  func(_ Claims, subjects []string) string { return "Subject: " + strings.Join(subjects, "\nSubject: ") },
@@ -102,7 +96,6 @@ func dockerHubTrust() trustProvider {
 // Red Hat Quay 3.16, "Manage Red Hat Quay", Keyless authentication with robot accounts.
 func quayTrust(robot string) trustProvider {
 	return trustProvider{
-		name:  "Quay",
 		where: "Robot federation of " + robot + " lets this job in with these issuers and subjects",
 		hint: "Where the federation lists audiences, the one above has to be among them; " +
 			"see that the robot account exists.",
@@ -120,7 +113,6 @@ func quayTrust(robot string) trustProvider {
 // https://jfrog.com/help/r/jfrog-platform-administration-documentation/identity-mappings
 func jfrogTrust(provider string) trustProvider {
 	return trustProvider{
-		name: "JFrog",
 		where: "Claims JSON of an identity mapping of the OIDC integration " + strconv.Quote(provider) +
 			" lets this job in, a mapping for each subject",
 		hint: "The integration's provider URL is that issuer, and its audience the one above (`jfrog-audience`).",

@@ -44,10 +44,8 @@ func (p part) holds(digest v1.Hash) bool {
 	if p.image.referrers == nil {
 		return false
 	}
-	if slices.ContainsFunc(image.ChildrenFirst(p.index), func(m *Manifest) bool { return m.Descriptor.Digest == digest }) {
-		return true
-	}
-	return p.image.knows != nil && p.image.knows(digest)
+	own := func(m *Manifest) bool { return m.Descriptor.Digest == digest }
+	return slices.ContainsFunc(image.ChildrenFirst(p.index), own) || p.image.knows != nil && p.image.knows(digest)
 }
 
 // passedOver counts what refers to manifests of the parts that are not published: their
