@@ -57,10 +57,16 @@ func Seen(environ []string, exists func(path string) bool) []string {
 		return nil
 	case exists(containerWorkspace):
 		return []string{containerWorkspace, containerTemp}
-	case workspace != "" && exists(workspace) && (exists("/.dockerenv") || exists("/run/.containerenv")):
+	case workspace != "" && exists(workspace) && Contained(environ, exists):
 		return []string{workspace}
 	}
 	return nil
+}
+
+// Contained reports whether this process is in a container, by what Docker, Podman and
+// Kubernetes leave in theirs. exists reports whether a path is there.
+func Contained(environ []string, exists func(path string) bool) bool {
+	return exists("/.dockerenv") || exists("/run/.containerenv") || Variables(environ)["KUBERNETES_SERVICE_HOST"] != ""
 }
 
 func clean(path string) string {

@@ -142,6 +142,24 @@ func TestSeen(t *testing.T) {
 	}
 }
 
+// TestContained: a shell is in no container.
+func TestContained(t *testing.T) {
+	for _, c := range []struct {
+		environ []string
+		there   string
+		want    bool
+	}{
+		{nil, "/.dockerenv", true},
+		{nil, "/run/.containerenv", true},
+		{[]string{"KUBERNETES_SERVICE_HOST=10.0.0.1"}, "", true},
+		{[]string{"HOME=/home/me"}, "/home/me", false},
+	} {
+		if got := Contained(c.environ, func(path string) bool { return path == c.there }); got != c.want {
+			t.Errorf("%q, %s: %t", c.environ, c.there, got)
+		}
+	}
+}
+
 func TestFolders(t *testing.T) {
 	const work = "/home/runner/work"
 	there := func(path string) bool { return path == containerWorkspace }

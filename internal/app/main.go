@@ -35,6 +35,7 @@ func Main(ctx context.Context, env Env) (status int) {
 	var paths source.Paths
 	paths.Container, paths.Folders = actions.Folders(env.Environ, exists)
 	paths.Seen = actions.Seen(env.Environ, exists)
+	paths.Contained = actions.Contained(env.Environ, exists)
 	out := newConsole(env.Stdout, env.Stderr, env.Environ, paths.Map)
 	// no-color.org: any value but the empty one.
 	out.colours = env.Terminal && !out.workflow && vars["NO_COLOR"] == "" && vars["TERM"] != "dumb"

@@ -444,7 +444,7 @@ func TestSourceIsLeftAloneWithoutAnEnabledRegistry(t *testing.T) {
 		if o.status != 1 || o.requests != 0 {
 			t.Errorf("%s: exit status %d, %d requests", name, o.status, o.requests)
 		}
-		if looked := strings.Contains(o.stdout, "image-of-nobody.tar is not there"); looked != c.looked {
+		if looked := strings.Contains(o.stdout, "image-of-nobody.tar: the path is not there"); looked != c.looked {
 			t.Errorf("%s: looked at the source: %v\n%s", name, looked, o.stdout)
 		}
 	}

@@ -35,6 +35,7 @@ const (
 const (
 	NotFound         ErrorKind = "source-not-found"
 	NotThere         ErrorKind = "not-there"           // the path
+	NotMounted       ErrorKind = "not-mounted"         // as above, seen from a container of somebody's own
 	NotAFile         ErrorKind = "not-a-file"          // and no folder: a device, for instance
 	NoSuchName       ErrorKind = "no-such-name"        // in the archive or layout
 	NotInRegistry    ErrorKind = "not-in-registry"     // or not for these credentials

@@ -198,12 +198,19 @@ func find(spec Spec, paths Paths) (path, pick string, info os.FileInfo, err erro
 		}
 		return whole[:end], pick, info, nil
 	}
-	return "", "", nil, notFound(whole, paths)
+	missing := notFound(whole, paths)
+	if strings.HasSuffix(spec.Text, whole) {
+		missing.What = "the path is not there" // the source's text, which stands in front, names it
+	}
+	return "", "", nil, missing
 }
 
-func notFound(path string, paths Paths) error {
+func notFound(path string, paths Paths) *Error {
 	e := &Error{Kind: NotThere, What: fmt.Sprintf("%s is not there", short(path)), Named: short(fileLike(path)),
 		Seen: paths.Seen}
+	if paths.Contained && len(paths.Seen) == 0 {
+		e.Kind = NotMounted
+	}
 	if !filepath.IsAbs(path) {
 		e.Folder, _ = os.Getwd()
 	}

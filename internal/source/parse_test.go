@@ -157,6 +157,17 @@ func TestMissingPathNamesTheFoldersAnActionSees(t *testing.T) {
 	}
 }
 
+// A container of somebody's own sees what is mounted; a shell outside of any is told nothing of that.
+func TestMissingPathSpeaksOfMountsInContainersAlone(t *testing.T) {
+	for _, contained := range []bool{true, false} {
+		_, err := open(t, "./elsewhere.tar", Options{Paths: Paths{Contained: contained}})
+		advice := usererror.Advice(err)
+		if strings.Contains(advice, "mounted") != contained || !strings.Contains(advice, "Relative paths start at /") {
+			t.Errorf("contained %t: %q", contained, advice)
+		}
+	}
+}
+
 func TestPathWithColons(t *testing.T) {
 	b := newBuilder(t)
 	root := b.image("linux/amd64", b.layer("a"))

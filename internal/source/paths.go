@@ -16,6 +16,8 @@ type Paths struct {
 	// Seen are the folders of the host that this process sees, if it is a container of a
 	// workflow: the workspace and, if that is one of them, the runner's temporary folder.
 	Seen []string
+	// Contained says that this process is in a container of any kind.
+	Contained bool
 	// Folders maps folders of the host, without a trailing slash, to ours.
 	Folders map[string]string
 	// Exists reports whether a path is there. nil asks the file system.

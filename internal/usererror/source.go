@@ -41,6 +41,7 @@ var sourceKinds = map[string]explanation{
 	"invalid-platform":  {InvalidInput, "Write platforms as in linux/amd64,linux/arm64."},
 
 	"not-there":    {SourceNotFound, ""}, // see whereToLook
+	"not-mounted":  {SourceNotFound, ""}, // likewise
 	"no-such-name": {SourceNotFound, "Use one of the names that the message lists."},
 	"not-in-registry": {SourceNotFound, "Check the reference, and that the step that pushes it has run. Registries " +
 		"also say so of what the credentials may not see."},
@@ -108,29 +109,31 @@ const writeLayout = "Write an OCI image layout: `skopeo copy --all dir:%s oci:LA
 // sourceRemedy returns the remedy for a failure, of which remedy is what its kind knows.
 func sourceRemedy(f sourceFailure, remedy string) string {
 	named, folder, seen := f.Facts()
-	if _, _, kind := f.Failure(); kind == "not-there" {
+	switch _, _, kind := f.Failure(); kind {
+	case "not-there":
 		return whereToLook(named, folder, seen)
+	case "not-mounted":
+		return whereToLook(named, folder, nil) + " In a container only what is mounted into it can be seen."
 	}
 	return strings.ReplaceAll(remedy, "%s", named)
 }
 
 // whereToLook returns the remedy for a path that is not there.
 func whereToLook(near, folder string, seen []string) string {
-	remedy := "Check the path, and that what writes it has run. "
+	remedy := "Check the path, and that what writes it has run."
 	if near != "" {
 		remedy = fmt.Sprintf("There is %s: is that meant? ", near) + remedy
 	}
 	switch len(seen) {
 	case 0:
-		remedy += "In a container only what is mounted into it can be seen."
 		if folder != "" {
 			remedy += fmt.Sprintf(" Relative paths start at %s.", folder)
 		}
 	case 1:
-		remedy += fmt.Sprintf("This container sees only the workspace (%s): write the image into it, such as "+
+		remedy += fmt.Sprintf(" This container sees only the workspace (%s): write the image into it, such as "+
 			"${{ github.workspace }}/image.tar.", seen[0])
 	default:
-		remedy += fmt.Sprintf("A container action sees only the workspace (%s) and the runner's temporary folder "+
+		remedy += fmt.Sprintf(" A container action sees only the workspace (%s) and the runner's temporary folder "+
 			"(%s): write the image into one of them, such as ${{ runner.temp }}.", seen[0], seen[1])
 	}
 	return remedy
