@@ -54,10 +54,13 @@ func (p *tagParser) line(line int, text string) {
 		return
 	}
 	if strings.Contains(text, ",") {
+		remedy := "Write each reference in a line of its own. A tag cannot hold a comma: docker/metadata-action makes a " +
+			"dash of it."
+		if !p.workflow {
+			remedy = "Write each reference in a line, or behind a --tags, of its own. A tag cannot hold a comma."
+		}
 		p.bad.add(usererror.InvalidTag,
-			fmt.Sprintf("%s, %q: in a value of several lines a comma separates nothing", p.place(line), short(text)),
-			"Write each reference in a line of its own. A tag cannot hold a comma: docker/metadata-action makes a "+
-				"dash of it.")
+			fmt.Sprintf("%s, %q: in a value of several lines a comma separates nothing", p.place(line), short(text)), remedy)
 		return
 	}
 	p.reference(line, text)
@@ -104,12 +107,30 @@ func (p *tagParser) reference(line int, text string) (ref imageref.Reference, ok
 			Skip{Input: "tags", Line: line, Text: short(text), Host: unset.Host, Reason: emptyPart})
 		return ref, false
 	case err != nil:
-		p.bad.add(usererror.InvalidTag, fmt.Sprintf("%s, %s", p.place(line), err), usererror.Advice(err))
+		for _, fault := range faults(err) {
+			p.bad.add(usererror.InvalidTag, fmt.Sprintf("%s, %s", p.place(line), fault), p.advice(fault))
+		}
 		return ref, false
 	case !slices.ContainsFunc(p.out.destinations, func(d Destination) bool { return d.Reference == ref }):
 		p.out.destinations = append(p.out.destinations, Destination{Reference: ref, Line: line})
 	}
 	return ref, true
+}
+
+// faults returns the faults of one destination, one by one.
+func faults(err error) []error {
+	if all, ok := err.(interface{ Unwrap() []error }); ok {
+		return all.Unwrap()
+	}
+	return []error{err}
+}
+
+// advice returns the remedy of a fault. No action puts anything out on a command line.
+func (p *tagParser) advice(fault error) string {
+	if e, ok := errors.AsType[*imageref.Error](fault); ok && e.Rule == imageref.BareWord && !p.workflow {
+		return "Write REPOSITORY:TAG."
+	}
+	return usererror.Advice(fault)
 }
 
 // foreign reports what people write by habits of other languages: YAML's lists and quotes,

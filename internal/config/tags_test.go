@@ -67,6 +67,23 @@ func TestCommaInABranchName(t *testing.T) {
 	}
 }
 
+// TestFaultsOfOneDestination: all are told at once, each with its remedy, and what is true of a
+// workflow alone is not told on a command line.
+func TestFaultsOfOneDestination(t *testing.T) {
+	_, bad := tags("ghcr.io/Acme/App:1.0+5", false)
+	if len(bad) != 2 || !strings.Contains(usererror.Advice(bad[0]), `"acme/app"`) || !strings.Contains(usererror.Advice(bad[1]), "at most 128") {
+		t.Errorf("%v", bad)
+	}
+	for _, workflow := range []bool{true, false} {
+		for _, written := range []string{"1.0.0", "a/b:1\nc/d:1,e/f:1"} {
+			_, bad := tags(written, workflow)
+			if len(bad) != 1 || strings.Contains(usererror.Advice(bad[0]), "metadata-action") != workflow {
+				t.Errorf("%q, workflow %t: %v", written, workflow, bad)
+			}
+		}
+	}
+}
+
 // TestDestinationsByComma: a registry that only a comma makes a destination is pointed at,
 // unless an item names it, or a tag shows that no branch's name made it.
 func TestDestinationsByComma(t *testing.T) {
@@ -112,8 +129,8 @@ func TestTagsOfOtherLanguages(t *testing.T) {
 		`'ghcr.io/a/b:1', 'a/b:1'`:                    {"quotes", "Leave the quotes out", "Leave the quotes out"},
 		`["ghcr.io/a/b:1", "a/b:1"]`:                  {"brackets", "one reference a line", "one reference a line"},
 		"- ghcr.io/a/b:1":                             {"dash", "Leave the dash out", "Leave the dash out"},
-		"1.0.0":                                       {"bare word", "metadata-action", "metadata-action"},
-		"a/b:1,1.0.0":                                 {"bare word", "metadata-action", "metadata-action"},
+		"1.0.0":                                       {"bare word", "metadata-action", "REPOSITORY:TAG"},
+		"a/b:1,1.0.0":                                 {"bare word", "metadata-action", "REPOSITORY:TAG"},
 		"a/b@sha256:" + strings.Repeat("0", 64):       {"digest", "follows from what is published", "follows"},
 		"a/b:1,a/b@sha256:" + strings.Repeat("0", 64): {"digest", "follows from what is published", "follows"},
 	} {

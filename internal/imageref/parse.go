@@ -38,7 +38,7 @@ func (e *NotConfigured) Error() string { return e.Reason }
 
 // ParseDestination reads [REGISTRY/]REPOSITORY[:TAG]. Without a registry it is Docker
 // Hub's, without a tag latest. The error is a *NotConfigured for a line with an empty
-// component, else an *Error.
+// component, else it holds an *Error for each fault.
 func ParseDestination(text string) (Reference, error) {
 	text = strings.TrimSpace(text)
 	if HoldsCredentials(text) {
@@ -70,12 +70,16 @@ func ParseDestination(text string) (Reference, error) {
 	if !tagged {
 		tag = "latest"
 	}
+	var wrong []error
 	repo, err := parseRepository(path)
 	if err != nil {
-		return Reference{}, invalidTag(text, err.rule, err.Error(), err.allowed)
+		wrong = append(wrong, invalidTag(text, err.rule, err.Error(), err.allowed))
 	}
 	if err := checkTag(tag); err != nil {
-		return Reference{}, invalidTag(text, err.rule, err.Error(), err.allowed)
+		wrong = append(wrong, invalidTag(text, err.rule, err.Error(), err.allowed))
+	}
+	if len(wrong) > 0 {
+		return Reference{}, errors.Join(wrong...)
 	}
 	return Reference{Repository: repo, Tag: tag}, nil
 }

@@ -106,6 +106,14 @@ func TestParseDestinationRefuses(t *testing.T) {
 	if got := usererror.Advice(err); !strings.Contains(got, `"acme/app"`) {
 		t.Errorf("the right spelling is not shown: %s", got)
 	}
+
+	// Both faults of a reference are told at once.
+	_, err = ParseDestination("ghcr.io/Acme/App:1.0+5")
+	for _, says := range []string{`repository "Acme/App" is not in lower case`, `"1.0+5" is not a tag`} {
+		if err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("want %s, got %v", says, err)
+		}
+	}
 }
 
 func TestIsDigest(t *testing.T) {
