@@ -265,6 +265,9 @@ func (l *Log) Failure(host string, f publish.Failure) {
 	} else if len(f.Images) == 0 {
 		l.registry(host).failed = true
 	}
+	if host == "" && l.images == 1 && !l.o.Workflow {
+		return // nothing is left to be done: the error at the end follows
+	}
 	code := strings.TrimPrefix(e.coded(), e.text)
 	l.once(Line{Text: l.inOneRow(prefixed(host, "failed: "+e.text), code), Style: Bad})
 }

@@ -32,7 +32,7 @@ func TestExitStatus(t *testing.T) {
 		"no tag":        {tagsMatching, 0, 0},
 		"one line":      {publish.Result{Skipped: []config.Skip{{Input: "tags", Line: 1}}}, 0, 1},
 		"input":         {publish.Result{Failures: []publish.Failure{failure(0, usererror.InvalidTag, "x", "")}}, 1, 1},
-		"nothing to do": {publish.Result{}, 0, 0},
+		"nothing to do": {publish.Result{}, 0, 1}, // tags is empty
 	} {
 		if got := ExitStatus(c.result, false); got != c.workflow {
 			t.Errorf("%s: %d in a workflow, want %d", name, got, c.workflow)
@@ -572,6 +572,22 @@ func TestPeriod(t *testing.T) {
 	for d, want := range map[time.Duration]string{6 * time.Hour: "6 hours", time.Hour: "1 hour", 90 * time.Minute: "90 minutes", 30 * time.Minute: "30 minutes", 10 * time.Second: "10.0 s"} {
 		if got := period(d); got != want {
 			t.Errorf("%v: %q", d, got)
+		}
+	}
+}
+
+// TestDigestAndTime: they share a line where there is room, and else have one each: at 80
+// columns the unit of the time would stand alone.
+func TestDigestAndTime(t *testing.T) {
+	for width, want := range map[int]int{120: 1, 80: 2, 40: 2} {
+		lines, at := Table(well(), width), 0
+		for i, l := range lines {
+			if strings.HasPrefix(l.Text, "sha256:") {
+				at = i
+			}
+		}
+		if got := len(lines) - at; got != want || !strings.HasPrefix(lines[len(lines)-1].Text, [...]string{1: "sha256:", 2: "in "}[want]) {
+			t.Errorf("at %d columns: %d lines:\n%s", width, got, written(lines[at:]))
 		}
 	}
 }

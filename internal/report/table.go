@@ -24,7 +24,12 @@ func Table(r publish.Result, width int) []Line {
 	if len(r.Registries) > 0 {
 		lines = tableRows(r, width)
 	}
-	for _, text := range closing(r) {
+	last := closing(r)
+	// A digest and a time stand in one line, or in one each: no unit alone.
+	if n := len(last); n == 2 && len(last[0])+1+len(last[1]) <= width {
+		last = []string{last[0] + " " + last[1]}
+	}
+	for _, text := range last {
 		lines = append(lines, wrapped(text, 0, width, Plain)...)
 	}
 	return lines
@@ -222,9 +227,6 @@ func closing(r publish.Result) []string {
 	text := "in " + retry.Text(r.End.Sub(r.Start))
 	if r.Source.BytesRead > 0 {
 		text += fmt.Sprintf(", %s read from the source", amount(r.Source.BytesRead))
-	}
-	if len(lines) == 1 {
-		return []string{lines[0] + " " + text}
 	}
 	return append(lines, text)
 }
