@@ -77,8 +77,8 @@ const ownFlags = `  --output json
 
 Credentials that no registry-auth names come from Docker's configuration.
 Exit status: 0 all went well, 1 a registry failed, an input was wrong or all
-was skipped for want of credentials, 130 cancelled. Of verify: 1 something
-differs, 2 a registry could not be asked.
+was left out, 130 cancelled. Of verify: 1 something differs or an input was
+wrong, 2 a registry could not be asked.
 `
 
 func versionText(env Env) string {

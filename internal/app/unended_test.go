@@ -78,6 +78,8 @@ func TestUnusedItemsAreTold(t *testing.T) {
 		"a typo":        {"quay.io", "./no.tar", "quey.io", true},
 		"of no use":     {"other.test", "./no.tar", "no tag and no source uses the item for other.test", false},
 		"of the source": {"source.test", "docker://source.test/app:1", "", false},
+		// An item names it, whose secret is unset: it is no other's misspelling.
+		"unset, beside one of no use": {"quey.io\n  username: ''\n  password: ''\n- registry: quay.io", "./no.tar", "no tag and no source uses the item for quay.io", false},
 		// Its line is skipped, and names it: "no tag uses it" would be a second, wrong reason.
 		"of a line with an empty part": {"empty.test/org", "./no.tar", "", false},
 	} {
@@ -114,6 +116,7 @@ func TestOnACommandLine(t *testing.T) {
 	}{
 		"no credentials": {[]string{"--source", "./image.tar", "--tags", "quay.io/acme/app:1", "--dry-run"}, "--registry-auth @auth.yml"},
 		"a typo":         {[]string{"--source", "./image.tar", "--tags", "quay.io/acme/app:1", "--atomc"}, "there is no flag --atomc"},
+		"no tags":        {[]string{"--source", "./image.tar"}, "tags is empty: there is nothing to do"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var log bytes.Buffer

@@ -21,7 +21,8 @@ func unusedItems(
 	}
 	for _, one := range set.Images {
 		for _, d := range one.Destinations {
-			if at := d.Reference.Repository; resolved[at].Skip != "" {
+			// One that has an item, whose secret is unset, is called as it is meant to be.
+			if at := d.Reference.Repository; resolved[at].Skip != "" && resolved[at].Item == nil {
 				without = append(without, at)
 			}
 		}

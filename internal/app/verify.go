@@ -17,7 +17,7 @@ import (
 
 // Exit statuses of verify beside those of a run.
 const (
-	exitUnknown   = 2 // a registry could not be asked
+	exitUnknown   = 2 // a registry could not be asked, or the results are not all of them
 	exitCancelled = 130
 )
 
@@ -33,7 +33,8 @@ func (s *step) verifyOnly(ctx context.Context, name string, bad []error) int {
 }
 
 // verify asks the registries for all that the results in a file say was published. It
-// returns 0 if all is as it was, 1 if something differs, 2 if something is not known.
+// returns 0 if all is as it was, 1 if something differs or the results cannot be read, which is
+// an input that is wrong, 2 if something is not known.
 func (s *step) verify(ctx context.Context, name string) int {
 	receipt, err := s.receipt(ctx, name)
 	if ctx.Err() != nil {
@@ -41,7 +42,7 @@ func (s *step) verify(ctx context.Context, name string) int {
 	}
 	if err != nil {
 		s.problem("", err)
-		return exitUnknown
+		return exitFailed
 	}
 	for _, w := range s.warnings {
 		s.out.print(report.Line{Kind: report.WarningLine, Text: w})

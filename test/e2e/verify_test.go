@@ -56,8 +56,11 @@ func TestVerifyCommand(t *testing.T) {
 	}
 	results = file("truncated.json", strings.Replace(publish.outputs["results"], "{", `{"truncated":true,`, 1))
 	verify("--registry-auth", auth, "--tags", "acme/app:1").exits(1).says("--tags has no meaning for verify")
-	results = filepath.Join(dir, "none.json")
-	verify().exits(2).says("the results cannot be read")
+	// What is wrong with an input is 1, as everywhere: a file that is not there, or that was not named.
+	for _, results = range []string{filepath.Join(dir, "none.json"), auth[1:], dir} {
+		verify().exits(1)
+	}
+	job{args: []string{"verify"}, clock: newClock()}.run(t).exits(1).says("the file with results is missing")
 }
 
 // At every kind of registry, with and without a login: what is served is compared, and a
