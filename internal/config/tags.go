@@ -54,13 +54,13 @@ func (p *tagParser) line(line int, text string) {
 		return
 	}
 	if strings.Contains(text, ",") {
-		remedy := "Write each reference in a line of its own. A tag cannot hold a comma: docker/metadata-action makes a " +
-			"dash of it."
+		what := p.place(line) + fmt.Sprintf(", %q: in a value of several lines a comma separates nothing", short(text))
+		remedy := "Write each reference in a line of its own. A tag cannot hold a comma: " +
+			"docker/metadata-action makes a dash of it."
 		if !p.workflow {
 			remedy = "Write each reference in a line, or behind a --tags, of its own. A tag cannot hold a comma."
 		}
-		p.bad.add(usererror.InvalidTag,
-			fmt.Sprintf("%s, %q: in a value of several lines a comma separates nothing", p.place(line), short(text)), remedy)
+		p.bad.add(usererror.InvalidTag, what, remedy)
 		return
 	}
 	p.reference(line, text)
