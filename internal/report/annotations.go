@@ -20,9 +20,8 @@ const longestAnnotation = 3800
 const longestTitle = 200
 
 // annotationLines says what a person should know without opening the log: failures with their
-// remedy, warnings, and what an unset secret or variable left out, in one annotation for all
-// registries that share it. What the user configured so, what a pull request from a fork may not
-// do, and who was held back because of others, stands in log and summary only.
+// remedy, warnings, and what an unset secret or variable left out. What the user configured so, what a
+// pull request from a fork may not do, and who was held back because of others, stands in log and summary only.
 func annotationLines(r publish.Result) []Line {
 	failed, warned := failures(r)
 	warned = append(warned, warnings(r)...)
@@ -45,8 +44,8 @@ func failures(r publish.Result) (failed, warned []Line) {
 		inUnison(WarningLine, " failed", tolerated, explanations)
 }
 
-// inUnison returns a line for all registries of which of says the same, titled by their names and
-// what became of them.
+// inUnison returns a line for each registry, titled by its name and what became of it; where they are
+// more than GitHub shows, one for all registries of which of says the same.
 func inUnison(
 	kind Kind, became string, registries []publish.RegistryResult, of func(publish.RegistryResult) []explanation,
 ) []Line {
@@ -54,7 +53,9 @@ func inUnison(
 	var hosts [][]string
 	for _, g := range registries {
 		why := of(g)
-		same := func(o [][]explanation) bool { return slices.EqualFunc(o[0], why, explanation.like) }
+		same := func(o [][]explanation) bool {
+			return len(registries) > mostAnnotations && slices.EqualFunc(o[0], why, explanation.like)
+		}
 		i := slices.IndexFunc(rows, same)
 		if i < 0 {
 			i, rows, hosts = len(rows), append(rows, nil), append(hosts, nil)

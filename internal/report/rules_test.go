@@ -301,11 +301,14 @@ func TestAnnotationsFold(t *testing.T) {
 	}
 }
 
-// TestAnnotationsOfOneReason: what registries share is one annotation that names them all,
-// with a title that GitHub takes.
+// TestAnnotationsOfOneReason: a registry has an annotation of its own, unless there are more than GitHub
+// shows: what many share is then one that names them all, with a title that GitHub takes.
 func TestAnnotationsOfOneReason(t *testing.T) {
-	five := "registry-02.example.com, registry-05.example.com, registry-08.example.com, registry-11.example.com and registry-14.example.com failed"
-	if got := titles(annotationLines(many()), ErrorLine); !slices.Equal(got, []string{five, "registry-10.example.com failed"}) {
+	var own []string
+	for _, i := range []string{"02", "05", "08", "11", "14", "10"} {
+		own = append(own, "registry-"+i+".example.com failed")
+	}
+	if got := titles(annotationLines(many()), ErrorLine); !slices.Equal(got, own) {
 		t.Errorf("got %q", got)
 	}
 	var r publish.Result
