@@ -156,8 +156,8 @@ func (a *asker) digest(ctx context.Context, p verify.Published) (string, error) 
 		return "", nil
 	case err != nil && account.Skip != "" && refused(err):
 		return "", usererror.New(usererror.MissingCredentials, p.Reference.Host,
-			"verify: the registry wants a login, and there are no credentials for it",
-			"Give it an item in the file that --registry-auth names.", err)
+			"the registry wants a login, and there are no credentials for it",
+			"Give it an item in the file that --registry-auth names.", nil)
 	case err != nil:
 		return "", account.Refused(p.Reference.Host, err)
 	}

@@ -40,7 +40,7 @@ func TestVerifyCommand(t *testing.T) {
 		}
 	}
 	// Without an item the one that needs a login cannot be asked; the other needs none.
-	verify().exits(2).says("1 of 3 references serve what was published, 2 could not be asked for", "the registry wants a login", "an item in the file")
+	verify().exits(2).says("1 of 3 references serve what was published, 2 could not be asked for", "could not be asked for: the registry wants a login, and there are no credentials for it [", "an item in the file")
 	if o := verify("--registry-auth", auth, "--quiet").exits(0); o.stdout != "" {
 		t.Errorf("--quiet prints %q", o.stdout)
 	}
