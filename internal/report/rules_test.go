@@ -225,7 +225,7 @@ func TestAnnotations(t *testing.T) {
 		"mixed":      {mixed(), "quay.io failed", "mirror.example.com:5000 failed", ecr + " skipped,Destination not configured"},
 		"held back":  {heldBack(), "quay.io failed", "", ""},
 		"optional":   {optional(), "", "quay.io failed", ""},
-		"nothing":    {nothing(), "", "Nothing was published", "docker.io and registry.example.com skipped,quay.io skipped"},
+		"nothing":    {nothing(), "", "Nothing was published", "docker.io skipped,registry.example.com skipped,quay.io skipped"},
 		"fork":       {fork(), "", "", ""},
 		"configured": {configured, "", "Nothing was published", ""},
 		"elsewhere":  {elsewhere, "a failed", "", ""},
