@@ -63,7 +63,7 @@ func TestGist(t *testing.T) {
 	}{
 		{&transport.GaveUpError{Err: refused, Tries: 5, After: 5 * time.Second}, "quay.io/a: logging in: given up: connection refused"},
 		{&transport.GaveUpError{Err: unknown, Tries: 2, After: time.Second}, "quay.io/a: logging in: given up: no such host"},
-		{&transport.GaveUpError{Err: io.EOF, Dead: true, After: time.Minute}, "quay.io/a: logging in: given up, after 1m0s of nothing but failures from this registry: EOF"},
+		{&transport.GaveUpError{Err: io.EOF, Dead: true, After: time.Minute}, "quay.io/a: logging in: given up, after 1 min 0 s of nothing but failures from this registry: EOF"},
 		{&net.OpError{Op: "read", Net: "tcp", Err: io.EOF}, "quay.io/a: logging in: read tcp: EOF"},
 	} {
 		err := &OperationError{Host: "quay.io", Path: "a", Operation: "logging in", Err: test.err}

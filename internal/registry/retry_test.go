@@ -140,7 +140,7 @@ func TestRetryAfterTooLong(t *testing.T) {
 	}
 	c, clock := f.client(nil)
 	_, _, err := c.Repository("a").Manifest(t.Context(), "latest")
-	if !usererror.Is(err, usererror.RateLimited) || !strings.Contains(err.Error(), "2h0m0s") || !strings.Contains(err.Error(), "pull rate limit") {
+	if !usererror.Is(err, usererror.RateLimited) || !strings.Contains(err.Error(), "2 h 0 min") || !strings.Contains(err.Error(), "pull rate limit") {
 		t.Errorf("Manifest: %v", err)
 	}
 	if clock.Slept() != 0 {
