@@ -153,7 +153,7 @@ func (r *run) enterRepository(ctx context.Context, p *repository) error {
 		}
 	}
 	if p.Credential.Anonymous {
-		err = wantsLogin(err)
+		err = wantsLogin(err, insteadOfAnonymous)
 	}
 	if p.Credential.Subject != nil && r.DryRun && err == nil {
 		if subject := p.Credential.Subject(); subject != "" {
@@ -173,7 +173,7 @@ func (r *run) provePermission(ctx context.Context, s *registryRun, p *repository
 		}
 	}
 	if err != nil && p.Credential.Anonymous {
-		err = wantsLogin(err)
+		err = wantsLogin(err, insteadOfAnonymous)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -203,17 +203,43 @@ func notThere(p *repository, err error) error {
 			"ECR Public ecr-public:CreateRepository)", err)
 }
 
+const insteadOfAnonymous = "The registry wants a login: give its item a username and a password in place of " +
+	"anonymous: true."
+
 // wantsLogin gives a refusal the remedy that it has where nobody logged in: there is no
 // account whose user name or rights one could look at.
-func wantsLogin(err error) error {
+func wantsLogin(err error, remedy string) error {
 	p := usererror.Of(err)
 	if p == nil || !slices.Contains([]usererror.Code{usererror.WrongCredentials, usererror.NoPushPermission,
 		usererror.NoPullPermission}, p.Code) {
 		return err
 	}
 	refused := *p
-	refused.Remedy = "The registry wants a login: give its item a username and a password in place of anonymous: true."
+	refused.Remedy = remedy
 	return &refused
+}
+
+// sourceWantsLogin is wantsLogin for a source whose registry nobody logged in to.
+func (r *run) sourceWantsLogin(im *sourceImage, err error) error {
+	p := usererror.Of(err)
+	for _, part := range im.plan.Parts {
+		at := part.Repository()
+		if p == nil || at == nil || at.Host != p.Registry {
+			continue
+		}
+		switch c := r.plan.Credentials[*at]; {
+		case c.Anonymous:
+			return wantsLogin(err, insteadOfAnonymous)
+		case c.Skip != "":
+			if p.Code == usererror.WrongCredentials { // so says a token service, of none
+				noLogin := *p
+				noLogin.Code, err = usererror.NoPullPermission, &noLogin
+			}
+			return wantsLogin(err, fmt.Sprintf("The source was asked for without a login (%s). If it is not public, "+
+				"give its registry an item with a username and a password.", c.Skip))
+		}
+	}
+	return err
 }
 
 // waitLogin waits until the target's repository has been logged in to.

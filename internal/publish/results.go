@@ -339,7 +339,7 @@ func (r *run) sourceFailed(im *sourceImage, err error) {
 		im.mu.Unlock()
 		return
 	}
-	f := r.failure(err, false, im.index)
+	f := r.failure(r.sourceWantsLogin(im, err), false, im.index)
 	im.result.Failure = &f
 	im.mu.Unlock()
 	r.observer.Failure("", f)
