@@ -135,6 +135,10 @@ func (e *MissingContentError) Error() string { return e.Err.Error() }
 // Unwrap returns the registry's answer.
 func (e *MissingContentError) Unwrap() error { return e.Err }
 
+// Transient reports false, whatever status the answer has: asking again sends nothing that is
+// missing.
+func (e *MissingContentError) Transient() bool { return false }
+
 // missingContent returns the error of an answer for which lacksContent is true.
 func missingContent(answer *Error) *MissingContentError {
 	e := &MissingContentError{Err: answer}

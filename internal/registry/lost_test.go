@@ -193,6 +193,7 @@ func TestRegistryThatSeesLate(t *testing.T) {
 		{404, "MANIFEST_UNKNOWN", 1, true, 2, false},
 		{404, "MANIFEST_BLOB_UNKNOWN", 1 << 20, true, 1 + mostUnseen, true},
 		{404, "MANIFEST_BLOB_UNKNOWN", 1, false, 1, true},
+		{500, "MANIFEST_BLOB_UNKNOWN", 1 << 20, true, 1 + mostUnseen, true}, // of Distribution, for a layer's URL
 		{404, "NAME_UNKNOWN", 1, true, 1, true},
 		{403, "MANIFEST_BLOB_UNKNOWN", 1, true, 1, true},
 	} {

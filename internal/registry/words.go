@@ -46,10 +46,16 @@ func missing(e *Error) bool {
 
 // lacksContent reports whether a registry says that it does not have what a manifest
 // points at. Distribution 2.8 may name another error first: that of looking into a blob
-// that another job is just writing.
+// that another job is just writing. Both of its versions say so with 500 of a foreign layer
+// whose URL their configuration does not allow ("invalid URL on layer").
 func lacksContent(e *Error) bool {
-	return (e.Status == http.StatusBadRequest || e.Status == http.StatusNotFound) &&
-		(e.Has(codeContentUnknown) || e.Has(codeBlobUnknown) || e.Has(codeManifestUnknown))
+	switch e.Status {
+	case http.StatusInternalServerError:
+		return e.Has(codeContentUnknown)
+	case http.StatusBadRequest, http.StatusNotFound:
+		return e.Has(codeContentUnknown) || e.Has(codeBlobUnknown) || e.Has(codeManifestUnknown)
+	}
+	return false
 }
 
 // immutable recognises a registry's own protection of tags. ECR says TAG_INVALID or
