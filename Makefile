@@ -15,8 +15,8 @@ GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 # The program's own packages, then what the race detector would take minutes for or falsify. All
 # that runs without it is compiled once, without C, as what ships is. The longest package comes first.
 PLAIN = CGO_ENABLED=0 go test -count=1 -vet=off -timeout 30m
-TEST_PROGRAM = go test -timeout 20m $(RACE) ./internal/source ./... || status=1; \
-	$(if $(RACE),$(PLAIN) $(1) ./internal/registry ./internal/source || status=1;)
+TEST_PROGRAM = go test -timeout 20m $(1) $(RACE) ./internal/source ./... || status=1; \
+	$(if $(RACE),$(PLAIN) $(2) ./internal/registry ./internal/source || status=1;)
 # Those that measure or read so much that they skip under the race detector.
 LARGE := '(Memory|Bounded|ShareABudget|ThousandsOfEntries|WithoutEnd|^TestPeaksOfHostileAnswers)$$'
 # With the race detector these take a sample of all requests.
@@ -37,7 +37,7 @@ test: ## what proves the behaviour, in seven minutes
 	@$(if $(RACE),:,echo "no C compiler ($(CC)): testing without -race")
 	@echo "Testing the program's packages, then the program from outside; tests that need what is not installed say so and skip."
 	@status=0; \
-	$(call TEST_PROGRAM,-run $(LARGE)) \
+	$(call TEST_PROGRAM,-vet=off,-run $(LARGE)) \
 	(cd test && $(PLAIN) -parallel 4 -short ./e2e ./...) || status=1; \
 	exit $$status
 

@@ -248,7 +248,7 @@ func TestStalls(t *testing.T) {
 		f := newFake(t)
 		release := make(chan struct{})
 		t.Cleanup(func() { close(release) })
-		data, d := blobOf(32 << 20) // more than the buffers on the way hold
+		data, d := blobOf(16 << 20) // more than the buffers on the way hold
 		var stalled atomic.Bool
 		f.hook = func(w http.ResponseWriter, r *http.Request) bool {
 			if r.Method == http.MethodPut && !stalled.Swap(true) {

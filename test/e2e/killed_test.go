@@ -114,6 +114,7 @@ func TestKilled(t *testing.T) {
 
 // Where the limit of open files is too low, that is what is said, and what to do.
 func TestTooFewOpenFiles(t *testing.T) {
+	t.Parallel()
 	s := servers.Olareg(t, servers.Options{})
 	from := servers.Olareg(t, servers.Options{})
 	image := images.Build(images.Options{Layers: 12, LayerBytes: 1 << 10})

@@ -102,6 +102,7 @@ func everywhere(round, request, *servers.Armed, outcome) {}
 // except for tags that could not be put back, and those are exactly the ones reported; and a
 // second run succeeds.
 func TestEveryRequestFails(t *testing.T) {
+	t.Parallel()
 	type start func(testing.TB, servers.Options) *servers.Server
 	refused := servers.Fault{Status: http.StatusForbidden, Count: servers.Forever, Same: true,
 		Body: `{"errors":[{"code":"DENIED","message":"no"}]}`}
@@ -134,6 +135,7 @@ func TestEveryRequestFails(t *testing.T) {
 // The same for a release: two images and one that is merged, what is published by digest, and
 // what has signatures.
 func TestEveryRequestOfAReleaseFails(t *testing.T) {
+	t.Parallel()
 	dead := servers.Fault{Drop: true, Count: servers.Forever}
 	refused := servers.Fault{Status: http.StatusForbidden, Count: servers.Forever, Same: true}
 	for _, c := range []struct {
@@ -213,6 +215,7 @@ func signedWorld(t *testing.T) (world, *servers.Server) {
 
 // Of two registries one dies at every point of a run in turn, between copy and tag included.
 func TestOneOfTwoDies(t *testing.T) {
+	t.Parallel()
 	for _, fault := range []struct {
 		name   string
 		drop   bool
@@ -255,6 +258,7 @@ func (r round) checkWell(t *testing.T, well *servers.Server, o outcome, atomic b
 // Every request to the source fails in turn, for good or in a way that a run gets over; what it
 // sends is cut or changed. The promise holds at every destination.
 func TestEverySourceRequestFails(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name  string
 		fault servers.Fault

@@ -3,10 +3,13 @@ package registry
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"math/rand/v2"
+	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -38,7 +41,7 @@ type link struct {
 func newLink(t testing.TB, upstream string, abrupt bool) *link {
 	t.Helper()
 	l := &link{
-		t: t, upstream: upstream, host: "127.0.0.1:0", abrupt: abrupt,
+		t: t, upstream: upstream, host: address(), abrupt: abrupt,
 		server: toxiproxy.NewServer(toxiproxy.NewMetricsContainer(prometheus.NewRegistry()), zerolog.Nop()),
 	}
 	l.start()
@@ -51,7 +54,20 @@ func newLink(t testing.TB, upstream string, abrupt bool) *link {
 	return l
 }
 
-// start listens at the link's address; another process may hold the port for a moment.
+var links atomic.Int64
+
+// address is a loopback address for one link alone, with a port to be chosen: while the link is cut,
+// no other listener and no connection of anybody takes its port. Elsewhere than on Linux there
+// is only one such address.
+func address() string {
+	if runtime.GOOS != "linux" {
+		return "127.0.0.1:0"
+	}
+	n := links.Add(1)
+	return fmt.Sprintf("127.1.%d.%d:0", n>>8&0xff, n&0xff)
+}
+
+// start listens at the link's address; the kernel may hold the port for a moment.
 func (l *link) start() {
 	l.proxy = toxiproxy.NewProxy(l.server, "link", l.host, l.upstream)
 	l.dormant = map[string]*dormant{}
