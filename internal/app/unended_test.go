@@ -116,7 +116,6 @@ func TestOnACommandLine(t *testing.T) {
 	}{
 		"no credentials": {[]string{"--source", "./image.tar", "--tags", "quay.io/acme/app:1", "--dry-run"}, "--registry-auth @auth.yml"},
 		"a typo":         {[]string{"--source", "./image.tar", "--tags", "quay.io/acme/app:1", "--atomc"}, "there is no flag --atomc"},
-		"no tags":        {[]string{"--source", "./image.tar"}, "tags is empty: there is nothing to do"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var log bytes.Buffer
