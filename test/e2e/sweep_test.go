@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/multi-registry-push/multi-registry-push/test/images"
@@ -280,6 +281,9 @@ func TestEverySourceRequestFails(t *testing.T) {
 	}
 }
 
+// firstHit is the request that a fault hit first: method and path, nil for none.
+type firstHit struct{ atomic.Pointer[string] }
+
 func sourceFails(t *testing.T, name string, fault servers.Fault, fails, atomic bool) {
 	source := servers.Olareg(t, servers.Options{})
 	one := servers.Olareg(t, servers.Options{Delete: true, Unchecked: true})
@@ -287,19 +291,18 @@ func sourceFails(t *testing.T, name string, fault servers.Fault, fails, atomic b
 	w := newWorld(t)
 	w.image.Push(t, source.Reference("acme/built", "1"), source.Inspect()...)
 	w.source = source.Reference("acme/built", "1")
-	var met string // the path that was hit first
+	var met firstHit
 	fault.Reached = func(r *http.Request) {
-		if met == "" {
-			met = r.Method + " " + r.URL.Path
-		}
+		hit := r.Method + " " + r.URL.Path
+		met.CompareAndSwap(nil, &hit)
 	}
 	w.sweep(t, source, fault, atomic, func(name string) round {
-		met = ""
+		met.Store(nil)
 		r := w.round(t, name, one, two)
 		r.reads = source
 		return r
 	}, func(r round, q request, armed *servers.Armed, o outcome) {
-		if all := r.count(t) == len(r.tags); armed.Hits() > 0 && fails && all && !harmless(source, met) {
+		if all := r.count(t) == len(r.tags); armed.Hits() > 0 && fails && all && !harmless(source, met.Load()) {
 			t.Errorf("published although %s of the source failed for good", q)
 		} else if !fails && !strings.HasPrefix(name, "changed") && o.status != 0 {
 			t.Errorf("one failure of the source was not got over:\n%s", o.text())
@@ -309,9 +312,9 @@ func sourceFails(t *testing.T, name string, fault servers.Fault, fails, atomic b
 
 // harmless reports whether a request is one that a run can do without: a failing ping, or a body
 // that is empty or shorter than the byte that was to change.
-func harmless(s *servers.Server, met string) bool {
+func harmless(s *servers.Server, met *string) bool {
 	for _, r := range s.Log.Settled() {
-		if r.Method+" "+r.Path == met {
+		if met != nil && r.Method+" "+r.Path == *met {
 			return r.Path == "/v2/" || r.BytesOut < 100 && r.Status < 400 && r.Status > 0
 		}
 	}

@@ -26,10 +26,11 @@ import (
 
 // once silences Distribution's logger, which is one for the whole process. And Distribution takes a
 // buffer of 4 MiB for each blob that it reads, of which collecting the garbage would take a
-// third of a test's time: it is collected less often.
+// third of a test's time: it is collected less often, until there are 2 GiB.
 var once = sync.OnceFunc(func() {
 	logrus.SetOutput(io.Discard)
 	debug.SetGCPercent(800)
+	debug.SetMemoryLimit(2 << 30)
 })
 
 // Start starts a Distribution 3. It authenticates by itself, with a password file or by
