@@ -211,7 +211,7 @@ func TestEvictedIsChecked(t *testing.T) {
 	for _, at := range []int{1 << 20, 13 << 20} {
 		t.Run(fmt.Sprint(at), func(t *testing.T) {
 			s := newCache(t, Options{Limit: 8 * mib})
-			src := &origin{content: random(10, 40<<20)}
+			src := &origin{content: random(10, 24<<20)}
 			b := s.Blob(descriptor(src.content), src, 2)
 			fast, slow := b.Lease(), b.Lease()
 			finish(t, open(t, fast, 0), src.content)
