@@ -11,6 +11,9 @@ import (
 // unproven is what a dry run cannot find out.
 const unproven redact.Redacted = "push permission is unproven: a dry run opens no upload"
 
+// ReasonStays is that of a planned reference whose tag does not move.
+const ReasonStays redact.Redacted = "the tag stays; parts of the image, or what refers to it, are missing"
+
 // compare is a dry run's copy and tag: it reads what a registry has and puts down what would
 // be done, and what that would fail on. It sends nothing that writes.
 func (r *run) compare(ctx context.Context, s *registryRun, im *sourceImage) {
@@ -59,7 +62,7 @@ func (r *run) planUpdate(t *target, u *tagUpdate) {
 	case u.stays() && t.complete():
 		u.settle(Unchanged, u.before, "")
 	case u.stays():
-		u.settle(Planned, u.before, "the tag stays; parts of the image are missing")
+		u.settle(Planned, u.before, string(ReasonStays))
 	case u.tag == "":
 		u.settle(Planned, "", "would be new")
 	case u.before == "":

@@ -89,9 +89,6 @@ func (r *run) referrerUpdates(ctx context.Context, t *target) []*tagUpdate {
 	signatures := slices.Clone(updates)
 	g.run(func() { r.lookUpAll(ctx, t, signatures, r.lookUp) })
 	for _, subject := range subjects {
-		if r.DryRun {
-			break // which of them are missing is known from the manifests
-		}
 		g.run(func() {
 			u, err := r.fallbackUpdate(ctx, t, subject, bySubject[subject])
 			if err != nil {

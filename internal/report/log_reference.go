@@ -58,6 +58,9 @@ func referenceText(r publish.ReferenceResult) string {
 	case Unchanged:
 		return "was there already"
 	case Planned:
+		if r.Reason == publish.ReasonStays {
+			return string(publish.ReasonStays)
+		}
 		if r.Before != "" {
 			return "would move here from " + short(r.Before)
 		}

@@ -4,11 +4,11 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/report"
@@ -104,9 +104,9 @@ func TestForeignTagInPlaceOfReferrers(t *testing.T) {
 	foreign := d.Reference("acme/app", "sha256-"+s.image.Root.Digest.Hex)
 	theirs.Push(t, foreign, d.Inspect()...)
 	j := job{source: source.Reference("acme/built", "1"), auth: source.Item(0) + d.Item(0), tags: []string{d.Reference("acme/app", "1")}, inputs: map[string]string{"referrers": "true"}}
-	o := j.run(t).exits(1)
-	if !strings.Contains(o.stdout, "it serves no list of referrers") || !strings.Contains(o.stdout, "another tag") {
-		t.Errorf("the log does not tell:\n%s", o.stdout)
+	for _, dry := range []string{"true", "false"} {
+		j.inputs["dry-run"] = dry
+		j.run(t).exits(1).says("it serves no list of referrers", "another tag")
 	}
 	if got := images.Digest(t, foreign, d.Inspect()...); got != theirs.Digest() {
 		t.Errorf("it serves %s now", got)
@@ -115,6 +115,52 @@ func TestForeignTagInPlaceOfReferrers(t *testing.T) {
 	s.image.Push(t, d.Reference("acme/app", "src"), d.Inspect()...)
 	job{source: d.Reference("acme/app", "src"), auth: d.Item(0), tags: []string{d.Reference("acme/copy", "1")}, inputs: map[string]string{"referrers": "true"}}.run(t).exits(0)
 	s.image.Compare(t, d.Reference("acme/copy", "1"), d.Inspect()...)
+}
+
+// A dry run says of what refers to an image what the run then does, by tag and by digest, whatever
+// of it is there: none, all, all but the lists that name it.
+func TestDryRunOfReferrers(t *testing.T) {
+	source := servers.Olareg(t, servers.Options{})
+	s := signed(t, source)
+	to := kinds(t, servers.Options{})
+	to["olareg without the API"] = servers.Olareg(t, servers.Options{NoReferrersAPI: true})
+	other := images.Build(images.Options{Single: true, Seed: 5})
+	for at, d := range to {
+		other.Push(t, d.Reference("acme/app", "0"), d.Inspect()...)
+		unlist := func(t *testing.T) {
+			for subject := range s.attached {
+				list, err := name.ParseReference(d.Reference("acme/app", "sha256-"+subject.Hex), name.Insecure)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := remote.WriteIndex(list, empty.Index, d.Inspect()...); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		for _, c := range []struct {
+			state, byDigest string
+			before          func(*testing.T)
+		}{{"another image", "true", nil}, {"the image", "false", nil}, {"all", "false", nil}, {"all but the lists", "false", unlist}} {
+			t.Run(at+", there is "+c.state, func(t *testing.T) {
+				if c.before != nil {
+					c.before(t)
+				}
+				j := job{source: source.Reference("acme/built", "1"), auth: source.Item(0) + d.Item(0), tags: []string{d.Reference("acme/app", "1")},
+					inputs: map[string]string{"referrers": "true", "push-by-digest": c.byDigest, "dry-run": "true"}, clock: newClock()}
+				dry := j.run(t).exits(0)
+				planned := dry.registry(d.Host)
+				if planned.Status == report.Planned && len(planned.Images) > 0 {
+					dry.says("the tag stays")
+				}
+				j.inputs["dry-run"] = "false"
+				done := j.run(t).exits(0).registry(d.Host)
+				if (planned.Status == report.Planned) != (done.Status == report.Pushed) || planned.Referrers != done.Referrers {
+					t.Errorf("a dry run says %s, %+v; the run %s, %+v", planned.Status, planned.Referrers, done.Status, done.Referrers)
+				}
+			})
+		}
+	}
 }
 
 // Without referrers: true nothing of it comes along.
