@@ -126,6 +126,7 @@ func TestActionlint(t *testing.T) {
 
 // parsed is what the tests below look at in a workflow.
 type parsed struct {
+	On          any
 	Permissions any
 	Concurrency any
 	Env         map[string]string
@@ -262,14 +263,19 @@ func TestPinnedAndMinimal(t *testing.T) {
 }
 
 // TestSafeSteps: in every workflow, copied ones included, no checkout leaves its token
-// behind, and no expression is pasted into a script; a release uses no cache.
+// behind and is what is built, and no expression is pasted into a script; a release uses no cache.
 func TestSafeSteps(t *testing.T) {
 	caches := map[string]string{"actions/setup-go": "cache", "docker/setup-buildx-action": "cache-binary"}
 	checked := 0
 	for _, w := range workflows(t) {
 		for name, job := range parse(t, w).Jobs {
+			checkedOut := false
 			for _, step := range job.Steps {
 				uses, _, _ := strings.Cut(step.Uses, "@")
+				checkedOut = checkedOut || uses == "actions/checkout"
+				if checkedOut && uses == "docker/build-push-action" && step.With["context"] == nil {
+					t.Errorf("%s: job %s builds what BuildKit fetches from git, not what it has checked out", w.name, name)
+				}
 				if uses == "actions/checkout" && step.With["persist-credentials"] != false && !strings.Contains(w.name, "testdata") {
 					t.Errorf("%s: job %s keeps the token of its checkout", w.name, name)
 				}
@@ -291,7 +297,8 @@ func TestSafeSteps(t *testing.T) {
 }
 
 // TestAtomicRunsTakeTurns: wherever a step is atomic, a concurrency group keeps another run
-// from writing the same tags meanwhile.
+// from writing the same tags meanwhile. In a recipe for releases the group is named after the
+// release: GitHub cancels what waits in a group when one more comes.
 func TestAtomicRunsTakeTurns(t *testing.T) {
 	atomic := 0
 	for _, w := range workflows(t) {
@@ -305,8 +312,17 @@ func TestAtomicRunsTakeTurns(t *testing.T) {
 					continue
 				}
 				atomic++
+				group := fmt.Sprint(p.Concurrency, job.Concurrency)
+				on := fmt.Sprint(p.On)
 				if p.Concurrency == nil && job.Concurrency == nil {
 					t.Errorf("%s: job %s is atomic without a concurrency group", w.name, name)
+				}
+				if !strings.Contains(w.name, "docs/recipes") {
+					continue
+				}
+				if strings.Contains(on, "tags:") && !strings.Contains(group, "${{ github.ref }}") ||
+					strings.Contains(on, "version:") && !strings.Contains(group, "${{ inputs.version }}") {
+					t.Errorf("%s: releases of job %s share the group %s", w.name, name, group)
 				}
 			}
 		}
