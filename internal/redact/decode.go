@@ -152,10 +152,16 @@ func decodeBackslash(text []byte, at int, to []byte) ([]byte, int) {
 		return append(to, '\r'), 2
 	case 't':
 		return append(to, '\t'), 2
+	case 'a':
+		return append(to, '\a'), 2
 	case 'b':
 		return append(to, '\b'), 2
+	case 'e':
+		return append(to, '\x1b'), 2
 	case 'f':
 		return append(to, '\f'), 2
+	case 'v':
+		return append(to, '\v'), 2
 	default:
 		if c < utf8.RuneSelf && !alphanumeric(c) {
 			return append(to, c), 2

@@ -99,7 +99,8 @@ func brokenAt(s string, n int) string {
 }
 
 func TestEscapesAreUndone(t *testing.T) {
-	for _, password := range []string{`Hunter2!*'()"&/<x>`, "pässwört-ÉÀß", "p€ss wörd+😀\\", `c4n4ry/+"<&>%s\p4ssw0rd`, "%41%2Fabcdef\\n&amp;"} {
+	for _, password := range []string{`Hunter2!*'()"&/<x>`, "pässwört-ÉÀß", "p€ss wörd+😀\\", `c4n4ry/+"<&>%s\p4ssw0rd`, "%41%2Fabcdef\\n&amp;",
+		"\apass\bword\f-\v-\x1b-\x7f"} {
 		r := NewRedactor(nil)
 		r.Learn("acme", New(password))
 		for name, text := range spellings(password) {
