@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -152,7 +153,7 @@ func (p *tagParser) foreign(line int, text string) bool {
 	case text == "-" || strings.HasPrefix(text, "- "):
 		what = "a dash stands in front, and tags is text, not a list"
 		remedy = "Leave the dash out: one reference a line, below tags: |"
-	case strings.ContainsAny(text[:1], "[{"):
+	case strings.ContainsAny(text[:1], "[{") && !bracketedAddress(text):
 		what = "this is a list in brackets, and tags is text"
 		remedy = "Write one reference a line, without brackets and quotes."
 	case strings.ContainsAny(text[:1], quotes) || strings.ContainsAny(text[len(text)-1:], quotes):
@@ -162,4 +163,12 @@ func (p *tagParser) foreign(line int, text string) bool {
 	}
 	p.bad.add(usererror.InvalidTag, fmt.Sprintf("%s, %q: %s", p.place(line), short(text), what), remedy)
 	return true
+}
+
+// bracketedAddress reports whether text begins with an IPv6 address as URLs hold it: RFC 3986,
+// section 3.2.2.
+func bracketedAddress(text string) bool {
+	inside, _, closed := strings.Cut(strings.TrimPrefix(text, "["), "]")
+	_, err := netip.ParseAddr(inside)
+	return closed && err == nil
 }

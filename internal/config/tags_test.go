@@ -35,6 +35,7 @@ func TestTags(t *testing.T) {
 		"localhost:5000/a,localhost:5001/b": "1:localhost:5000/a:latest 1:localhost:5001/b:latest",
 		"a/b:1\r\n\r\nc/d:2\r\na/b:1":       "1:docker.io/a/b:1 3:docker.io/c/d:2",
 		"a/b:1,a/b:1":                       "1:docker.io/a/b:1",
+		"[::1]:5000/a:1,[fd00::2]/b:2":      "1:[::1]:5000/a:1 1:[fd00::2]/b:2",
 	} {
 		got, bad := tags(text, true)
 		if len(bad) > 0 || got.references() != want || len(got.skipped) > 0 {
@@ -128,6 +129,7 @@ func TestTagsOfOtherLanguages(t *testing.T) {
 		`"ghcr.io/a/b:1"`:                             {"quotes", "Leave the quotes out", "Leave the quotes out"},
 		`'ghcr.io/a/b:1', 'a/b:1'`:                    {"quotes", "Leave the quotes out", "Leave the quotes out"},
 		`["ghcr.io/a/b:1", "a/b:1"]`:                  {"brackets", "one reference a line", "one reference a line"},
+		"[ghcr.io/a/b:1]":                             {"brackets", "one reference a line", "one reference a line"},
 		"- ghcr.io/a/b:1":                             {"dash", "Leave the dash out", "Leave the dash out"},
 		"1.0.0":                                       {"bare word", "metadata-action", "REPOSITORY:TAG"},
 		"a/b:1,1.0.0":                                 {"bare word", "metadata-action", "REPOSITORY:TAG"},
