@@ -167,8 +167,10 @@ func (r *run) askForBlob(ctx context.Context, s *registryRun, j *blobJob, known 
 		}
 		within, cancel := t.within(ctx)
 		defer cancel()
-		_, err := t.client.StatBlob(within, j.descriptor.Digest.String())
+		size, err := t.client.StatBlob(within, j.descriptor.Digest.String())
 		switch {
+		case err == nil && size >= 0 && size != j.descriptor.Size: // a part, or something else
+			lacks[i] = true
 		case err == nil:
 			known.add(t.Repository.Path)
 			s.results.countBlob(t.Repository.Path, j.descriptor, registry.Existing)

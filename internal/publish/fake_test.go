@@ -44,6 +44,7 @@ type fakeHost struct {
 
 type fakeRepo struct {
 	blobs     map[string]bool
+	sizes     map[string]int64 // that HEAD tells of blobs, in bytes
 	manifests map[string][]byte
 	types     map[string]string
 	tags      map[string]string
@@ -272,7 +273,10 @@ func (v *fakeView) StatBlob(ctx context.Context, digest string) (int64, error) {
 	if !r.blobs[digest] {
 		return 0, errNoSuch
 	}
-	return 1, nil
+	if size, ok := r.sizes[digest]; ok {
+		return size, nil
+	}
+	return -1, nil
 }
 
 func (v *fakeView) OpenBlob(context.Context, v1.Descriptor, int64) (io.ReadCloser, error) {

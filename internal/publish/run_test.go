@@ -134,6 +134,40 @@ func TestBytesOfFailedUploads(t *testing.T) {
 	}
 }
 
+// A blob whose size is not the descriptor's is not there, whatever a registry says: it is a part of
+// it, or what is answered to every question.
+func TestBlobOfAnotherSizeIsMissing(t *testing.T) {
+	root := twoPlatforms(t, "new")
+	s := newSetup(t, root, "a.test/me/app:1")
+	repo := s.hosts["a.test"].at("me/app")
+	repo.sizes = map[string]int64{}
+	var right, wrong int
+	for i, m := range root.Manifests {
+		for k, b := range m.Blobs {
+			d, err := b.Descriptor(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			digest := d.Digest.String()
+			if repo.blobs[digest] { // of both platforms
+				continue
+			}
+			repo.blobs[digest], repo.sizes[digest] = true, d.Size
+			if (i+k)%2 == 0 {
+				right++
+				continue
+			}
+			wrong++
+			repo.sizes[digest]--
+		}
+	}
+	s.run(t.Context())
+	s.kept(t)
+	if got := s.registry("a.test").Blobs; right == 0 || wrong == 0 || got.Existing != right || got.Uploaded != wrong {
+		t.Errorf("%+v, want %d existing, %d uploaded", got, right, wrong)
+	}
+}
+
 func TestRunAgainSendsNothing(t *testing.T) {
 	s := newSetup(t, twoPlatforms(t, "new"), everywhere...)
 	s.run(t.Context())

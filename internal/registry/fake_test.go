@@ -2,6 +2,7 @@ package registry
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
@@ -59,6 +60,7 @@ type fake struct {
 	// is called for each PUT and PATCH, and -1 means no break.
 	limitBody func(r *http.Request) int64
 	noPutBody bool // refuse blobs in one PUT
+	opens     int  // status with which uploads are opened, 0 for 202
 	forget    bool // lose a session when its connection breaks
 	sequence  int
 }
@@ -183,7 +185,7 @@ func (f *fake) upload(w http.ResponseWriter, r *http.Request, repo, id string) {
 		id = fmt.Sprintf("session-%d", f.sequence)
 		f.sessions[id] = &fakeSession{repo: repo}
 		w.Header().Set("Location", "/v2/"+repo+"/blobs/uploads/"+id+"?_state=a%2Bb")
-		w.WriteHeader(http.StatusAccepted)
+		w.WriteHeader(cmp.Or(f.opens, http.StatusAccepted))
 		return
 	}
 	f.mu.Lock()

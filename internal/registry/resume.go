@@ -126,6 +126,13 @@ func (t *transfer) judge(err error) (sessionState, error) {
 	switch {
 	case answer.Status == http.StatusNotFound && !missing(answer), answer.Code == codeUploadUnknown:
 		return sessionGone, again
+	case answer.Status == http.StatusAccepted:
+		// It took the bytes, as it would of a PATCH, and may or may not make the blob of them.
+		if t.wrong++; t.wrong > mostTwice {
+			return sessionKnown, err
+		}
+		t.refusedPut = t.refusedPut || t.byPut && !t.wholeOnly()
+		return sessionGone, again
 	case answer.Code == codeDigestInvalid, answer.Code == codeUploadInvalid && t.told >= t.d.Size:
 		// What arrived is not what was sent, or an upload that was resumed has a seam, or
 		// the registry says so of all that is sent in this way.

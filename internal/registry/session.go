@@ -81,21 +81,18 @@ func (s *session) use() (first bool) {
 // errCreated says that the registry had the blob already.
 var errCreated = errors.New("the registry has it already")
 
-// begin opens an upload, with retries. A nil session without an error: the registry
-// opens none because there is nothing to do.
+// begin opens an upload, with retries.
 func (r *Repository) begin(ctx context.Context, doing string) (*session, error) {
 	var s *session
 	err := r.retrying(ctx, doing, func(ctx context.Context) (err error) {
 		s, err = r.post(ctx, call{doing: doing, need: auth.Access{Write: true}}, nil)
 		return err
 	})
-	if errors.Is(err, errCreated) {
-		return nil, nil
-	}
 	return s, err
 }
 
 // post opens an upload by k, once. With a mount query it may be over at once: errCreated.
+// Whoever answers 201 without one, or with the address of an upload, has opened an upload.
 func (r *Repository) post(ctx context.Context, k call, query url.Values) (*session, error) {
 	k.method, k.url = http.MethodPost, r.at("/blobs/uploads/", query)
 	k.want = []int{http.StatusAccepted, http.StatusCreated}
@@ -104,7 +101,8 @@ func (r *Repository) post(ctx context.Context, k call, query url.Values) (*sessi
 		return nil, err
 	}
 	defer transport.Drain(resp)
-	if resp.StatusCode == http.StatusCreated {
+	opened := strings.Contains(resp.Header.Get("Location"), "/blobs/uploads/")
+	if resp.StatusCode == http.StatusCreated && query.Has("mount") && !opened {
 		return nil, errCreated
 	}
 	s := &session{url: k.url}

@@ -14,6 +14,9 @@ import (
 	"github.com/multi-registry-push/multi-registry-push/internal/registry/transport"
 )
 
+// pageType is what no manifest and no blob is: a page for people.
+const pageType = "text/html"
+
 // errIncomplete says that an answer to HEAD does not tell what a GET will.
 var errIncomplete = errors.New("the answer lacks what was asked for")
 
@@ -68,7 +71,7 @@ func (r *Repository) headManifest(ctx context.Context, doing, ref string) (d v1.
 			digest = ref
 		}
 		hash, err := v1.NewHash(digest)
-		if err != nil || resp.ContentLength <= 0 {
+		if err != nil || resp.ContentLength <= 0 || mediaTypeOf(resp.Header) == pageType {
 			return errIncomplete
 		}
 		if strings.Contains(ref, ":") && digest != ref {
@@ -185,8 +188,11 @@ func (r *Repository) statBlob(ctx context.Context, doing, digest string) (int64,
 			return q.failed(ctx, err)
 		}
 		transport.Drain(resp)
-		if size = resp.ContentLength; resp.StatusCode != http.StatusOK {
+		switch size = resp.ContentLength; {
+		case resp.StatusCode != http.StatusOK:
 			size, err = r.statRedirected(ctx, doing, resp)
+		case size == 0 && !emptyBlob(digest), mediaTypeOf(resp.Header) == pageType:
+			size, err = r.statByGet(ctx, doing, digest)
 		}
 		return q.failed(ctx, err)
 	})
@@ -194,6 +200,25 @@ func (r *Repository) statBlob(ctx context.Context, doing, digest string) (int64,
 		return 0, r.settle(ctx, err, false)
 	}
 	return size, nil
+}
+
+// emptyBlob reports whether a digest is that of no bytes at all.
+func emptyBlob(digest string) bool {
+	empty, err := digestOf(hashOf(digest).Algorithm, nil)
+	return err == nil && digest == empty.String()
+}
+
+// statByGet asks for a blob's first byte, where HEAD has an answer that no blob has: some
+// registries answer 200 to every HEAD, others never tell a size.
+func (r *Repository) statByGet(ctx context.Context, doing, digest string) (int64, error) {
+	size, err := r.statAt(ctx, call{
+		doing: doing, method: http.MethodGet, url: r.at("/blobs/"+digest, nil),
+		header: http.Header{"Range": {"bytes=0-0"}}, want: []int{http.StatusOK, http.StatusPartialContent},
+	})
+	if err == nil && size == 0 {
+		err = fmt.Errorf("%w: the registry has nothing of it", ErrNotFound)
+	}
+	return -1, err
 }
 
 // statRedirected asks where a blob's HEAD was redirected to. What is within the host is the
@@ -221,8 +246,6 @@ func (r *Repository) statRedirected(ctx context.Context, doing string, redirect 
 	switch {
 	case err == nil, ctx.Err() != nil, errors.Is(err, ErrNotFound):
 		return size, err
-	case errors.As(err, &answer) && answer.Status == http.StatusGone:
-		return 0, fmt.Errorf("%w: %w", ErrNotFound, err)
 	case errors.As(err, &answer) && !answer.Elsewhere || r.c.host.Owns(u) && !k.away && !errors.As(err, &answer):
 		return 0, err
 	}
@@ -237,7 +260,7 @@ func (r *Repository) statAt(ctx context.Context, k call) (int64, error) {
 		return 0, err
 	}
 	_ = resp.Body.Close() // whoever does not know ranges may send all of it
-	if mediaTypeOf(resp.Header) == "text/html" {
+	if mediaTypeOf(resp.Header) == pageType {
 		return 0, fmt.Errorf("%w: %s answers with a page of HTML", ErrNotFound, r.c.host.Redact(place(resp, k.url)))
 	}
 	return resp.ContentLength, nil

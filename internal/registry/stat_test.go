@@ -3,6 +3,7 @@ package registry
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -58,6 +59,54 @@ func TestRefusalsThatMeanMissing(t *testing.T) {
 			}
 			if waited := clock.Slept() - before; waited > 15*time.Second {
 				t.Errorf("it took %v", waited)
+			}
+		})
+	}
+}
+
+// HEAD says 200 whatever is there: what no manifest and no blob is answered with is asked
+// for by GET. What is gone is not there.
+func TestHeadThatSaysYes(t *testing.T) {
+	const digest = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
+	for name, test := range map[string]struct {
+		head, get   int
+		contentType string
+		body        string // of GET
+		blob        bool   // is there
+		manifest    string // part of the error
+	}{
+		"nothing at all":   {200, 200, "application/octet-stream", "", false, "has the digest"},
+		"a page":           {200, 200, "text/html; charset=utf-8", "<html>Not here</html>", false, "has the digest"},
+		"only GET tells":   {200, 404, "", "", false, "not found"},
+		"gone":             {410, 410, "", "", false, "not found"},
+		"no size to HEAD":  {200, 206, "application/octet-stream", "x", true, "has the digest"},
+		"no range, either": {200, 200, "application/octet-stream", "xyz", true, "has the digest"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFake(t)
+			f.hook = func(w http.ResponseWriter, r *http.Request) bool {
+				if !strings.Contains(r.URL.Path, digest) {
+					return false
+				}
+				w.Header().Set("Content-Type", test.contentType)
+				if r.Method == http.MethodHead {
+					w.Header().Set("Content-Length", "0")
+					w.WriteHeader(test.head)
+					return true
+				}
+				w.WriteHeader(test.get)
+				_, _ = io.WriteString(w, test.body)
+				return true
+			}
+			c, _ := f.client(nil)
+			size, err := c.Repository("a").StatBlob(t.Context(), digest)
+			if test.blob && (size != -1 || err != nil) || !test.blob && !errors.Is(err, ErrNotFound) {
+				t.Errorf("StatBlob: %d, %v", size, err)
+			}
+			_, err = c.Repository("a").Stat(t.Context(), digest)
+			if err == nil || errors.Is(err, ErrNotFound) != (test.manifest == "not found") ||
+				test.manifest != "not found" && !strings.Contains(err.Error(), test.manifest) {
+				t.Errorf("Stat: %v", err)
 			}
 		})
 	}

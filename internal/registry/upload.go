@@ -184,9 +184,6 @@ func (t *transfer) attempt(ctx context.Context) (How, error) {
 	}
 	if t.session == nil {
 		s, err := t.r.post(ctx, t.post(""), nil)
-		if errors.Is(err, errCreated) {
-			return Existing, nil
-		}
 		if err != nil {
 			t.closeAhead() // a content that nobody reads may hold others up
 			return "", err

@@ -66,6 +66,37 @@ func TestUploadMounts(t *testing.T) {
 	}
 }
 
+// An upload that is opened with 201 in place of 202 is no blob that is there.
+func TestUploadOpenedWithCreated(t *testing.T) {
+	for name, from := range map[string][]string{"plain": nil, "in place of a mount": {"other/one"}} {
+		t.Run(name, func(t *testing.T) {
+			f := newFake(t)
+			f.opens = http.StatusCreated
+			c, _ := f.client(nil)
+			r := c.Repository("me/app")
+			for i := range 2 { // the second in the upload that proved the permission
+				opened, err := r.StartUpload(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				if i == 0 {
+					opened.Cancel()
+					opened = nil
+				}
+				data, d := blobOf(5000 + i)
+				how, err := r.Upload(t.Context(), d, from, &bytesContent{data: data}, nil, opened)
+				if err != nil || how != Uploaded || !bytes.Equal(f.blobs["me/app@"+d.Digest.String()], data) {
+					t.Errorf("Upload: %v, %v: %v", how, err, f.log)
+				}
+			}
+			c.Close()
+			if len(f.sessions) != 0 {
+				t.Error("an upload was left open")
+			}
+		})
+	}
+}
+
 // A registry that cannot mount still gets the blob, and soon.
 func TestUploadWhereMountsFail(t *testing.T) {
 	for _, status := range []int{400, 401, 403, 404, 405, 500, 502} {
@@ -217,7 +248,7 @@ func TestContentOpenedAhead(t *testing.T) {
 		want    error
 	}{
 		"refused":              {content: &closeCounter{}, status: http.StatusForbidden},
-		"there already":        {content: &closeCounter{}, status: http.StatusCreated},
+		"opened nowhere":       {content: &closeCounter{}, status: http.StatusCreated},
 		"a content that fails": {content: failing{broken}, want: broken},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -232,7 +263,7 @@ func TestContentOpenedAhead(t *testing.T) {
 			c, clock := f.client(nil)
 			_, d := blobOf(1000)
 			_, err := c.Repository("a").Upload(t.Context(), d, nil, test.content, nil, nil)
-			if test.want != nil && err != test.want || (err != nil) != (test.want != nil || test.status == http.StatusForbidden) {
+			if test.want != nil && err != test.want || (err != nil) != (test.want != nil || test.status != 0) {
 				t.Errorf("Upload: %v", err)
 			}
 			if counter, ok := test.content.(*closeCounter); ok && (counter.opened.Load() != 1 || counter.closed.Load() != 1) {

@@ -138,7 +138,7 @@ func refusesWay(e *Error) bool {
 	case http.StatusMethodNotAllowed, http.StatusLengthRequired, http.StatusUnsupportedMediaType,
 		http.StatusNotImplemented:
 		return true
-	case http.StatusBadRequest, http.StatusNotFound:
+	case http.StatusBadRequest, http.StatusNotFound, http.StatusNotAcceptable, http.StatusUnprocessableEntity:
 		return aboutTheWay(e) && (e.Status != http.StatusNotFound || e.Code != "")
 	}
 	return false

@@ -32,6 +32,9 @@ func TestPutsThatAreRefused(t *testing.T) {
 		"unsaid":             {400, "", 1},
 		"size":               {400, "SIZE_INVALID", 1},
 		"called invalid":     {400, "BLOB_UPLOAD_INVALID", 1},
+		"406":                {406, "", 1},
+		"422":                {422, "", 1},
+		"not the end of it":  {202, "", 1},
 		"forgotten":          {404, "BLOB_UPLOAD_UNKNOWN", 2},
 		"forgotten, no code": {404, "", 2},
 	} {
@@ -93,6 +96,43 @@ func TestPatchesThatAreRefused(t *testing.T) {
 			}
 			if n := f.requests("PATCH"); n != 1 {
 				t.Errorf("%d PATCHes, want 1", n)
+			}
+		})
+	}
+}
+
+// A PUT that is answered 202 may have made the blob or not: it is asked for. One that never
+// makes it is a failure, not a blob.
+func TestUploadsThatAreOnlyAccepted(t *testing.T) {
+	for name, test := range map[string]struct {
+		keeps bool
+		want  How
+		puts  int
+	}{
+		"there":     {keeps: true, want: Uploaded, puts: 1},
+		"not there": {puts: 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFake(t)
+			data, d := blobOf(1000)
+			f.hook = func(w http.ResponseWriter, r *http.Request) bool {
+				if r.Method != http.MethodPut || !isUpload(r) {
+					return false
+				}
+				_, _ = io.Copy(io.Discard, r.Body)
+				if test.keeps {
+					f.mu.Lock()
+					f.blobs["a@"+d.Digest.String()] = data
+					f.mu.Unlock()
+				}
+				w.WriteHeader(http.StatusAccepted)
+				return true
+			}
+			c, _ := f.client(nil)
+			var p sum
+			how, err := c.Repository("a").Upload(t.Context(), d, nil, &bytesContent{data: data}, &p, nil)
+			if how != test.want || (err == nil) != test.keeps || f.requests("PUT") != test.puts || test.keeps && p.n.Load() != d.Size {
+				t.Errorf("Upload: %v, %v, progress %d: %v", how, err, p.n.Load(), f.log)
 			}
 		})
 	}

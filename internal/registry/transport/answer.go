@@ -98,10 +98,10 @@ func letters(text string) string {
 	}, text)
 }
 
-// Is makes a registry's 404 match ErrNotFound: its token service's says nothing of what
-// is in a repository.
+// Is makes a registry's 404 and 410 match ErrNotFound: its token service's says nothing of
+// what is in a repository.
 func (e *Error) Is(target error) bool {
-	return target == ErrNotFound && e.Status == http.StatusNotFound && !e.TokenService
+	return target == ErrNotFound && (e.Status == http.StatusNotFound || e.Status == http.StatusGone) && !e.TokenService
 }
 
 // Transient reports whether the status is one that may be another the next time.
