@@ -63,14 +63,14 @@ Every flag is also an input of a workflow, and a variable: INPUT_TAGS for
 Flags:
 `
 
-const ownFlags = `  -o, --output json
+const ownFlags = `  --output json
       Print results as one line of JSON on standard output, everything else on
       standard error.
-  -q, --quiet
+  --quiet
       Print only what is wrong.
-  -v, --verbose
+  --verbose
       Print every request with its start and duration.
-  -h, --help
+  --help
       Print this.
   --version
       Print version, commit and Go version.

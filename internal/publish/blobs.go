@@ -203,14 +203,10 @@ func (r *run) sendBlob(
 		return registry.Existing, true
 	}
 	from := known.others(path)
-	var opened *registry.OpenedUpload
-	if len(from) == 0 {
-		opened = t.takeProof()
-	}
 	within, cancel := t.within(ctx)
 	defer cancel()
 	results := t.registry.results
-	how, err := t.client.Upload(within, j.descriptor, from, l.content(j.descriptor, j.blob), sent, opened)
+	how, err := t.client.Upload(within, j.descriptor, from, l.content(j.descriptor, j.blob), sent)
 	if err != nil {
 		r.failWithin(ctx, t, err)
 		return "", false

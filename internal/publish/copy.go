@@ -17,7 +17,7 @@ func (r *run) copyImage(ctx context.Context, s *registryRun, im *sourceImage, l 
 	defer func() {
 		for _, t := range targets {
 			r.gate.arrive(t)
-			t.sent().Cancel()
+			t.sent()
 		}
 	}()
 	atOnce(targets, func(t *target) { r.waitLogin(ctx, t) })
@@ -96,6 +96,7 @@ func (r *run) copy(ctx context.Context, s *registryRun, im *sourceImage, l *regi
 	l.keep(jobs)
 	r.preconnect(s, jobs)
 	var g group
+	r.openUploads(ctx, &g, s, im, jobs)
 	for _, j := range largestFirst(jobs) {
 		g.run(func() {
 			defer l.release(j.descriptor.Digest)
@@ -113,6 +114,40 @@ func (r *run) copy(ctx context.Context, s *registryRun, im *sourceImage, l *regi
 		case t.refused != nil:
 			r.fail(ctx, t, t.refused)
 		}
+	}
+}
+
+// Uploads that are opened while the registry is asked for blobs.
+const (
+	uploadsPerManifest = 2 // one that is missing lacks its config, and hardly ever that alone
+	mostUploadsAhead   = 8 // as many large blobs as begin at once: none stays open for long
+)
+
+// openUploads lets uploads be opened for blobs that are missing most probably: where few are, as
+// after a small change, all that are. Nothing is opened so for blobs that may be mounted, nor beyond
+// a number of blobs at a time that the user has set.
+func (r *run) openUploads(
+	ctx context.Context, g *group, s *registryRun, im *sourceImage, jobs map[v1.Hash]*blobJob,
+) {
+	if r.Concurrency != 0 || len(s.repositories) > 1 {
+		return
+	}
+	for _, j := range jobs {
+		if at, ok := image.Origin(j.blob); ok && at.Host == s.Host {
+			return
+		}
+	}
+	for _, t := range s.alive(im) {
+		n := 0
+		for _, m := range t.missing {
+			n += min(len(m.Blobs), uploadsPerManifest)
+		}
+		within, cancel := t.within(ctx)
+		wait := t.client.OpenUploads(within, min(n, len(jobs), mostUploadsAhead))
+		g.run(func() {
+			defer cancel()
+			wait()
+		})
 	}
 }
 

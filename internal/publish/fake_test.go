@@ -137,9 +137,14 @@ func (v *fakeView) call(ctx context.Context, name, what string) (*fakeRepo, func
 	return v.h.at(v.path), v.h.mu.Unlock, nil
 }
 
-func (v *fakeView) StartUpload(ctx context.Context) (*registry.OpenedUpload, error) {
-	return nil, v.plain(ctx, "StartUpload")
+func (v *fakeView) StartUpload(ctx context.Context) error { return v.plain(ctx, "StartUpload") }
+
+func (v *fakeView) OpenUploads(ctx context.Context, n int) func() {
+	_ = v.plain(ctx, fmt.Sprint("OpenUploads ", n))
+	return func() {}
 }
+
+func (v *fakeView) CancelUploads() {}
 
 func (v *fakeView) CheckPublic(ctx context.Context, ref string) error {
 	_, unlock, err := v.call(ctx, "CheckPublic", ref)
@@ -283,7 +288,7 @@ func (v *fakeView) OpenBlob(context.Context, v1.Descriptor, int64) (io.ReadClose
 	return nil, errors.New("nobody reads from here")
 }
 
-func (v *fakeView) Upload(ctx context.Context, d v1.Descriptor, from []string, c registry.Content, p registry.Progress, _ *registry.OpenedUpload) (registry.How, error) {
+func (v *fakeView) Upload(ctx context.Context, d v1.Descriptor, from []string, c registry.Content, p registry.Progress) (registry.How, error) {
 	r, unlock, err := v.call(ctx, "Upload", d.Digest.String())
 	if err != nil {
 		return "", err

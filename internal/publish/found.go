@@ -102,7 +102,9 @@ func (r *run) dismissProof(ctx context.Context, t *target, updates []*tagUpdate)
 	}
 	if ok {
 		<-t.allowed.done
-		t.spare().Cancel()
+		if t.pending.Load() == 1 { // no other image may use it
+			t.client.CancelUploads()
+		}
 	}
 }
 

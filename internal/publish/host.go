@@ -31,7 +31,7 @@ type Repository interface {
 type Access interface {
 	Login(ctx context.Context) error
 	CheckPull(ctx context.Context) error
-	StartUpload(ctx context.Context) (*registry.OpenedUpload, error)
+	StartUpload(ctx context.Context) error
 	CheckPublic(ctx context.Context, ref string) error
 }
 
@@ -47,8 +47,9 @@ type Reader interface {
 type Writer interface {
 	Upload(
 		ctx context.Context, d v1.Descriptor, from []string, c registry.Content, p registry.Progress,
-		opened *registry.OpenedUpload,
 	) (registry.How, error)
+	OpenUploads(ctx context.Context, n int) (wait func())
+	CancelUploads()
 	PutManifest(ctx context.Context, ref string, raw []byte, mediaType string,
 		cond registry.Condition) (registry.PutResult, error)
 	DeleteTag(ctx context.Context, tag string) error

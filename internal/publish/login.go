@@ -166,18 +166,15 @@ func (r *run) enterRepository(ctx context.Context, p *repository) error {
 // provePermission opens an upload, and creates the repository first where it is missing
 // and that was asked for.
 func (r *run) provePermission(ctx context.Context, s *registryRun, p *repository) error {
-	opened, err := p.client.StartUpload(ctx)
+	err := p.client.StartUpload(ctx)
 	if usererror.Is(err, usererror.RepositoryMissing) && p.Credential.CreateRepository != nil {
 		if err = r.create(ctx, s, p, err); err == nil {
-			opened, err = p.client.StartUpload(ctx)
+			err = p.client.StartUpload(ctx)
 		}
 	}
 	if err != nil && p.Credential.Anonymous {
 		err = wantsLogin(err, insteadOfAnonymous)
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.openedProof = opened
 	return p.Credential.Refused(p.Repository.Host, err)
 }
 

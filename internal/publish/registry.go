@@ -4,12 +4,12 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/credentials"
 	"github.com/multi-registry-push/multi-registry-push/internal/imageref"
-	"github.com/multi-registry-push/multi-registry-push/internal/registry"
 )
 
 // registryRun is a registry that gets images.
@@ -31,10 +31,10 @@ type repository struct {
 	loggedIn *future // the account can be used here
 	allowed  *future // the permission to push is proved
 
-	mu          sync.Mutex
-	openedProof *registry.OpenedUpload // opened to prove the permission, and not used yet
-	absent      bool                   // a dry run found no repository
-	pending     int                    // images that may still send blobs here
+	pending atomic.Int32 // images that may still send blobs here
+
+	mu     sync.Mutex
+	absent bool // a dry run found no repository
 }
 
 // target is one image in one repository: what fails alone.
@@ -66,9 +66,10 @@ func (r *run) newRegistry(plan RegistryPlan, client Host) *registryRun {
 	}
 	for _, p := range plan.Repositories {
 		repo := &repository{
-			RepositoryPlan: p, pending: len(p.Targets), client: client.Repository(p.Repository.Path),
+			RepositoryPlan: p, client: client.Repository(p.Repository.Path),
 			loggedIn: newFuture(), allowed: newFuture(),
 		}
+		repo.pending.Store(int32(len(p.Targets)))
 		s.repositories = append(s.repositories, repo)
 		for _, t := range p.Targets {
 			s.targets = append(s.targets, &target{
@@ -151,39 +152,12 @@ func (t *target) end(err error) bool {
 	return true
 }
 
-// takeProof returns the upload that proved the permission, once.
-func (p *repository) takeProof() *registry.OpenedUpload {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.handOver()
-}
-
-// handOver is takeProof for who holds mu.
-func (p *repository) handOver() *registry.OpenedUpload {
-	u := p.openedProof
-	p.openedProof = nil
-	return u
-}
-
-// spare returns the upload that proved the permission, unless other images may use it.
-func (p *repository) spare() *registry.OpenedUpload {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.pending > 1 {
-		return nil
+// sent says that an image sends no more blobs to the repository. After the last one, uploads that
+// carry no blob are given up.
+func (p *repository) sent() {
+	if p.pending.Add(-1) == 0 {
+		p.client.CancelUploads()
 	}
-	return p.handOver()
-}
-
-// sent says that an image sends no more blobs to the repository, and returns the upload
-// that proved the permission once nobody else can use it.
-func (p *repository) sent() (unused *registry.OpenedUpload) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.pending--; p.pending > 0 {
-		return nil
-	}
-	return p.handOver()
 }
 
 // connect makes the client of every enabled registry.

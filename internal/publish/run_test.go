@@ -62,6 +62,52 @@ func TestRunPublishesEverywhere(t *testing.T) {
 	}
 }
 
+// mountable is a blob that a registry may mount from another repository.
+type mountable struct{ source.Blob }
+
+func (mountable) Origin() imageref.Repository { return parse("a.test/base:1").Repository }
+func (mountable) Held() bool                  { return true }
+
+// While a registry is asked for blobs, uploads are opened for a config and a layer of each manifest
+// that it lacks, unless blobs may be mounted or the user has set how many go at once.
+func TestUploadsOpenedAhead(t *testing.T) {
+	one := []string{"a.test/me/app:1"}
+	for name, c := range map[string]struct {
+		to      []string
+		prepare func(s *setup, root *source.Manifest)
+		want    string
+	}{
+		"nothing is there":            {one, nil, "OpenUploads 4 me/app "},
+		"a platform is there":         {one, func(s *setup, root *source.Manifest) { s.hosts["a.test"].serve("me/app", "2", root.Manifests[0]) }, "OpenUploads 2 me/app "},
+		"all platforms are there":     {one, func(s *setup, root *source.Manifest) { s.hosts["a.test"].serve("me/app", "2", root) }, "OpenUploads 0 me/app "},
+		"two repositories":            {append(one, "a.test/me/copy:1"), nil, ""},
+		"a number of blobs at a time": {one, func(s *setup, _ *source.Manifest) { s.settings.Concurrency = 2 }, ""},
+		"the source is on the host": {one, func(_ *setup, root *source.Manifest) {
+			blobs := root.Manifests[1].Blobs
+			blobs[2] = mountable{blobs[2]}
+		}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			root := twoPlatforms(t, "new")
+			s := newSetup(t, root, c.to...)
+			if c.prepare != nil {
+				c.prepare(s, root)
+			}
+			s.run(t.Context())
+			s.kept(t)
+			got := ""
+			for _, call := range s.hosts["a.test"].calls {
+				if strings.HasPrefix(call, "OpenUploads") {
+					got += call
+				}
+			}
+			if got != c.want {
+				t.Errorf("%q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
 // transferred counts what was sent to each registry, and what arrived there.
 type transferred struct {
 	quiet
@@ -92,13 +138,13 @@ type cutView struct {
 }
 
 func (v cutView) Upload(
-	ctx context.Context, d v1.Descriptor, _ []string, c registry.Content, p registry.Progress, u *registry.OpenedUpload,
+	ctx context.Context, d v1.Descriptor, _ []string, c registry.Content, p registry.Progress,
 ) (registry.How, error) {
 	if v.cut {
 		p.Sent(d.Size / 2)
 		return "", errors.New("broken off")
 	}
-	return v.Repository.Upload(ctx, d, nil, c, p, u)
+	return v.Repository.Upload(ctx, d, nil, c, p)
 }
 
 // awaited fails the test where more is sent than was expected.

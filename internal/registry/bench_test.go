@@ -44,7 +44,7 @@ func BenchmarkUpload(b *testing.B) {
 			b.SetBytes(size)
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := c.Repository("a").Upload(b.Context(), d, nil, zeros(size), nil, nil); err != nil {
+				if _, err := c.Repository("a").Upload(b.Context(), d, nil, zeros(size), nil); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -129,13 +129,3 @@ func (l *logins) once(ctx context.Context, header string, ask func(context.Conte
 func (r *Repository) wrong(err error) error {
 	return r.failed(WrongCredentials, "logging in", err)
 }
-
-// CheckPush proves the permission to push as StartUpload does, and gives the upload up.
-func (r *Repository) CheckPush(ctx context.Context) error {
-	u, err := r.StartUpload(ctx)
-	if err != nil {
-		return err
-	}
-	u.Cancel()
-	return nil
-}

@@ -1,6 +1,8 @@
 package registry
 
 import (
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -41,9 +43,15 @@ func (c *Client) Stats() Stats { return c.host.Stats() }
 // connections for the large ones are there in time. It returns at once.
 func (c *Client) Preconnect(sizes []int64) { c.host.Preconnect(sizes) }
 
-// Close waits for uploads that are being given up, at most 2 s, and closes idle
-// connections. The client can still be used.
+// Close gives up uploads that carry no blob, waits for those that are being given up, at most
+// 2 s, and closes idle connections. The client can still be used.
 func (c *Client) Close() {
+	c.mu.Lock()
+	repos := slices.Collect(maps.Values(c.repos))
+	c.mu.Unlock()
+	for _, r := range repos {
+		r.CancelUploads()
+	}
 	c.cancellations.wait(cancelWithin)
 	c.host.Close()
 }
@@ -74,6 +82,7 @@ type Repository struct {
 	written map[string]bool // manifests, by tag or digest, that HEAD has not been asked for since
 
 	permission permission
+	uploads    openUploads
 	visitors   visitors
 }
 

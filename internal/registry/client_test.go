@@ -298,14 +298,14 @@ func TestConnections(t *testing.T) {
 	c, _ := f.client(func(o *Options) { o.Roots = f.roots })
 	r := c.Repository("me/app")
 	data, d := blobOf(transport.LargeBody)
-	if _, err := r.Upload(t.Context(), d, nil, &bytesContent{data: data}, nil, nil); err != nil {
+	if _, err := r.Upload(t.Context(), d, nil, &bytesContent{data: data}, nil); err != nil {
 		t.Fatal(err)
 	}
 	if protocols["POST"] != 2 || protocols["PUT"] != 1 {
 		t.Errorf("a large blob went by %v", protocols)
 	}
 	data, d = blobOf(1000)
-	if _, err := r.Upload(t.Context(), d, nil, &bytesContent{data: data}, nil, nil); err != nil {
+	if _, err := r.Upload(t.Context(), d, nil, &bytesContent{data: data}, nil); err != nil {
 		t.Fatal(err)
 	}
 	if protocols["PUT"] != 2 {

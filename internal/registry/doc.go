@@ -12,6 +12,7 @@
 // Where to find what:
 //
 //	check.go, session.go   login; the upload that proves the permission to push
+//	open_uploads.go        uploads that are open before a blob needs one
 //	upload.go              one blob on its way: mount, open, send
 //	ways.go, resume.go     how a host takes bytes; how to go on after a failure
 //	stat.go, read.go       what is there, and its bytes

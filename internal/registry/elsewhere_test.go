@@ -108,9 +108,9 @@ func TestFacade(t *testing.T) {
 					t.Errorf("reading %d: %v", i, err)
 				}
 			}
-			_, upload := r.Upload(t.Context(), d, nil, &bytesContent{data: content}, nil, nil)
+			_, upload := r.Upload(t.Context(), d, nil, &bytesContent{data: content}, nil)
 			_, put := r.PutManifest(t.Context(), "1", []byte("{}"), "application/json", Condition{})
-			all := []error{r.Login(t.Context()), r.CheckPull(t.Context()), r.CheckPush(t.Context()), r.DeleteTag(t.Context(), "1"), upload, put}
+			all := []error{r.Login(t.Context()), r.CheckPull(t.Context()), r.StartUpload(t.Context()), r.DeleteTag(t.Context(), "1"), upload, put}
 			for i, err := range all {
 				if !usererror.Is(err, usererror.NotARegistry) || !strings.Contains(err.Error(), "/v2/ redirects to real.example") {
 					t.Errorf("writing %d: %v", i, err)
@@ -230,7 +230,7 @@ func TestAnotherPortOfTheRegistry(t *testing.T) {
 			c := New(Options{Host: "registry.example:5000", Base: n, Clock: clock, Auth: account("acme", "hunter22")})
 			r := c.Repository("me/app")
 			for range 2 {
-				if _, err := r.Upload(t.Context(), d, nil, &bytesContent{data: content}, nil, nil); err != nil {
+				if _, err := r.Upload(t.Context(), d, nil, &bytesContent{data: content}, nil); err != nil {
 					t.Fatalf("%v\n%q", err, n.seen)
 				}
 			}
@@ -270,7 +270,7 @@ func TestTheAddressThatCameBackIsNamed(t *testing.T) {
 				}
 				return n.RoundTrip(req)
 			})})
-			_, err := c.Repository("me/app").Upload(t.Context(), d, nil, &bytesContent{data: content}, nil, nil)
+			_, err := c.Repository("me/app").Upload(t.Context(), d, nil, &bytesContent{data: content}, nil)
 			if err == nil || !strings.Contains(err.Error(), "it named registry.example:8443, which does not serve us") {
 				t.Errorf("%v\n%q", err, n.seen)
 			}
@@ -363,7 +363,7 @@ func TestRealmIsNeverPlain(t *testing.T) {
 				return true
 			}
 			c, _ := f.client(func(o *Options) { o.Roots, o.Auth = f.roots, account("acme", "hunter22") })
-			err := c.Repository("me/app").CheckPush(t.Context())
+			err := c.Repository("me/app").StartUpload(t.Context())
 			if (err == nil) != test.logsIn || plain.Load() > 0 {
 				t.Errorf("%v, %d requests in plain HTTP", err, plain.Load())
 			}
@@ -383,7 +383,7 @@ func TestRealmsOfTheRegistry(t *testing.T) {
 			return tokens.guardAt(w, r, tokens.URL+"/token") // 127.0.0.1, not localhost
 		}
 		c, _ := f.client(func(o *Options) { o.Auth = account("acme", "hunter22") })
-		if err := c.Repository("me/app").CheckPush(t.Context()); err != nil || tokens.exchanges() == 0 {
+		if err := c.Repository("me/app").StartUpload(t.Context()); err != nil || tokens.exchanges() == 0 {
 			t.Errorf("%v, %d tokens", err, tokens.exchanges())
 		}
 	})

@@ -32,8 +32,7 @@ func ExampleRepository_Upload() {
 	ctx := context.Background()
 
 	r := c.Repository("acme/app")
-	opened, err := r.StartUpload(ctx)
-	if err != nil {
+	if err := r.StartUpload(ctx); err != nil {
 		fmt.Println(err)
 		return
 	}
@@ -43,7 +42,7 @@ func ExampleRepository_Upload() {
 		fmt.Println(err)
 		return
 	}
-	how, err := r.Upload(ctx, v1.Descriptor{Digest: digest, Size: size}, nil, layer(text), nil, opened)
+	how, err := r.Upload(ctx, v1.Descriptor{Digest: digest, Size: size}, nil, layer(text), nil)
 	if err != nil {
 		fmt.Println(err)
 		return

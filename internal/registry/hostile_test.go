@@ -229,7 +229,7 @@ func TestLyingUploads(t *testing.T) {
 			c, _ := f.client(nil)
 			data, d := blobOf(1 << 20)
 			var p sum
-			_, err := c.Repository("a").Upload(t.Context(), d, nil, &bytesContent{data: data}, &p, nil)
+			_, err := c.Repository("a").Upload(t.Context(), d, nil, &bytesContent{data: data}, &p)
 			if err != nil || p.n.Load() != d.Size || !bytes.Equal(f.blobs["a@"+d.Digest.String()], data) {
 				t.Errorf("Upload: %v, progress %d", err, p.n.Load())
 			}
@@ -551,9 +551,9 @@ func TestPermissionAnswers(t *testing.T) {
 				return false
 			}
 			c, _ := f.client(nil)
-			err := c.Repository("a").CheckPush(t.Context())
+			err := c.Repository("a").StartUpload(t.Context())
 			if !usererror.Is(err, test.want) || !strings.Contains(err.Error(), test.message) {
-				t.Errorf("CheckPush: %v, want %s", err, test.want)
+				t.Errorf("StartUpload: %v, want %s", err, test.want)
 			}
 		})
 	}
@@ -587,7 +587,7 @@ func TestRefusalsAfterThePermission(t *testing.T) {
 			}
 			c, _ := f.client(nil)
 			r := c.Repository("a")
-			if err := r.CheckPush(t.Context()); err != nil {
+			if err := r.StartUpload(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			ref := test.ref

@@ -67,7 +67,7 @@ func TestTokenExpiresAndConnectionBreaks(t *testing.T) {
 		return false
 	}
 	c, _ := f.client(func(o *Options) { o.Auth = account("acme", "p") })
-	how, err := c.Repository("a").Upload(t.Context(), d, nil, content, nil, nil)
+	how, err := c.Repository("a").Upload(t.Context(), d, nil, content, nil)
 	if err != nil || how != Uploaded || len(f.blobs["a@"+d.Digest.String()]) != len(data) {
 		t.Errorf("%v, %v", how, err)
 	}

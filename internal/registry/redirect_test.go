@@ -100,7 +100,7 @@ func TestAnUploadElsewhereDoesNotComeBack(t *testing.T) {
 	}
 	c := New(Options{Host: "mini.test", Base: net, Clock: newClock(), Auth: account("acme", "hunter22")})
 	data, d := blobOf(10)
-	if _, err := c.Repository("a").Upload(t.Context(), d, nil, &bytesContent{data: data}, nil, nil); err == nil {
+	if _, err := c.Repository("a").Upload(t.Context(), d, nil, &bytesContent{data: data}, nil); err == nil {
 		t.Error("uploaded")
 	}
 	c.Close() // waits for the upload that is given up

@@ -120,7 +120,7 @@ func TestRetryAfterHoldsForTheHost(t *testing.T) {
 	}
 	c, _ := f.client(func(o *Options) { o.Clock = clock })
 	data, d := blobOf(10)
-	if _, err := c.Repository("a").Upload(t.Context(), d, nil, &bytesContent{data: data}, nil, nil); err != nil {
+	if _, err := c.Repository("a").Upload(t.Context(), d, nil, &bytesContent{data: data}, nil); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := c.Repository("b").StatBlob(t.Context(), d.Digest.String()); !errors.Is(err, ErrNotFound) {
@@ -197,7 +197,7 @@ func pushToALimitedRegistry(t *testing.T, n int, window time.Duration, sayWhen b
 	for i := range 60 {
 		all.Go(func() {
 			data, d := blobOf(100 + i)
-			if _, err := c.Repository("me/app").Upload(t.Context(), d, nil, &bytesContent{data: data}, nil, nil); err != nil {
+			if _, err := c.Repository("me/app").Upload(t.Context(), d, nil, &bytesContent{data: data}, nil); err != nil {
 				t.Error(err)
 			}
 		})
@@ -259,7 +259,7 @@ func TestStalls(t *testing.T) {
 			return false
 		}
 		c, _ := f.client(func(o *Options) { o.Stall = stall; o.Answer = time.Minute })
-		if _, err := c.Repository("a").Upload(t.Context(), d, nil, &bytesContent{data: data}, nil, nil); err != nil {
+		if _, err := c.Repository("a").Upload(t.Context(), d, nil, &bytesContent{data: data}, nil); err != nil {
 			t.Error(err)
 		}
 		if !bytes.Equal(f.blobs["a@"+d.Digest.String()], data) || c.Stats().Retries == 0 {
@@ -294,7 +294,7 @@ func TestStalls(t *testing.T) {
 		// The source takes longer than a stall for each byte: not the registry's fault.
 		content := slowContent{data, stall + stall/2}
 		c, _ := f.client(func(o *Options) { o.Stall = stall; o.Answer = time.Minute })
-		if _, err := c.Repository("a").Upload(t.Context(), d, nil, content, nil, nil); err != nil || c.Stats().Retries != 0 {
+		if _, err := c.Repository("a").Upload(t.Context(), d, nil, content, nil); err != nil || c.Stats().Retries != 0 {
 			t.Errorf("Upload: %v after %d retries", err, c.Stats().Retries)
 		}
 	})

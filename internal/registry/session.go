@@ -7,61 +7,33 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
-	"sync"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/registry/auth"
 	"github.com/multi-registry-push/multi-registry-push/internal/registry/transport"
 )
 
-// OpenedUpload is an upload that a registry has opened. It carries one blob (see
-// Repository.Upload), or is given up.
-type OpenedUpload struct {
-	r *Repository
-
-	mu      sync.Mutex
-	session *session // nil once it is used
-}
-
-// StartUpload opens an upload, which proves the permission to push. A refusal is
-// NoPushPermission, a registry that takes none Refused or ReadOnly, a repository that has
-// to be created first RepositoryMissing.
-func (r *Repository) StartUpload(ctx context.Context) (*OpenedUpload, error) {
+// StartUpload opens an upload, which proves the permission to push, and which the next blob
+// takes (see Upload). A refusal is NoPushPermission, a registry that takes none Refused or
+// ReadOnly, a repository that has to be created first RepositoryMissing.
+func (r *Repository) StartUpload(ctx context.Context) error {
 	const doing = "checking the permission to push"
 	proved := r.permission.begin()
 	s, err := r.begin(ctx, doing)
 	proved(err == nil)
 	if err == nil {
-		return &OpenedUpload{r: r, session: s}, nil
+		r.cancel(r.uploads.add(s))
+		return nil
 	}
 	answer, ok := errors.AsType[*Error](err)
 	if ok && !answer.TokenService && !missing(answer) && !noMatterOfRights(answer) {
 		switch answer.Status {
 		case http.StatusMethodNotAllowed: // no account may
-			return nil, r.failed(ReadOnly, doing, err)
+			return r.failed(ReadOnly, doing, err)
 		case http.StatusNotFound: // a registry that hides what we may not see
-			return nil, r.failed(NoPushPermission, doing, err)
+			return r.failed(NoPushPermission, doing, err)
 		}
 	}
-	return nil, r.explain(ctx, doing, true, err)
-}
-
-// Cancel gives the upload up, unless a blob uses it. It does not wait: Client.Close does.
-func (u *OpenedUpload) Cancel() {
-	if s := u.take(); s != nil {
-		u.r.cancel(s)
-	}
-}
-
-// take returns the session to whoever asks first, nil to all others.
-func (u *OpenedUpload) take() *session {
-	if u == nil {
-		return nil
-	}
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	s := u.session
-	u.session = nil
-	return s
+	return r.explain(ctx, doing, true, err)
 }
 
 // session is an upload that the registry has opened.

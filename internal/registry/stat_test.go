@@ -37,7 +37,7 @@ func TestRefusalsThatMeanMissing(t *testing.T) {
 				t.Errorf("unproved: %v", err)
 			}
 			for _, r := range []*Repository{a, dark} {
-				if err := r.CheckPush(t.Context()); err != nil {
+				if err := r.StartUpload(t.Context()); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -134,8 +134,8 @@ func TestRefusalWhileThePermissionIsProved(t *testing.T) {
 			c := New(Options{Host: "registry.example", Base: handlerTripper{f}})
 			proved := make(chan error)
 			go func() {
-				opened, err := c.Repository("a").StartUpload(t.Context())
-				opened.Cancel()
+				err := c.Repository("a").StartUpload(t.Context())
+				c.Repository("a").CancelUploads()
 				proved <- err
 			}()
 			synctest.Wait()

@@ -53,7 +53,7 @@ func TestLoginWithTokens(t *testing.T) {
 	if header := base64.StdEncoding.EncodeToString([]byte("acme:pass word")); !forms[header] || !forms["pass word"] {
 		t.Error("the account was not masked")
 	}
-	if err := r.CheckPush(t.Context()); err != nil {
+	if err := r.StartUpload(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := r.StatBlob(t.Context(), "sha256:"+strings.Repeat("0", 64)); err == nil {
@@ -67,7 +67,7 @@ func TestLoginWithTokens(t *testing.T) {
 	}
 	c.Close()
 	if len(f.sessions) != 0 {
-		t.Error("CheckPush left an upload open")
+		t.Error("StartUpload left an upload open")
 	}
 }
 
@@ -80,7 +80,7 @@ func TestTokenScopes(t *testing.T) {
 		t.Fatal("a blob out of nowhere")
 	}
 	data, d := blobOf(10)
-	if _, err := c.Repository("me/app").Upload(t.Context(), d, []string{"lib/base"}, &bytesContent{data: data}, nil, nil); err != nil {
+	if _, err := c.Repository("me/app").Upload(t.Context(), d, []string{"lib/base"}, &bytesContent{data: data}, nil); err != nil {
 		t.Fatal(err)
 	}
 	want := [][]string{
@@ -172,7 +172,7 @@ func TestTokenExpires(t *testing.T) {
 	c, _ := f.client(func(o *Options) { o.Auth = account("acme", "p") })
 	data, d := blobOf(2 << 20)
 	var p sum
-	how, err := c.Repository("me/app").Upload(t.Context(), d, nil, &bytesContent{data: data}, &p, nil)
+	how, err := c.Repository("me/app").Upload(t.Context(), d, nil, &bytesContent{data: data}, &p)
 	if err != nil || how != Uploaded || !bytes.Equal(f.blobs["me/app@"+d.Digest.String()], data) {
 		t.Fatalf("Upload: %v, %v", how, err)
 	}
@@ -202,7 +202,7 @@ func renewedInTime(t *testing.T, seconds any) {
 		if err := clock.Sleep(t.Context(), step.wait); err != nil {
 			t.Fatal(err)
 		}
-		if err := r.CheckPush(t.Context()); err != nil {
+		if err := r.StartUpload(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		if got := tokens.exchanges(); got != step.given {
@@ -295,7 +295,7 @@ func TestCancelWithoutTheRight(t *testing.T) {
 	c, _ := f.client(func(o *Options) { o.Auth = account("acme", "p") })
 	r := c.Repository("me/app")
 	for range 3 {
-		if err := r.CheckPush(t.Context()); err != nil {
+		if err := r.StartUpload(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		c.Close()
@@ -375,7 +375,7 @@ func TestTokenServiceThatIsNone(t *testing.T) {
 				_, stat := r.Stat(t.Context(), "latest")
 				_, blob := r.StatBlob(t.Context(), "sha256:"+strings.Repeat("0", 64))
 				_, put := r.PutManifest(t.Context(), "latest", []byte("{}"), "application/json", Condition{})
-				all := []error{r.Login(t.Context()), r.CheckPull(t.Context()), r.CheckPush(t.Context()), stat, blob, put}
+				all := []error{r.Login(t.Context()), r.CheckPull(t.Context()), r.StartUpload(t.Context()), stat, blob, put}
 				for i, err := range all {
 					want := "the token service at " + f.host() + " " + test.want
 					if !usererror.Is(err, usererror.RegistryRefused) || !strings.Contains(fmt.Sprint(err), want) ||
@@ -463,7 +463,7 @@ func TestCredentialsDoNotFollow(t *testing.T) {
 				data, d := blobOf(10)
 				_, _, err1 := r.Manifest(t.Context(), "latest")
 				_, err2 := r.OpenBlob(t.Context(), d, 0)
-				_, err3 := r.Upload(t.Context(), d, nil, &bytesContent{data: data}, nil, nil)
+				_, err3 := r.Upload(t.Context(), d, nil, &bytesContent{data: data}, nil)
 				if err1 == nil || err2 == nil {
 					t.Errorf("something came of it: %v, %v, %v", err1, err2, err3)
 				}

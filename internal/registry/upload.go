@@ -31,21 +31,19 @@ const (
 )
 
 // Upload copies a blob into the repository: mounted from one of the repositories in
-// from, of this same host, if the registry does that; else sent, in one request. Where
-// opened is not nil, that upload carries the blob, and from is not tried: one request
-// less. A break means asking the registry how far it got and going on from there; where it
-// has lost the upload, or never takes one up again, the blob starts anew. Upload
-// waits for its place among the blobs in flight. p may be nil.
+// from, of this same host, if the registry does that; else sent, in one request. Unless the
+// registry opened an upload in place of a mount, one that StartUpload or OpenUploads opened
+// carries the blob: one request less. A break means asking the registry how far it got and
+// going on from there; where it has lost the upload, or never takes one up again, the blob
+// starts anew. Upload waits for its place among the blobs in flight. p may be nil.
 //
 // The content is opened while the registry is asked for the upload. What fails in it,
 // while it is being read, is returned as it is.
 func (r *Repository) Upload(
-	ctx context.Context, d v1.Descriptor, from []string, content Content, p Progress, opened *OpenedUpload,
+	ctx context.Context, d v1.Descriptor, from []string, content Content, p Progress,
 ) (How, error) {
 	doing := "uploading blob " + short(d.Digest.String())
-	t := &transfer{
-		r: r, d: d, doing: doing, content: content, progress: p, session: opened.take(), op: r.c.host.NewOperation(),
-	}
+	t := &transfer{r: r, d: d, doing: doing, content: content, progress: p, op: r.c.host.NewOperation()}
 	defer t.end()
 	release, err := r.c.host.AcquireBody(ctx, d.Size)
 	if err != nil {
@@ -99,10 +97,11 @@ func (t *transfer) end() {
 
 func (t *transfer) run(ctx context.Context, from []string) (How, error) {
 	t.piece = t.r.c.ways.pieceFor(t.d.Size)
+	if how, err := t.mount(ctx, from); how != "" || err != nil {
+		return how, err
+	}
 	if t.session == nil {
-		if how, err := t.mount(ctx, from); how != "" || err != nil {
-			return how, err
-		}
+		t.session = t.r.uploads.take()
 	}
 	for {
 		started, err := t.r.c.host.Wait(ctx)

@@ -24,7 +24,7 @@ func TestUpload(t *testing.T) {
 			c, clock := f.client(nil)
 			data, d := blobOf(size)
 			var p sum
-			how, err := c.Repository("me/app").Upload(t.Context(), d, nil, &bytesContent{data: data}, &p, nil)
+			how, err := c.Repository("me/app").Upload(t.Context(), d, nil, &bytesContent{data: data}, &p)
 			if err != nil || how != Uploaded {
 				t.Fatalf("Upload: %v, %v", how, err)
 			}
@@ -49,7 +49,7 @@ func TestUploadMounts(t *testing.T) {
 	c, _ := f.client(nil)
 	data, d := blobOf(5000)
 	f.blobs["other/two@"+d.Digest.String()] = data
-	how, err := c.Repository("me/app").Upload(t.Context(), d, []string{"other/one", "other/two"}, &bytesContent{data: data}, nil, nil)
+	how, err := c.Repository("me/app").Upload(t.Context(), d, []string{"other/one", "other/two"}, &bytesContent{data: data}, nil)
 	if err != nil || how != Mounted {
 		t.Fatalf("Upload: %v, %v", how, err)
 	}
@@ -60,7 +60,7 @@ func TestUploadMounts(t *testing.T) {
 	_, d = blobOf(5001)
 	data, _ = blobOf(5001)
 	posts := f.requests("POST")
-	how, err = c.Repository("me/app").Upload(t.Context(), d, []string{"other/one"}, &bytesContent{data: data}, nil, nil)
+	how, err = c.Repository("me/app").Upload(t.Context(), d, []string{"other/one"}, &bytesContent{data: data}, nil)
 	if err != nil || how != Uploaded || f.requests("POST") != posts+1 {
 		t.Errorf("Upload: %v, %v, with %d POSTs: the upload opened instead of the mount is to be used", how, err, f.requests("POST")-posts)
 	}
@@ -75,16 +75,13 @@ func TestUploadOpenedWithCreated(t *testing.T) {
 			c, _ := f.client(nil)
 			r := c.Repository("me/app")
 			for i := range 2 { // the second in the upload that proved the permission
-				opened, err := r.StartUpload(t.Context())
-				if err != nil {
-					t.Fatal(err)
-				}
-				if i == 0 {
-					opened.Cancel()
-					opened = nil
+				if i == 1 {
+					if err := r.StartUpload(t.Context()); err != nil {
+						t.Fatal(err)
+					}
 				}
 				data, d := blobOf(5000 + i)
-				how, err := r.Upload(t.Context(), d, from, &bytesContent{data: data}, nil, opened)
+				how, err := r.Upload(t.Context(), d, from, &bytesContent{data: data}, nil)
 				if err != nil || how != Uploaded || !bytes.Equal(f.blobs["me/app@"+d.Digest.String()], data) {
 					t.Errorf("Upload: %v, %v: %v", how, err, f.log)
 				}
@@ -110,7 +107,7 @@ func TestUploadWhereMountsFail(t *testing.T) {
 		}
 		c, clock := f.client(nil)
 		data, d := blobOf(100)
-		how, err := c.Repository("me/app").Upload(t.Context(), d, []string{"other/one"}, &bytesContent{data: data}, nil, nil)
+		how, err := c.Repository("me/app").Upload(t.Context(), d, []string{"other/one"}, &bytesContent{data: data}, nil)
 		if err != nil || how != Uploaded {
 			t.Errorf("%d: %v, %v", status, how, err)
 		}
@@ -126,17 +123,15 @@ func TestStartUpload(t *testing.T) {
 	f := newFake(t)
 	c, _ := f.client(nil)
 	r := c.Repository("me/app")
-	opened, err := r.StartUpload(t.Context())
-	if err != nil {
+	if err := r.StartUpload(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	for i, posts := range []int{1, 2} { // it carries one blob, once
 		data, d := blobOf(1000 + i)
-		how, err := r.Upload(t.Context(), d, []string{"other/one"}, &bytesContent{data: data}, nil, opened)
+		how, err := r.Upload(t.Context(), d, nil, &bytesContent{data: data}, nil)
 		if err != nil || how != Uploaded || !bytes.Equal(f.blobs["me/app@"+d.Digest.String()], data) || f.requests("POST") != posts {
 			t.Fatalf("Upload: %v, %v, with %d POSTs in all, want %d", how, err, f.requests("POST"), posts)
 		}
-		opened.Cancel()
 	}
 	deleting := make(chan struct{})
 	release := make(chan struct{})
@@ -147,16 +142,68 @@ func TestStartUpload(t *testing.T) {
 		}
 		return false
 	}
-	if opened, err = r.StartUpload(t.Context()); err != nil {
+	if err := r.StartUpload(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	opened.Cancel()
-	<-deleting // and Cancel has returned
+	r.CancelUploads()
+	<-deleting // and CancelUploads has returned
 	close(release)
 	c.Close()
 	if f.requests("DELETE") != 1 || len(f.sessions) != 0 {
 		t.Errorf("%d DELETEs, %d uploads left", f.requests("DELETE"), len(f.sessions))
 	}
+}
+
+// Blobs take the uploads that were opened ahead, also one that is still being opened, and open
+// their own where that failed or none is left. What no blob takes is given up, whenever it opens.
+func TestOpenUploads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFakeHandler(t)
+		var posts atomic.Int32
+		f.hook = func(w http.ResponseWriter, r *http.Request) bool {
+			if r.Method == http.MethodPost {
+				time.Sleep(time.Second)
+				if posts.Add(1) == 2 {
+					w.WriteHeader(http.StatusForbidden)
+					return true
+				}
+			}
+			return false
+		}
+		c := New(Options{Host: "registry.example", Base: handlerTripper{f}})
+		r := c.Repository("a")
+		if err := r.StartUpload(t.Context()); err != nil { // post 1
+			t.Fatal(err)
+		}
+		start := time.Now()
+		upload := func(n int, posts int, took time.Duration) {
+			data, d := blobOf(n)
+			if how, err := r.Upload(t.Context(), d, nil, &bytesContent{data: data}, nil); how != Uploaded || err != nil {
+				t.Errorf("blob %d: %v, %v", n, how, err)
+			}
+			if f.requests("POST") != posts || time.Since(start) != took {
+				t.Errorf("blob %d: %d POSTs after %v, want %d after %v", n, f.requests("POST"), time.Since(start), posts, took)
+			}
+		}
+		wait := r.OpenUploads(t.Context(), 2) // post 2, which fails
+		synctest.Wait()
+		upload(1, 2, 0)
+		upload(2, 3, 2*time.Second) // waits for the one that fails, and opens its own
+		wait()
+		wait = r.OpenUploads(t.Context(), 1)
+		upload(3, 4, 3*time.Second)
+		upload(4, 5, 4*time.Second)
+		wait()
+		wait = r.OpenUploads(t.Context(), 2)
+		synctest.Wait()
+		r.CancelUploads()
+		r.OpenUploads(t.Context(), 2)() // nobody wants them any more
+		wait()
+		c.Close()
+		if posts, deleted := f.requests("POST"), f.requests("DELETE"); posts != 7 || deleted != 2 || len(f.sessions) != 0 {
+			t.Errorf("%d POSTs and %d DELETEs, %d uploads left", posts, deleted, len(f.sessions))
+		}
+	})
 }
 
 // Close waits for uploads that are being given up, but not for ever.
@@ -167,11 +214,10 @@ func TestCloseWaitsForCancellations(t *testing.T) {
 			return r.Method == http.MethodDelete && (retry.SystemClock{}).Sleep(r.Context(), time.Hour) != nil
 		}
 		c := New(Options{Host: "registry.example", Base: handlerTripper{f}, Stall: time.Hour})
-		opened, err := c.Repository("a").StartUpload(t.Context())
-		if err != nil {
+		if err := c.Repository("a").StartUpload(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		opened.Cancel()
+		c.Repository("a").CancelUploads()
 		start := time.Now()
 		c.Close()
 		if waited := time.Since(start); waited != cancelWithin {
@@ -196,7 +242,7 @@ func TestCancelOfAnUploadStillWrittenTo(t *testing.T) {
 		return false
 	}
 	c, _ := f.client(nil)
-	if err := c.Repository("a").CheckPush(t.Context()); err != nil {
+	if err := c.Repository("a").StartUpload(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	c.Close()
@@ -232,7 +278,7 @@ func TestUploadOpensTheContentAhead(t *testing.T) {
 		return false
 	}
 	c, _ := f.client(nil)
-	how, err := c.Repository("a").Upload(t.Context(), d, nil, content, nil, nil)
+	how, err := c.Repository("a").Upload(t.Context(), d, nil, content, nil)
 	if err != nil || how != Uploaded || content.opens.Load() != 1 {
 		t.Errorf("%v, %v, opened %d times", how, err, content.opens.Load())
 	}
@@ -262,7 +308,7 @@ func TestContentOpenedAhead(t *testing.T) {
 			}
 			c, clock := f.client(nil)
 			_, d := blobOf(1000)
-			_, err := c.Repository("a").Upload(t.Context(), d, nil, test.content, nil, nil)
+			_, err := c.Repository("a").Upload(t.Context(), d, nil, test.content, nil)
 			if test.want != nil && err != test.want || (err != nil) != (test.want != nil || test.status != 0) {
 				t.Errorf("Upload: %v", err)
 			}
@@ -339,7 +385,7 @@ func TestUploadGoesOnWhereItBroke(t *testing.T) {
 			c, _ := f.client(nil)
 			data, d := blobOf(size)
 			var p sum
-			how, err := c.Repository("me/app").Upload(t.Context(), d, nil, &bytesContent{data: data}, &p, nil)
+			how, err := c.Repository("me/app").Upload(t.Context(), d, nil, &bytesContent{data: data}, &p)
 			if err != nil || how != Uploaded {
 				t.Fatalf("Upload: %v, %v", how, err)
 			}
@@ -371,7 +417,7 @@ func TestUploadAnswerLost(t *testing.T) {
 		f.upload(inner, r, "me/app", strings.TrimPrefix(r.URL.Path, "/v2/me/app/blobs/uploads/"))
 		panic(http.ErrAbortHandler)
 	}
-	how, err := c.Repository("me/app").Upload(t.Context(), d, nil, &bytesContent{data: data}, nil, nil)
+	how, err := c.Repository("me/app").Upload(t.Context(), d, nil, &bytesContent{data: data}, nil)
 	if err != nil || how != Uploaded {
 		t.Fatalf("Upload: %v, %v", how, err)
 	}
@@ -400,7 +446,7 @@ func TestUploadFinishedBehindOurBack(t *testing.T) {
 		return true
 	}
 	var p sum
-	how, err := c.Repository("me/app").Upload(t.Context(), d, nil, &bytesContent{data: data}, &p, nil)
+	how, err := c.Repository("me/app").Upload(t.Context(), d, nil, &bytesContent{data: data}, &p)
 	if err != nil || how != Uploaded || p.n.Load() != d.Size || f.requests("POST") != 1 {
 		t.Errorf("Upload: %v, %v, progress %d, %d POSTs", how, err, p.n.Load(), f.requests("POST"))
 	}
@@ -425,7 +471,7 @@ func TestUploadInPieces(t *testing.T) {
 	c, _ := f.client(nil)
 	data, d := blobOf(9 << 20)
 	var p sum
-	how, err := c.Repository("me/app").Upload(t.Context(), d, nil, &bytesContent{data: data}, &p, nil)
+	how, err := c.Repository("me/app").Upload(t.Context(), d, nil, &bytesContent{data: data}, &p)
 	if err != nil || how != Uploaded || !bytes.Equal(f.blobs["me/app@"+d.Digest.String()], data) || p.n.Load() != d.Size {
 		t.Fatalf("Upload: %v, %v, progress %d", how, err, p.n.Load())
 	}
@@ -436,7 +482,7 @@ func TestUploadWrongBytes(t *testing.T) {
 	c, _ := f.client(nil)
 	data, d := blobOf(1000)
 	data[17]++
-	_, err := c.Repository("me/app").Upload(t.Context(), d, nil, &bytesContent{data: data}, nil, nil)
+	_, err := c.Repository("me/app").Upload(t.Context(), d, nil, &bytesContent{data: data}, nil)
 	if !usererror.Is(err, usererror.DigestMismatch) {
 		t.Fatalf("Upload: %v", err)
 	}
@@ -462,7 +508,7 @@ func TestUploadGivesUp(t *testing.T) {
 	}
 	c, clock := f.client(nil)
 	data, d := blobOf(1000)
-	_, err := c.Repository("me/app").Upload(t.Context(), d, nil, &bytesContent{data: data}, nil, nil)
+	_, err := c.Repository("me/app").Upload(t.Context(), d, nil, &bytesContent{data: data}, nil)
 	if !usererror.Is(err, usererror.RegistryGaveUp) || !strings.Contains(err.Error(), "come back later") || !strings.Contains(err.Error(), f.host()+"/me/app") {
 		t.Fatalf("Upload: %v", err)
 	}
@@ -495,7 +541,7 @@ func TestUploadOfABrokenSource(t *testing.T) {
 	c, clock := f.client(nil)
 	_, d := blobOf(1 << 20)
 	want := errors.New("the disk is gone")
-	_, err := c.Repository("me/app").Upload(t.Context(), d, nil, brokenContent{make([]byte, 5000), want}, nil, nil)
+	_, err := c.Repository("me/app").Upload(t.Context(), d, nil, brokenContent{make([]byte, 5000), want}, nil)
 	if !errors.Is(err, want) || err.Error() != want.Error() {
 		t.Fatalf("Upload: %v", err)
 	}
@@ -524,7 +570,7 @@ func TestUploadCancelled(t *testing.T) {
 	}
 	c, _ := f.client(nil)
 	data, d := blobOf(1 << 20)
-	_, err := c.Repository("me/app").Upload(ctx, d, nil, &bytesContent{data: data}, nil, nil)
+	_, err := c.Repository("me/app").Upload(ctx, d, nil, &bytesContent{data: data}, nil)
 	if !errors.Is(err, context.Canceled) {
 		t.Fatalf("Upload: %v", err)
 	}
@@ -545,7 +591,7 @@ func TestUploadClosedSlowly(t *testing.T) {
 		}
 		c := New(Options{Host: "registry.example", Base: handlerTripper{f}})
 		data, d := blobOf(100)
-		how, err := c.Repository("a").Upload(t.Context(), d, nil, &bytesContent{data: data}, nil, nil)
+		how, err := c.Repository("a").Upload(t.Context(), d, nil, &bytesContent{data: data}, nil)
 		if err != nil || how != Uploaded || c.Stats().Retries != 0 {
 			t.Errorf("%v, %v, %d retries", how, err, c.Stats().Retries)
 		}

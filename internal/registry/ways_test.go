@@ -54,7 +54,7 @@ func TestPutsThatAreRefused(t *testing.T) {
 			for i, repo := range []string{"a", "b"} {
 				data, d := blobOf(100_000 + i)
 				var p sum
-				how, err := c.Repository(repo).Upload(t.Context(), d, nil, &bytesContent{data: data}, &p, nil)
+				how, err := c.Repository(repo).Upload(t.Context(), d, nil, &bytesContent{data: data}, &p)
 				if err != nil || how != Uploaded || !bytes.Equal(f.blobs[repo+"@"+d.Digest.String()], data) || p.n.Load() != d.Size {
 					t.Errorf("Upload: %v, %v, progress %d", how, err, p.n.Load())
 				}
@@ -89,7 +89,7 @@ func TestPatchesThatAreRefused(t *testing.T) {
 			for i := range 2 {
 				f.limitBody = breaks(50_000)
 				data, d := blobOf(100_000 + i)
-				how, err := c.Repository("a").Upload(t.Context(), d, nil, &bytesContent{data: data}, nil, nil)
+				how, err := c.Repository("a").Upload(t.Context(), d, nil, &bytesContent{data: data}, nil)
 				if err != nil || how != Uploaded || !bytes.Equal(f.blobs["a@"+d.Digest.String()], data) {
 					t.Errorf("Upload: %v, %v", how, err)
 				}
@@ -130,7 +130,7 @@ func TestUploadsThatAreOnlyAccepted(t *testing.T) {
 			}
 			c, _ := f.client(nil)
 			var p sum
-			how, err := c.Repository("a").Upload(t.Context(), d, nil, &bytesContent{data: data}, &p, nil)
+			how, err := c.Repository("a").Upload(t.Context(), d, nil, &bytesContent{data: data}, &p)
 			if how != test.want || (err == nil) != test.keeps || f.requests("PUT") != test.puts || test.keeps && p.n.Load() != d.Size {
 				t.Errorf("Upload: %v, %v, progress %d: %v", how, err, p.n.Load(), f.log)
 			}
@@ -151,7 +151,7 @@ func TestUploadsThatAreRefused(t *testing.T) {
 	c, clock := f.client(nil)
 	for i := range 2 { // and nothing is learned of it
 		data, d := blobOf(1000 + i)
-		_, err := c.Repository("a").Upload(t.Context(), d, nil, &bytesContent{data: data}, nil, nil)
+		_, err := c.Repository("a").Upload(t.Context(), d, nil, &bytesContent{data: data}, nil)
 		if !usererror.Is(err, usererror.RegistryRefused) || !strings.Contains(err.Error(), "nothing of that kind") {
 			t.Errorf("Upload: %v", err)
 		}
@@ -174,7 +174,7 @@ func TestUploadWhoseStatusIsBroken(t *testing.T) {
 	}
 	c, clock := f.client(nil)
 	data, d := blobOf(100_000)
-	how, err := c.Repository("a").Upload(t.Context(), d, nil, &bytesContent{data: data}, nil, nil)
+	how, err := c.Repository("a").Upload(t.Context(), d, nil, &bytesContent{data: data}, nil)
 	if err != nil || how != Uploaded || f.requests("GET /v2/a/blobs/uploads/") != mostStatusErrors || f.requests("POST") != 2 {
 		t.Errorf("Upload: %v, %v: %v", how, err, f.log)
 	}
@@ -202,7 +202,7 @@ func TestProxyThatResetsLargeBodies(t *testing.T) {
 			for i := range 2 {
 				data, d := blobOf(9<<20 + i)
 				var p sum
-				how, err := c.Repository("a").Upload(t.Context(), d, nil, &bytesContent{data: data}, &p, nil)
+				how, err := c.Repository("a").Upload(t.Context(), d, nil, &bytesContent{data: data}, &p)
 				if err != nil || how != Uploaded || !bytes.Equal(f.blobs["a@"+d.Digest.String()], data) || p.n.Load() != d.Size {
 					t.Fatalf("Upload: %v, %v, progress %d", how, err, p.n.Load())
 				}
@@ -227,7 +227,7 @@ func TestPiecesOutOfRange(t *testing.T) {
 	}
 	c, clock := f.client(nil)
 	data, d := blobOf(9 << 20)
-	how, err := c.Repository("a").Upload(t.Context(), d, nil, &bytesContent{data: data}, nil, nil)
+	how, err := c.Repository("a").Upload(t.Context(), d, nil, &bytesContent{data: data}, nil)
 	if err != nil || how != Uploaded || !bytes.Equal(f.blobs["a@"+d.Digest.String()], data) || clock.Slept() > 30*time.Second {
 		t.Errorf("Upload: %v, %v, slept %v", how, err, clock.Slept())
 	}
@@ -258,7 +258,7 @@ func TestUploadThatCreeps(t *testing.T) {
 			change(f)
 			c, clock := f.client(nil)
 			data, d := blobOf(1 << 20)
-			_, err := c.Repository("a").Upload(t.Context(), d, nil, &bytesContent{data: data}, nil, nil)
+			_, err := c.Repository("a").Upload(t.Context(), d, nil, &bytesContent{data: data}, nil)
 			if !usererror.Is(err, usererror.RegistryGaveUp) {
 				t.Errorf("Upload: %v", err)
 			}

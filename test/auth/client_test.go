@@ -28,7 +28,7 @@ func upload(t *testing.T, r *registry.Repository) error {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = r.Upload(t.Context(), v1.Descriptor{Digest: digest, Size: size}, nil, b, nil, nil)
+	_, err = r.Upload(t.Context(), v1.Descriptor{Digest: digest, Size: size}, nil, b, nil)
 	return err
 }
 
@@ -47,7 +47,7 @@ func TestCredentialsRunOutDuringARun(t *testing.T) {
 		if err := r.Login(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if err := r.CheckPush(t.Context()); err != nil {
+		if err := r.StartUpload(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		for range 3 {

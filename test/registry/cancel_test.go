@@ -24,7 +24,7 @@ func TestCancelledUploadLeavesNothing(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		c := client(t, s, newLink(t, s.Host, false), patience(false), nil)
 		p := &trigger{at: []int64{d.Size / 2}, do: cancel}
-		if _, err := c.Repository("cancelled/layer").Upload(ctx, d, nil, content(data), p, nil); !errors.Is(err, context.Canceled) {
+		if _, err := c.Repository("cancelled/layer").Upload(ctx, d, nil, content(data), p); !errors.Is(err, context.Canceled) {
 			t.Fatalf("Upload: %v", err)
 		}
 		c.Close()

@@ -93,7 +93,7 @@ func TestDownloads(t *testing.T) {
 				s := kind.start(t)
 				data, d := noise(downloadSize, 4)
 				direct := newLink(t, s.Host, false)
-				if _, err := client(t, s, direct, patience(false), nil).Repository("lib/base").Upload(t.Context(), d, nil, content(data), nil, nil); err != nil {
+				if _, err := client(t, s, direct, patience(false), nil).Repository("lib/base").Upload(t.Context(), d, nil, content(data), nil); err != nil {
 					t.Fatal(err)
 				}
 				for _, f := range downloads {

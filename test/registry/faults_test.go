@@ -146,7 +146,7 @@ func suffer(t *testing.T, s *servers.Server, f fault, at int64, seed uint64, kee
 	} else {
 		f.arm(l, s)
 	}
-	how, err := r.Upload(t.Context(), d, nil, content(data), p, nil)
+	how, err := r.Upload(t.Context(), d, nil, content(data), p)
 	l.clear()
 	if err != nil || how != registry.Uploaded {
 		t.Fatalf("Upload: %v, %v\n%s", how, err, s.Log)

@@ -31,7 +31,7 @@ func TestResumeOfALargeLayer(t *testing.T) {
 			for i := range 5 {
 				p.at = append(p.at, int64(size/6*(i+1)))
 			}
-			how, err := r.Upload(t.Context(), d, nil, content(data), p, nil)
+			how, err := r.Upload(t.Context(), d, nil, content(data), p)
 			if err != nil || how != registry.Uploaded {
 				t.Fatalf("Upload: %v, %v\n%s", how, err, s.Log)
 			}
