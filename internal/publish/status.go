@@ -1,6 +1,11 @@
 package publish
 
-import "github.com/multi-registry-push/multi-registry-push/internal/redact"
+import (
+	"slices"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/redact"
+	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
+)
 
 // Reasons of references that follow from something that is reported elsewhere, once.
 const (
@@ -14,7 +19,7 @@ const (
 //
 //   - Skipped: the whole registry was left out, or each of its references.
 //   - Unchanged: all that was asked for was there already, whatever else happened; a push
-//     that would have been refused was not needed.
+//     that would have been refused was not needed. What has to be public must be that, too.
 //   - Failed: something failed, if only a part, or a reference has no outcome.
 //   - HeldBack: it did nothing wrong, but another registry or image failed.
 //   - Planned: a dry run found something to do.
@@ -29,10 +34,11 @@ func (r RegistryResult) Status() Status {
 	}
 	asked := len(r.References) - count[Skipped]
 	lacking := r.Blobs.Missing > 0 || len(r.ToCreate) > 0 // a dry run's
+	private := slices.ContainsFunc(r.Failures, func(f Failure) bool { return f.Code == usererror.NotPublic })
 	switch {
 	case asked == 0 && len(r.References) > 0 && len(r.Failures) == 0:
 		return Skipped
-	case asked > 0 && count[Unchanged] == asked && !r.Wrote && !lacking && r.Referrers.Failed == 0:
+	case asked > 0 && count[Unchanged] == asked && !r.Wrote && !lacking && !private && r.Referrers.Failed == 0:
 		return Unchanged
 	case len(r.Failures) > 0 || count[Failed] > 0 || count[""] > 0 || r.Referrers.Failed > 0:
 		return Failed

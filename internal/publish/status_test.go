@@ -1,6 +1,10 @@
 package publish
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
+)
 
 // TestStatus holds the contract's rules for the status of a registry.
 func TestStatus(t *testing.T) {
@@ -24,6 +28,7 @@ func TestStatus(t *testing.T) {
 		"all there, but a child":        {registry: RegistryResult{References: refs(Unchanged), Wrote: true}, want: Pushed},
 		"a child, then a failure":       {registry: RegistryResult{References: refs(Unchanged), Wrote: true, Failures: []Failure{broken}}, want: Failed},
 		"all there, but a signature":    {registry: RegistryResult{References: refs(Unchanged), Failures: []Failure{broken}, Referrers: ReferrerCounts{Failed: 1}}, want: Failed},
+		"all there, but not public":     {registry: RegistryResult{References: refs(Unchanged), Failures: []Failure{{Code: usererror.NotPublic}}}, want: Failed},
 		"in part":                       {registry: RegistryResult{References: refs(Pushed, Failed)}, want: Failed},
 		"not put back":                  {registry: RegistryResult{References: refs(HeldBack, Failed)}, want: Failed},
 		"an error":                      {registry: RegistryResult{References: refs(Pushed), Failures: []Failure{broken}}, want: Failed},

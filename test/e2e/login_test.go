@@ -183,3 +183,22 @@ func TestMissingSourceIsNamedOnce(t *testing.T) {
 		t.Errorf("nothing is told:\n%s", o.stdout)
 	}
 }
+
+// What has to be public and is not fails its registry in every run, by tag and by digest: also
+// where all is there already.
+func TestPublic(t *testing.T) {
+	w := newWorld(t)
+	for auth, private := range map[string]servers.Options{"basic": {Auth: servers.Basic}, "token": {Auth: servers.Token}} {
+		t.Run(auth, func(t *testing.T) {
+			closed, open := servers.Olareg(t, private), servers.Olareg(t, servers.Options{Auth: servers.Token, AnonymousPull: true})
+			for _, byDigest := range []string{"true", "false", "false", "true"} {
+				o := job{source: w.source, tags: []string{closed.Reference("acme/app", "1"), open.Reference("acme/app", "1")}, clock: newClock(),
+					auth: closed.Item(0) + "  public: true\n" + open.Item(0) + "  public: true\n", inputs: map[string]string{"push-by-digest": byDigest}}.
+					run(t).exits(1).says("cannot be pulled without a login")
+				if o.registry(closed.Host).Status != report.Failed || o.registry(open.Host).Status == report.Failed {
+					t.Errorf("by digest: %s; %+v", byDigest, o.results.Registries)
+				}
+			}
+		})
+	}
+}
