@@ -57,6 +57,7 @@ type registryLog struct {
 	anonymous  bool // needs no login
 	failed     bool // wholly
 	left       bool // out, after all
+	partly     bool // an image is left out, of which it may have nothing
 	byDigest   bool
 	tagged     map[string]bool // references that were told to be published
 	loggingIn  time.Time
@@ -170,7 +171,7 @@ func (l *Log) begin(at time.Time) {
 // copied sums up what a registry was sent; nothing for a dry run, which sends nothing.
 func (g *registryLog) copied(at time.Time) string {
 	if g.sent <= 0 {
-		if g.expected <= 0 {
+		if g.expected <= 0 && !g.partly {
 			return "has every blob already"
 		}
 		return ""

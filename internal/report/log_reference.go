@@ -19,6 +19,8 @@ func (l *Log) Reference(host string, r publish.ReferenceResult) {
 		g.byDigest = g.byDigest || strings.Contains(r.Reference, "@")
 	case r.SkipKind == publish.SkipFork:
 		g.left = true
+	case r.SkipKind == publish.SkipExisting:
+		g.partly = true
 	}
 	text := referenceText(r)
 	switch {

@@ -225,10 +225,14 @@ func TestProgressOfASourceThatIsCompressed(t *testing.T) {
 func TestNothingSentIsNotAllThere(t *testing.T) {
 	for name, policy := range map[string]publish.Policy{
 		"a dry run": {Policy: config.Policy{DryRun: true}}, "held back": {Policy: config.Policy{Atomic: true}}, "unchanged": {},
+		"left out": {Policy: config.Policy{SkipExisting: true}},
 	} {
 		s := newStage(1, LogOptions{})
 		s.Plan(publish.Plan{Images: make([]publish.Image, 1), Policy: policy})
 		s.copying("registry.example.com", 0)
+		if policy.SkipExisting {
+			s.Reference("registry.example.com", publish.ReferenceResult{Reference: "registry.example.com/a:1", Status: Skipped, SkipKind: publish.SkipExisting})
+		}
 		s.Phase("registry.example.com", publish.Copy, s.now, publish.PhaseDone)
 		told := false
 		for _, l := range s.lines {
