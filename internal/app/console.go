@@ -58,6 +58,11 @@ func (c *console) level(args config.Arguments) {
 	}
 }
 
+// waiting tells whoever sits at the terminal that standard input is read.
+func (c *console) waiting(what string) {
+	c.text(failures, what+": type or paste it here, then press Ctrl-D in a line of its own")
+}
+
 // results writes the results of --output json.
 func (c *console) results(text string) {
 	c.mu.Lock()

@@ -91,9 +91,7 @@ func inputs(env Env, def *config.Definition, args config.Arguments, out *console
 		Actor:      job.Actor,
 	}
 	if env.StdinTerminal {
-		from.Waiting = func(input string) {
-			out.text(failures, "--"+input+": type or paste it here, then press Ctrl-D in a line of its own")
-		}
+		from.Waiting = func(input string) { out.waiting("--" + input) }
 	}
 	return from
 }

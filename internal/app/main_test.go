@@ -356,12 +356,16 @@ func TestQuiet(t *testing.T) {
 // TestStandardInputOfATerminal: whoever sits there is told that it is waited for.
 func TestStandardInputOfATerminal(t *testing.T) {
 	_, raw := definition(t)
-	for _, terminal := range []bool{true, false} {
-		var out, errors bytes.Buffer
-		Main(t.Context(), Env{Args: []string{"--tags", "me/app:1", "--registry-auth", "-"}, Stdin: strings.NewReader(""), StdinTerminal: terminal,
-			Stdout: &out, Stderr: &errors, Definition: raw, Transport: &offline{}})
-		if told := strings.Contains(errors.String(), "--registry-auth: type or paste it here, then press Ctrl-D"); told != terminal {
-			t.Errorf("terminal %v:\n%s", terminal, errors.String())
+	for what, args := range map[string][]string{
+		"--registry-auth": {"--tags", "me/app:1", "--registry-auth", "-"}, "verify": {"verify", "-"},
+	} {
+		for _, terminal := range []bool{true, false} {
+			var out, errors bytes.Buffer
+			Main(t.Context(), Env{Args: args, Stdin: strings.NewReader(""), StdinTerminal: terminal,
+				Stdout: &out, Stderr: &errors, Definition: raw, Transport: &offline{}})
+			if told := strings.Contains(errors.String(), what+": type or paste it here, then press Ctrl-D"); told != terminal {
+				t.Errorf("%s, terminal %v:\n%s", what, terminal, errors.String())
+			}
 		}
 	}
 }

@@ -97,7 +97,10 @@ func (s *step) receipt(ctx context.Context, name string) (verify.Receipt, error)
 			"Write verify RESULTS.json, or verify - for standard input.", err)
 	}
 	from := s.env.Stdin
-	if name != "-" {
+	switch {
+	case name == "-" && s.env.StdinTerminal:
+		s.out.waiting("verify")
+	case name != "-":
 		f, err := os.Open(name) // #nosec G304 -- whoever runs the program names it
 		if err != nil {
 			return unreadable(err)
