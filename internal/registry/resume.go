@@ -37,6 +37,10 @@ func (t *transfer) resume(ctx context.Context, err error) (How, error) {
 	if _, ok := errors.AsType[*contentError](err); ok {
 		return "", err
 	}
+	if answer, ok := errors.AsType[*Error](err); ok && t.byPut &&
+		(answer.Status >= http.StatusInternalServerError || answer.Status == http.StatusRequestedRangeNotSatisfiable) {
+		t.failedPuts++
+	}
 	start := t.session.offset
 	became, err := t.judge(err)
 	if became == sessionKnown && !transport.Transient(err) {

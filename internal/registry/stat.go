@@ -191,7 +191,7 @@ func (r *Repository) statBlob(ctx context.Context, doing, digest string) (int64,
 		switch size = resp.ContentLength; {
 		case resp.StatusCode != http.StatusOK:
 			size, err = r.statRedirected(ctx, doing, resp)
-		case size == 0 && !emptyBlob(digest), mediaTypeOf(resp.Header) == pageType:
+		case size <= 0 && !emptyBlob(digest), mediaTypeOf(resp.Header) == pageType:
 			size, err = r.statByGet(ctx, doing, digest)
 		}
 		return q.failed(ctx, err)
@@ -208,8 +208,8 @@ func emptyBlob(digest string) bool {
 	return err == nil && digest == empty.String()
 }
 
-// statByGet asks for a blob's first byte, where HEAD has an answer that no blob has: some
-// registries answer 200 to every HEAD, others never tell a size.
+// statByGet asks for a blob's first byte, where HEAD tells no size, or is answered as no blob
+// is: some registries answer 200 to every HEAD.
 func (r *Repository) statByGet(ctx context.Context, doing, digest string) (int64, error) {
 	size, err := r.statAt(ctx, call{
 		doing: doing, method: http.MethodGet, url: r.at("/blobs/"+digest, nil),

@@ -70,17 +70,20 @@ func TestHeadThatSaysYes(t *testing.T) {
 	const digest = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
 	for name, test := range map[string]struct {
 		head, get   int
+		unsized     bool
 		contentType string
 		body        string // of GET
 		blob        bool   // is there
 		manifest    string // part of the error
 	}{
-		"nothing at all":   {200, 200, "application/octet-stream", "", false, "has the digest"},
-		"a page":           {200, 200, "text/html; charset=utf-8", "<html>Not here</html>", false, "has the digest"},
-		"only GET tells":   {200, 404, "", "", false, "not found"},
-		"gone":             {410, 410, "", "", false, "not found"},
-		"no size to HEAD":  {200, 206, "application/octet-stream", "x", true, "has the digest"},
-		"no range, either": {200, 200, "application/octet-stream", "xyz", true, "has the digest"},
+		"nothing at all":   {200, 200, false, "application/octet-stream", "", false, "has the digest"},
+		"unsized":          {200, 200, true, "application/octet-stream", "", false, "has the digest"},
+		"unsized, there":   {200, 206, true, "application/octet-stream", "x", true, "has the digest"},
+		"a page":           {200, 200, false, "text/html; charset=utf-8", "<html>Not here</html>", false, "has the digest"},
+		"only GET tells":   {200, 404, false, "", "", false, "not found"},
+		"gone":             {410, 410, false, "", "", false, "not found"},
+		"no size to HEAD":  {200, 206, false, "application/octet-stream", "x", true, "has the digest"},
+		"no range, either": {200, 200, false, "application/octet-stream", "xyz", true, "has the digest"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFake(t)
@@ -90,7 +93,9 @@ func TestHeadThatSaysYes(t *testing.T) {
 				}
 				w.Header().Set("Content-Type", test.contentType)
 				if r.Method == http.MethodHead {
-					w.Header().Set("Content-Length", "0")
+					if !test.unsized {
+						w.Header().Set("Content-Length", "0")
+					}
 					w.WriteHeader(test.head)
 					return true
 				}

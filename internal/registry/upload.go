@@ -81,6 +81,7 @@ type transfer struct {
 	byPut        bool  // the last request that carried bytes was a PUT
 	refusedPut   bool  // this blob, in one PUT
 	refusedPatch bool  // this blob, by PATCH
+	failedPuts   int   // PUTs with bytes that were answered 5xx or 416
 	piece        int64 // largest size of a PATCH, 0 for no bound
 	breaks       int   // in a row, with nothing gained
 	asked        int   // times in a row that asking brought nothing new

@@ -28,6 +28,10 @@ const (
 // smaller pieces are tried.
 const mostBreaks = 2
 
+// mostFailedPuts is how often a blob is sent in one PUT to a registry that answers as if that
+// failed in passing; then it goes by PATCH. Nothing is learned of the host.
+const mostFailedPuts = 4
+
 // ways is what one host has shown of how it takes blobs: in one PUT, which saves a round
 // trip and which every registry takes that goes by the book, or by PATCH.
 type ways struct {
@@ -67,7 +71,7 @@ func (t *transfer) puts() bool {
 	switch {
 	case t.wholeOnly():
 		return true
-	case t.piece > 0, t.refusedPut:
+	case t.piece > 0, t.refusedPut, t.failedPuts >= mostFailedPuts && !t.refusedPatch:
 		return false
 	}
 	return t.refusedPatch || !t.r.c.ways.noPut.Load()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -96,6 +97,37 @@ func TestPatchesThatAreRefused(t *testing.T) {
 			}
 			if n := f.requests("PATCH"); n != 1 {
 				t.Errorf("%d PATCHes, want 1", n)
+			}
+		})
+	}
+}
+
+// A registry that answers each PUT with bytes as if it failed in passing gets them by PATCH in the
+// end; it is not taken for one that takes no PUT, since most such failures do pass.
+func TestPutsThatFailForEver(t *testing.T) {
+	for _, status := range []int{416, 500, 503} {
+		t.Run(strconv.Itoa(status), func(t *testing.T) {
+			f := newFake(t)
+			failed := 0
+			f.hook = func(w http.ResponseWriter, r *http.Request) bool {
+				if r.Method != http.MethodPut || !isUpload(r) || r.ContentLength == 0 || failed == mostFailedPuts {
+					return false
+				}
+				failed++
+				_, _ = io.Copy(io.Discard, r.Body)
+				w.WriteHeader(status)
+				return true
+			}
+			c, clock := f.client(nil)
+			for i := range 2 {
+				data, d := blobOf(1000 + i)
+				how, err := c.Repository("a").Upload(t.Context(), d, nil, &bytesContent{data: data}, nil)
+				if err != nil || how != Uploaded || !bytes.Equal(f.blobs["a@"+d.Digest.String()], data) {
+					t.Errorf("Upload: %v, %v: %v", how, err, f.log)
+				}
+			}
+			if n := f.requests("PATCH"); failed != mostFailedPuts || n != 1 || clock.Slept() > time.Minute {
+				t.Errorf("%d PUTs failed, %d PATCHes, slept %v", failed, n, clock.Slept())
 			}
 		})
 	}
