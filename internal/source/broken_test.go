@@ -32,6 +32,8 @@ func TestBrokenLayouts(t *testing.T) {
 	good := b.files(root)
 	wrongSize := root
 	wrongSize.Size++
+	twoSizes := layer
+	twoSizes.Size++
 	negative := root
 	negative.Size = -1
 	none := root
@@ -53,6 +55,7 @@ func TestBrokenLayouts(t *testing.T) {
 		"image missing":           {without(good, blobName(image.Digest)), usererror.SourceBroken, image.Digest.String()},
 		"layer missing":           {without(good, blobName(layer.Digest)), usererror.SourceBroken, layer.Digest.String()},
 		"root of other size":      {b.files(wrongSize), usererror.SourceBroken, "bytes"},
+		"layer of two sizes":      {b.files(b.image("linux/amd64", layer, twoSizes)), usererror.SourceBroken, "in one place"},
 		"root of negative size":   {b.files(negative), usererror.SourceBroken, "-1"},
 		"root without digest":     {b.files(none), usererror.SourceBroken, "index.json"},
 		"root with another byte":  {replaced(good, blobName(root.Digest), bytes.Replace(b.blobs[root.Digest], []byte("2"), []byte("3"), 1)), usererror.DigestMismatch, root.Digest.String()},
@@ -344,7 +347,8 @@ func TestCompressedArchives(t *testing.T) {
 	root := b.twoPlatforms()
 	raw := tarOf(t, b.files(root)...)
 	temp := t.TempDir()
-	for name, data := range map[string][]byte{"image.tar.gz": gzipOf(t, raw), "image.tgz": append(gzipOf(t, raw[:1000]), gzipOf(t, raw[1000:])...), "image.tar.zst": zstdOf(t, raw), "really.tar": gzipOf(t, raw)} {
+	skipped := append([]byte("\x5f\x2a\x4d\x18\x04\x00\x00\x00size"), zstdOf(t, raw)...)
+	for name, data := range map[string][]byte{"skipped.tar.zst": skipped, "image.tar.gz": gzipOf(t, raw), "image.tgz": append(gzipOf(t, raw[:1000]), gzipOf(t, raw[1000:])...), "image.tar.zst": zstdOf(t, raw), "really.tar": gzipOf(t, raw)} {
 		_, got := mustOpen(t, writeFile(t, name, data), Options{TempDir: temp})
 		sameContent(t, everything(t, got), b.blobs)
 	}

@@ -333,14 +333,14 @@ func (g *graph) addBlob(m *Manifest, d v1.Descriptor, seen map[v1.Hash]bool) err
 	if err := checkDescriptor(d); err != nil {
 		return err
 	}
-	if !isDistributable(d) || seen[d.Digest] {
+	if !isDistributable(d) {
 		return nil
 	}
-	seen[d.Digest] = true
-	b, err := g.blob(d)
-	if err != nil {
+	b, err := g.blob(d) // each time: another size than before is an error
+	if err != nil || seen[d.Digest] {
 		return err
 	}
+	seen[d.Digest] = true
 	m.Blobs = append(m.Blobs, b)
 	return nil
 }

@@ -43,7 +43,8 @@ func sniff(head []byte) compression {
 	switch {
 	case bytes.HasPrefix(head, []byte{0x1f, 0x8b}):
 		return gzipped
-	case bytes.HasPrefix(head, []byte{0x28, 0xb5, 0x2f, 0xfd}):
+	case bytes.HasPrefix(head, []byte{0x28, 0xb5, 0x2f, 0xfd}), len(head) > 3 && head[0]>>4 == 5 &&
+		bytes.HasPrefix(head[1:], []byte{0x2a, 0x4d, 0x18}): // a frame to skip, as pzstd begins (RFC 8878, 3.1.2)
 		return zstandard
 	case bytes.HasPrefix(head, []byte("BZh")), bytes.HasPrefix(head, []byte{0xfd, '7', 'z', 'X', 'Z', 0}):
 		return otherwise
