@@ -50,9 +50,6 @@ func fallbackTag(ctx context.Context, t *target, subject v1.Hash, referrers []*s
 	}, nil
 }
 
-// listTries is how often a list of referrers is written while others write it, too.
-const listTries = 3
-
 // refresh adds ours to the list as it is now. With changed, what it served before is
 // looked up anew in any case.
 func (r *run) refresh(ctx context.Context, u *tagUpdate, changed bool) error {

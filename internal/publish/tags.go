@@ -158,13 +158,13 @@ func (r *run) lookAgain(ctx context.Context, u *tagUpdate) error {
 // mustKnow returns an error if a tag of which the registry does not tell what it serves must
 // not be moved for that.
 func (r *run) mustKnow(u *tagUpdate) error {
-	if !r.Atomic && !r.SkipExisting && !r.mustStay(u.tag) {
+	if !r.Atomic && !r.SkipExisting && !r.mustStay(u.tag) && u.signature == nil {
 		return nil
 	}
 	return usererror.New(usererror.TagRefused, u.t.Repository.Host,
 		u.String()+": the registry does not tell whether this tag is there",
-		"A tag that is immutable, or that may have to be put back, cannot be moved unseen. Let the account read the "+
-			"repository.", nil)
+		"A tag that is immutable, holds signatures or may have to be put back cannot be moved unseen. Let the account "+
+			"read the repository.", nil)
 }
 
 // mustStay reports whether immutable-tags protects a tag.
@@ -318,6 +318,9 @@ func likeliestRefused(updates []*tagUpdate) (first *tagUpdate) {
 	return first
 }
 
+// lookTries is how often a tag of referrers is looked at and written while others write it, too.
+const lookTries = 3
+
 // writeTag writes one tag after a last look at what must not be lost by it.
 func (r *run) writeTag(ctx context.Context, u *tagUpdate) error {
 	for try := 1; ; try++ {
@@ -330,7 +333,7 @@ func (r *run) writeTag(ctx context.Context, u *tagUpdate) error {
 			return nil
 		}
 		err = r.putTag(ctx, u, cond)
-		if u.renew == nil || try == listTries || !errors.Is(err, registry.ErrPrecondition) {
+		if u.asked || try == lookTries || !errors.Is(err, registry.ErrPrecondition) {
 			return err
 		}
 	}
@@ -347,11 +350,11 @@ func (r *run) lastLook(ctx context.Context, u *tagUpdate, try int) (registry.Con
 		if err := r.refresh(ctx, u, try > 1); err != nil {
 			return cond, err
 		}
-		if cond.Whole = false; try < listTries { // the last attempt is unconditional
-			cond.IfMatch, cond.IfNoneMatch = u.before, u.before == ""
-		}
+		cond.Whole = false
 	case u.signature != nil:
-		return cond, r.lookAtSignature(ctx, u)
+		if err := r.lookAtSignature(ctx, u); err != nil {
+			return cond, err
+		}
 	case u.asked && r.mustStay(u.tag):
 		if err := r.lookAgain(ctx, u); err != nil {
 			return cond, err
@@ -365,6 +368,9 @@ func (r *run) lastLook(ctx context.Context, u *tagUpdate, try int) (registry.Con
 				fmt.Sprintf("%s is immutable and serves %s by now, not %s", u, u.before, u.digest), "", nil)
 		}
 		cond.IfNoneMatch = true
+	}
+	if !u.asked && try < lookTries { // the last attempt is unconditional
+		cond.IfMatch, cond.IfNoneMatch = u.before, u.before == ""
 	}
 	return cond, nil
 }

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"net/http"
 	"strings"
 	"sync"
 	"testing"
@@ -82,6 +83,51 @@ func TestSignedWithTwoKeys(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A destination's signature is not written over unseen: neither where the registry does not tell what
+// its tag serves, nor, where the registry honours conditions, when it comes between our look and our
+// write.
+func TestSignatureIsNotOverwrittenUnseen(t *testing.T) {
+	image := images.Build(images.Options{Single: true, LayerBytes: 1 << 10})
+	ours, theirs := newKeys(t), newKeys(t)
+	tag := "sha256-" + image.Root.Digest.Hex + ".sig"
+	source := servers.Olareg(t, servers.Options{})
+	image.Push(t, source.Reference("acme/built", "1"), source.Inspect()...)
+	images.Artifact(nil, "", ours.signature(t, image.Root)).Push(t, source.Reference("acme/built", tag), source.Inspect()...)
+	had := images.Artifact(nil, "", theirs.signature(t, image.Root))
+	for _, atomic := range []string{"false", "true"} {
+		for _, c := range []struct {
+			name, method string
+			status       int // of the answer about the tag; 0: somebody signs before it
+			exits        int
+			says         string
+		}{
+			{"while we write", "PUT", 0, 0, "is kept as it is"},
+			{"the tag cannot be read", "GET|HEAD", http.StatusForbidden, 1, "does not tell whether this tag is there"},
+		} {
+			t.Run(c.name+", atomic="+atomic, func(t *testing.T) {
+				d := servers.Olareg(t, servers.Options{Preconditions: true})
+				sign := func(*http.Request) { had.Push(t, d.Reference("acme/app", tag), d.Inspect()...) }
+				fault := servers.Fault{Match: servers.Matching(c.method, "/manifests/"+tag+"$"), Pass: true, Reached: sign}
+				if c.status != 0 {
+					sign(nil)
+					fault = servers.Fault{Match: fault.Match, Status: c.status, Count: servers.Forever}
+				}
+				met := d.Faults.Add(fault)
+				j := job{source: source.Reference("acme/built", "1"), auth: source.Item(0) + d.Item(0), tags: []string{d.Reference("acme/app", "1")},
+					inputs: map[string]string{"referrers": "true", "atomic": atomic}, clock: newClock()}
+				j.run(t).exits(c.exits).says(c.says)
+				d.Faults.Clear()
+				if got := images.Digest(t, d.Reference("acme/app", tag), d.Inspect()...); got != had.Digest() || met.Hits() == 0 {
+					t.Errorf("%s serves %s, and not their signature", tag, got)
+				}
+				if got := images.Digest(t, d.Reference("acme/app", "1"), d.Inspect()...); (got == image.Digest()) != (c.exits == 0) {
+					t.Errorf("1 serves %q", got)
+				}
+			})
+		}
 	}
 }
 
