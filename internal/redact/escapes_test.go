@@ -172,6 +172,31 @@ func TestPartsOfLongSecrets(t *testing.T) {
 	}
 }
 
+// A user name is no secret, however long it is; with a part of its password behind it, it is.
+func TestLongUserNamesStay(t *testing.T) {
+	const password = "hunter2hunter2x"
+	for _, user := range []string{"0f8fad5b-d9cb-469f-a165-70867728950e", "acme+multi_registry_push_robot", "jörg.müller-lüdenscheidt@example.com"} {
+		r := NewRedactor(nil)
+		r.Learn(user, New(password))
+		for text, want := range map[string]string{
+			"user " + user + " was refused":           "user " + user + " was refused",
+			user + ": refused":                        user + ": refused",
+			user + ":" + password + ".":               "***.",
+			user + ":" + password[:8] + ".":           "***.",
+			latin1(user) + ": refused":                latin1(user) + ": refused",
+			user[20:] + ":" + password[:14] + ".":     "***.",
+			"<" + password + "> of <" + user + ">":    "<***> of <" + user + ">",
+			basic(user+":"+password) + " and " + user: "*** and " + user,
+		} {
+			if got := r.Redact(text); got != want {
+				t.Errorf("%q became %q", text, got)
+			}
+		}
+	}
+}
+
+func basic(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
+
 func TestKeyFilesKeepTheirAddresses(t *testing.T) {
 	r := NewRedactor(nil)
 	r.Learn("_json_key", New("{\n  \"token_uri\": \"https://oauth2.googleapis.com/token\",\n  \"private_key\": \"-----BEGIN PRIVATE KEY-----\\n"+strings.Repeat("MIIEvQ", 20)+"\"\n}"))

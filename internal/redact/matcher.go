@@ -23,6 +23,7 @@ const (
 // pattern is one text to be found.
 type pattern struct {
 	text  string
+	open  int // bytes at its beginning that are no secret by themselves: a user name's
 	least int // bytes of it in a row that count; len(text) for all of it
 }
 
@@ -125,7 +126,7 @@ func (m *matcher) extend(text []byte, i, covered int, p place) (from, to int, ok
 		lower(text[i-before-1]) == lower(s[p.offset-before-1]) {
 		before++
 	}
-	return i - before, i + n, n+before >= pattern.least
+	return i - before, i + n, n+before >= pattern.least && p.offset+n > pattern.open
 }
 
 // firstFour returns a key of the first four bytes of b, the same for both cases of a

@@ -24,8 +24,8 @@ func patterns(user, value string) []pattern {
 	p.add(value, shortest, part)
 	p.add(whole, shortest, part)
 	if user != "" {
-		p.add(user+":"+value, shortest, part)
-		p.add(user+":"+whole, shortest, part)
+		p.addBehind(user+":", value, part)
+		p.addBehind(user+":", whole, part)
 	}
 	p.add(hex.EncodeToString([]byte(whole)), shortestPart, part)
 	p.add(backwards(whole), shortestPart, part)
@@ -44,16 +44,26 @@ type patternSet []pattern
 // add takes s in each charset that a server may have read or written it in, unless it is
 // shorter than least. part is how much of it counts.
 func (p *patternSet) add(s string, least, part int) {
-	if len(s) < least {
-		return
+	if len(s) >= least {
+		p.addBehind("", s, part)
 	}
-	texts := []string{s, unbroken(s), strings.ReplaceAll(s, " ", "+")} // a space in a query
-	if !isASCII(s) {
-		texts = append(texts, latin1(s), misread(s, nil), misread(s, &windows1252), replaced(s))
+}
+
+// addBehind is add for s behind what is no secret by itself.
+func (p *patternSet) addBehind(open, s string, part int) {
+	spellings := []func(string) string{
+		func(s string) string { return s },
+		unbroken,
+		func(s string) string { return strings.ReplaceAll(s, " ", "+") }, // in a query
 	}
-	for _, text := range texts {
+	if !isASCII(open + s) {
+		spellings = append(spellings, latin1, func(s string) string { return misread(s, nil) },
+			func(s string) string { return misread(s, &windows1252) }, replaced)
+	}
+	for _, spelling := range spellings {
+		text := spelling(open + s)
 		if len(text) >= shortest && !slices.ContainsFunc(*p, func(q pattern) bool { return q.text == text }) {
-			*p = append(*p, pattern{text, min(part, len(text))})
+			*p = append(*p, pattern{text, len(spelling(open)), min(part, len(text))})
 		}
 	}
 }
