@@ -232,7 +232,7 @@ func askedFor(p image.Platform, list []string) error {
 		}
 	}
 	if len(missing) > 0 {
-		return notThere(missing, []string{p.String()}, nil)
+		return notThere(PlatformNotFound, missing, []string{p.String()}, nil)
 	}
 	return nil
 }

@@ -45,6 +45,7 @@ const (
 	SeveralArchives  ErrorKind = "several-archives"    // in the folder
 	PlatformTwice    ErrorKind = "platform-twice"      // in the sources of one index
 	PlatformNotFound ErrorKind = "platform-not-found"  // in the image
+	PlatformLost     ErrorKind = "platform-lost"       // in none of the sources of one index
 	NotAnImage       ErrorKind = "not-an-image"        // in an index to merge
 	IndexInIndex     ErrorKind = "index-in-index"      // as above
 	DirFolder        ErrorKind = "dir-folder"          // as Skopeo's and Podman's dir: writes it

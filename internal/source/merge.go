@@ -337,7 +337,7 @@ func (m *merge) chosen(all []mergedEntry) ([]mergedEntry, error) {
 		found[p], kept[e.descriptor.Digest.String()] = true, true
 	}
 	if missing := slices.DeleteFunc(asked, func(p image.Platform) bool { return found[p] }); len(missing) > 0 {
-		return nil, withSource("source", notThere(missing, there, nil))
+		return nil, withSource("source", notThere(PlatformLost, missing, there, nil))
 	}
 	if !lost {
 		return all, nil

@@ -236,7 +236,7 @@ func TestMergedPlatforms(t *testing.T) {
 		t.Errorf("%v, %v", platforms, err)
 	}
 	_, _, err := merged(t, Options{Platforms: []string{"linux/amd64", "linux/s390x"}}, one, two)
-	wantProblem(t, err, usererror.PlatformNotFound, "has no linux/s390x", "it has linux/amd64, linux/arm64")
+	wantProblem(t, err, usererror.PlatformNotFound, "has no linux/s390x", "it has linux/amd64, linux/arm64", "the job that builds it")
 }
 
 func TestMergedAnnotations(t *testing.T) {

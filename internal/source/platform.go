@@ -94,9 +94,9 @@ func asWritten(p v1.Platform) string {
 	return strings.TrimSuffix(strings.Join([]string{p.OS, p.Architecture, p.Variant}, "/"), "/")
 }
 
-// notThere lists the platforms that are there, and those that an index names though the
-// source lacks them.
-func notThere(missing []image.Platform, there, absent []string) error {
+// notThere is an error of this kind. It lists the platforms that are there, and those that an
+// index names though the source lacks them.
+func notThere(kind ErrorKind, missing []image.Platform, there, absent []string) error {
 	names := make([]string, len(missing))
 	for i, p := range missing {
 		names[i] = p.String()
@@ -109,5 +109,5 @@ func notThere(missing []image.Platform, there, absent []string) error {
 	if len(absent) > 0 {
 		has += "; its index also names " + strings.Join(absent, ", ") + ", of which the manifests are not there"
 	}
-	return wrong(PlatformNotFound, "the image has no %s; %s", strings.Join(names, ", "), short(has))
+	return wrong(kind, "the image has no %s; %s", strings.Join(names, ", "), short(has))
 }

@@ -61,7 +61,7 @@ func (s *subset) of(ctx context.Context, d v1.Descriptor) (v1.Descriptor, error)
 		}
 	}
 	if len(missing) > 0 {
-		return d, notThere(missing, s.there, s.absentPlatforms())
+		return d, notThere(PlatformNotFound, missing, s.there, s.absentPlatforms())
 	}
 	if !left.some {
 		return d, broken(nil, "none of the manifests that index %s names is there", d.Digest)

@@ -50,6 +50,8 @@ var sourceKinds = map[string]explanation{
 	"name-ambiguous":   {SourceAmbiguous, "Append the full name of one of them."},
 	"several-archives": {SourceAmbiguous, "Name one of them, or all with * to merge their platforms into one image."},
 	"platform-twice":   {SourceAmbiguous, "Build each platform once, or leave one of the lines out."},
+	"platform-lost": {PlatformNotFound, "Look at the job that builds it, and at how its part gets here: `platforms` " +
+		"names what the parts together must have."},
 
 	"not-an-image":   {SourceUnsupported, "Only images can be merged: publish anything else in a step of its own."},
 	"index-in-index": {SourceUnsupported, "Name the inner index, or publish this image alone."},
