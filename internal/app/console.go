@@ -63,11 +63,16 @@ func (c *console) waiting(what string) {
 	c.text(failures, what+": type or paste it here, then press Ctrl-D in a line of its own")
 }
 
-// results writes the results of --output json.
-func (c *console) results(text string) {
+// results writes the results of --output json, or says why they are missing.
+func (c *console) results(text string) error {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	_, _ = io.WriteString(c.json, text+"\n")
+	_, err := io.WriteString(c.json, text+"\n")
+	c.mu.Unlock()
+	if err != nil {
+		c.print(report.Line{Kind: report.ErrorLine, Title: "Results are missing",
+			Text: string(c.clean("writing the results to standard output: " + err.Error()))})
+	}
+	return err
 }
 
 // commandWriter writes to where standard output goes at the moment.

@@ -256,8 +256,8 @@ func (s *step) finish(def *config.Definition, result publish.Result) int {
 				Text: string(s.clean("writing the job summary: " + err.Error()))})
 		}
 	}
-	if s.json {
-		s.out.results(report.JSON(result, 0))
+	if s.json && s.out.results(report.JSON(result, 0)) != nil {
+		status = cmp.Or(status, exitFailed)
 	}
 	return status
 }

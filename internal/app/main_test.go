@@ -5,12 +5,14 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -338,6 +340,46 @@ func TestOutputJSON(t *testing.T) {
 		var results report.Results
 		if err := json.Unmarshal([]byte(out), &results); err != nil || strings.Count(out, "\n") != 1 || log == "" {
 			t.Errorf("%q: %v: %q\n%s", args, err, out, log)
+		}
+	}
+}
+
+// fullDisk takes no byte.
+type fullDisk struct{}
+
+func (fullDisk) Write([]byte) (int, error) { return 0, syscall.ENOSPC }
+
+// TestResultsThatCannotBeWrittenAreAnError: whoever reads standard output must not take nothing for a success.
+func TestResultsThatCannotBeWrittenAreAnError(t *testing.T) {
+	_, raw := definition(t)
+	digest := "sha256:" + strings.Repeat("a", 64)
+	serves := served(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Docker-Content-Digest", digest)
+		w.Header().Set("Content-Length", "2")
+	})
+	receipt := fmt.Sprintf(`{"digest":%[1]q,"registries":[{"registry":"a.test","references":[{"reference":"a.test/app:1","status":"pushed","digest":%[1]q}]}]}`, digest)
+	output := filepath.Join(t.TempDir(), "output")
+	if err := os.WriteFile(output, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		args   []string
+		status int
+	}{
+		"a run":  {[]string{"--source", "./image.tar", "--tags", "me/app:1", "--output", "json"}, 1},
+		"verify": {[]string{"verify", "-", "--output", "json"}, 2},
+	} {
+		run := func(out io.Writer) (int, string) {
+			var errors bytes.Buffer
+			status := Main(t.Context(), Env{Args: c.args, Environ: []string{"GITHUB_ACTIONS=true", "GITHUB_OUTPUT=" + output},
+				Stdin: strings.NewReader(receipt), Stdout: out, Stderr: &errors, Definition: raw, Transport: serves})
+			return status, errors.String()
+		}
+		if status, log := run(io.Discard); status != 0 {
+			t.Errorf("%s: exit status %d where results can be written\n%s", name, status, log)
+		}
+		if status, log := run(fullDisk{}); status != c.status || !strings.Contains(log, "Results are missing") {
+			t.Errorf("%s: exit status %d\n%s", name, status, log)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"os"
@@ -67,7 +68,9 @@ func (s *step) verify(ctx context.Context, name string) int {
 			s.problem("", err)
 			return exitUnknown
 		}
-		s.out.results(text)
+		if s.out.results(text) != nil {
+			return cmp.Or(verify.ExitStatus(receipt, findings), exitUnknown)
+		}
 	}
 	return verify.ExitStatus(receipt, findings)
 }
