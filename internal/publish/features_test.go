@@ -249,6 +249,14 @@ func TestPublic(t *testing.T) {
 		if r := s.registry("ghcr.io"); r.Status() != c.status || len(s.result.Notes) != c.notes || r.References[0].Status != Pushed {
 			t.Errorf("%s: %s, %v, %v", name, r.Status(), r.Failures, s.result.Notes)
 		}
+		for _, f := range s.registry("ghcr.io").Failures {
+			for _, owner := range []string{"users", "orgs"} {
+				address := "https://github.com/" + owner + "/me/packages/container/app/settings"
+				if advice := usererror.Advice(f.Err); !strings.Contains(advice, address) {
+					t.Errorf("%s: %q does not name %s", name, advice, address)
+				}
+			}
+		}
 	}
 }
 

@@ -46,7 +46,7 @@ func visibility(host, path string) string {
 		name = url.PathEscape(name)
 		return "A new package is private until its owner changes that, in the package's settings under \"Danger " +
 			"Zone\": https://github.com/users/" +
-			owner + "/packages/container/package/" + name +
+			owner + "/packages/container/" + name +
 			"/settings, or, where the owner is an organization, https://github.com/orgs/" +
 			owner + "/packages/container/" + name + "/settings."
 	case "docker.io":
