@@ -37,6 +37,7 @@ type Log struct {
 	mu         sync.Mutex
 	group      string // that is open
 	started    time.Time
+	loggedIn   bool // some registry is
 	nextTick   time.Time
 	closed     bool
 	images     int // how many there are
@@ -137,6 +138,7 @@ func (l *Log) Phase(host string, p publish.Phase, at time.Time, change publish.P
 	l.begin(at)
 	g := l.registry(host)
 	done := change != publish.PhaseBegan
+	l.loggedIn = l.loggedIn || p == publish.Login && change == publish.PhaseDone
 	g.phase(p, at, done)
 	switch {
 	case p == publish.Login && !done:

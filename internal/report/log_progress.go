@@ -32,8 +32,8 @@ func (l *Log) progress(now time.Time) []Progress {
 // known reports whether it is known what is to be published.
 func (l *Log) known() bool { return len(l.digests)+l.unknown >= l.images }
 
-// Tick prints a line for each copy under way, or one for a source that takes its time
-// before there is anything to copy, if the last ones are some seconds old:
+// Tick prints a line for each copy under way, or one for logins or a source that take their
+// time before there is anything to copy, if the last ones are some seconds old:
 // five at first, more later, so that the log of a long run stays readable. Call it
 // about once a second.
 func (l *Log) Tick(now time.Time) {
@@ -55,7 +55,11 @@ func (l *Log) Tick(now time.Time) {
 	for _, p := range under {
 		l.say("%s", p)
 	}
-	if len(under) == 0 {
+	switch {
+	case len(under) > 0:
+	case !l.loggedIn: // an image that is known is not told before
+		l.say("logging in, %s so far", retry.Text(now.Sub(l.started)))
+	default:
 		l.say("reading the image, %s so far", retry.Text(now.Sub(l.started)))
 	}
 }

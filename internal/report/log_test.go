@@ -194,7 +194,11 @@ func TestProgressOfASourceThatIsCompressed(t *testing.T) {
 		t.Errorf("before the run: %q", got)
 	}
 	both(func(s *stage) { s.Phase("r", publish.Login, s.now, publish.PhaseBegan) })
-	if got := wait(); got != "reading the image, 11.0 s so far" {
+	if got := wait(); got != "logging in, 11.0 s so far" {
+		t.Errorf("while nobody is logged in: %q", got)
+	}
+	both(func(s *stage) { s.Phase("r", publish.Login, s.now, publish.PhaseDone) })
+	if got := wait(); got != "reading the image, 21.0 s so far" {
 		t.Errorf("with nothing to copy yet: %q", got)
 	}
 	both(func(s *stage) { s.copying("r", 60*mb); s.Bytes("r", 0, 60*mb, 0) })
@@ -216,7 +220,10 @@ func TestProgressOfASourceThatIsCompressed(t *testing.T) {
 			beside = append(beside, l.Text)
 		}
 	}
-	if want := []string{"reading the image, 6.0 s so far", "reading the image, 11.0 s so far"}; !slices.Equal(beside, want[:len(beside)]) || len(beside) == 0 {
+	want := []string{
+		"logging in, 6.0 s so far", "logging in, 11.0 s so far", "reading the image, 16.0 s so far", "reading the image, 21.0 s so far",
+	}
+	if !slices.Equal(beside, want) {
 		t.Errorf("beside live bars: %q, want %q", beside, want)
 	}
 }
