@@ -63,14 +63,14 @@ Every flag is also an input of a workflow, and a variable: INPUT_TAGS for
 Flags:
 `
 
-const ownFlags = `  --output json
+const ownFlags = `  -o, --output json
       Print results as one line of JSON on standard output, everything else on
       standard error.
-  --quiet
+  -q, --quiet
       Print only what is wrong.
-  --verbose
+  -v, --verbose
       Print every request with its start and duration.
-  --help
+  -h, --help
       Print this.
   --version
       Print version, commit and Go version.

@@ -284,6 +284,13 @@ func TestHelpAndVersion(t *testing.T) {
 			t.Errorf("help lacks %s", in.Name)
 		}
 	}
+	for c := 'a'; c <= 'z'; c++ {
+		_, bad := config.ParseArguments(def, []string{"-" + string(c), "json"})
+		known := len(bad) == 0 || !strings.Contains(bad[0].Error(), "argument 1 is not a flag")
+		if told := strings.Contains(help, "\n  -"+string(c)+", --"); told != known {
+			t.Errorf("-%c is a flag: %t; help has it: %t", c, known, told)
+		}
+	}
 	if status != 0 || strings.Contains(help, "c4nary") || !strings.Contains(help, "default: auto") {
 		t.Errorf("exit status %d:\n%s", status, help)
 	}

@@ -115,6 +115,7 @@ func TestOnACommandLine(t *testing.T) {
 		want string // once in all that is printed
 	}{
 		"no credentials": {[]string{"--source", "./image.tar", "--tags", "quay.io/acme/app:1", "--dry-run"}, "--registry-auth @auth.yml"},
+		"empty tags":     {[]string{"--source", "./image.tar", "--tags", ""}, "tags is empty"},
 		"a typo":         {[]string{"--source", "./image.tar", "--tags", "quay.io/acme/app:1", "--atomc"}, "there is no flag --atomc"},
 	} {
 		t.Run(name, func(t *testing.T) {

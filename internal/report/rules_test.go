@@ -32,7 +32,7 @@ func TestExitStatus(t *testing.T) {
 		"no tag":        {tagsMatching, 0, 0},
 		"one line":      {publish.Result{Skipped: []config.Skip{{Input: "tags", Line: 1}}}, 0, 1},
 		"input":         {publish.Result{Failures: []publish.Failure{failure(0, usererror.InvalidTag, "x", "")}}, 1, 1},
-		"nothing to do": {publish.Result{}, 0, 0},
+		"nothing to do": {publish.Result{}, 0, 1},
 	} {
 		if got := ExitStatus(c.result, false); got != c.workflow {
 			t.Errorf("%s: %d in a workflow, want %d", name, got, c.workflow)

@@ -21,8 +21,8 @@ const (
 
 // ExitStatus returns 130 when the run was cancelled, 1 when it, a source or a registry
 // that is required failed, else 0. On a command line it is 1, too, where nothing was
-// published because registries were skipped: a workflow looks at the outputs, a person or
-// a script at the status.
+// published because tags was empty or registries were skipped: a workflow looks at the
+// outputs, a person or a script at the status.
 func ExitStatus(r publish.Result, commandLine bool) int {
 	switch {
 	case r.Cancelled:
@@ -39,7 +39,7 @@ func fails(g publish.RegistryResult) bool { return g.Status() == Failed && !g.To
 // leftOut reports whether nothing was published, for other reasons than that the user
 // wanted it so.
 func leftOut(r publish.Result) bool {
-	unwanted := len(r.Skipped) > 0
+	unwanted := len(r.Skipped) > 0 || len(r.Registries) == 0
 	for _, g := range r.Registries {
 		switch g.Status() {
 		case Pushed, Unchanged, Planned:
