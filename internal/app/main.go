@@ -197,7 +197,7 @@ func (s *step) parseSource(ctx context.Context, one *publish.Image, written stri
 	}
 	specs, merge, err := source.ParseAll(written, s.paths)
 	if err != nil {
-		return []error{err}
+		return s.ofItem(*one, err)
 	}
 	one.Parts, one.Merge = specs, merge
 	switch {
@@ -212,6 +212,17 @@ func (s *step) parseSource(ctx context.Context, one *publish.Image, written stri
 		return []error{err}
 	}
 	return nil
+}
+
+// ofItem returns the errors in err, each with the item of images that it is about, if there are any.
+func (s *step) ofItem(one publish.Image, err error) []error {
+	all := apart([]error{err})
+	for i, e := range all {
+		if s.set.Several {
+			all[i] = fmt.Errorf("%s, line %d: %w", s.set.Name("images"), one.Line, e)
+		}
+	}
+	return all
 }
 
 // run carries the plan out.

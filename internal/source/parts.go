@@ -84,8 +84,8 @@ func expand(line string, paths Paths) ([]Spec, error) {
 			return nil, err
 		}
 	}
-	if len(matches) == 0 {
-		return nil, notFound(paths.Map(rest), paths)
+	if len(matches) == 0 { // nothing is called so either: whoever opens it tells, and what fails for it
+		matches, pick = []string{rest}, ""
 	}
 	specs := make([]Spec, len(matches))
 	for i, path := range matches {

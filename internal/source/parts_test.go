@@ -98,10 +98,12 @@ func TestGlob(t *testing.T) {
 			}
 		}
 	}
-	_, _, err := ParseAll("./a.tar\n"+dir+"/*.oci", Paths{})
-	wantProblem(t, err, usererror.SourceNotFound, "line 2", "*.oci")
+	// What * stands for may be missing as any other path may.
+	specs, _, err := ParseAll(dir+"/*.oci\n"+dir+"/*.tgz:1", Paths{})
+	must(t, err)
+	wantProblem(t, CheckMerged(t.Context(), specs, Options{}), usererror.SourceNotFound, "line 1", "/*.oci", "line 2", "/*.tgz:1")
 	// Folders of the host are mapped, as those of other paths are.
-	specs, _, err := ParseAll("/srv/actions/_temp/*.tar", Paths{Folders: map[string]string{"/srv/actions/_temp": dir}})
+	specs, _, err = ParseAll("/srv/actions/_temp/*.tar", Paths{Folders: map[string]string{"/srv/actions/_temp": dir}})
 	must(t, err)
 	if len(specs) != 4 || specs[0].Path != dir+"/a.tar" {
 		t.Errorf("%+v", specs)

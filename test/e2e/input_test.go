@@ -77,6 +77,19 @@ func TestAllInputErrorsAtOnce(t *testing.T) {
 	}
 }
 
+// What is wrong with a source of one of several images names the item and the line in it.
+func TestBadSourcesOfImages(t *testing.T) {
+	s := servers.Olareg(t, servers.Options{})
+	tags := "\n  tags: " + s.Reference("acme/app", "")
+	job{auth: s.Item(0), inputs: map[string]string{"images": "- source: [./a.tar, '']" + tags + "1\n- source: nginx" + tags + "2\n  name: b\n" +
+		"- name: c\n  source: ['', x.example/a@]" + tags + "3"}}.run(t).exits(1).
+		says("images, line 1: source, line 2: the line is empty", `images, line 3: source "nginx"`,
+			"images, line 6: source, line 1: the line is empty", `images, line 6: source, line 2: source "x.example/a@" ends in @`)
+	if len(s.Log.All()) > 0 {
+		t.Errorf("requests were sent:\n%s", s.Log)
+	}
+}
+
 // Sources that are not what they are said to be: found before anything is tagged.
 func TestBadSources(t *testing.T) {
 	image, other := images.Build(images.Options{}), images.Build(images.Options{Seed: 1})

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -69,22 +70,33 @@ func TestSeveralImages(t *testing.T) {
 // A broken source fails its image alone; with atomic no tag of any image is written.
 func TestSeveralImagesOneBroken(t *testing.T) {
 	web := images.Build(images.Options{Single: true})
-	for _, atomic := range []bool{false, true} {
-		t.Run(fmt.Sprintf("atomic=%t", atomic), func(t *testing.T) {
-			to := kinds(t, servers.Options{Auth: servers.Token})
-			j := several("./there-is-none.tar", web.Archive(t), to)
-			j.inputs["atomic"] = fmt.Sprint(atomic)
-			o := j.run(t).exits(1)
-			if len(o.results.Images) != 2 || o.results.Images[0].Error == "" || o.results.Images[1].Error != "" {
-				t.Errorf("%+v", o.results.Images)
-			}
-			for at, s := range to {
-				got := images.Digest(t, s.Reference("acme/web", "1"), s.Inspect()...)
-				if served := got == web.Digest(); served == atomic {
-					t.Errorf("%s: web serves %q", at, got)
-				}
-			}
-		})
+	other := images.Build(images.Options{Single: true, Seed: 1})
+	none := filepath.Join(t.TempDir(), "none.tar")
+	for name, broken := range map[string]string{
+		"a path that is not there": none, "a path with * that matches nothing": filepath.Dir(none) + "/*.tar",
+		"a part that is not there": web.Archive(t) + "\n" + none, "a platform twice": web.Archive(t) + "\n" + other.Archive(t),
+	} {
+		for _, atomic := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, atomic=%t", name, atomic), func(t *testing.T) { oneBroken(t, broken, web, atomic) })
+		}
+	}
+}
+
+// oneBroken publishes a broken source and an image.
+func oneBroken(t *testing.T, broken string, web *images.Image, atomic bool) {
+	t.Helper()
+	to := kinds(t, servers.Options{Auth: servers.Token})
+	j := several(broken, web.Archive(t), to)
+	j.inputs["atomic"] = fmt.Sprint(atomic)
+	o := j.run(t).exits(1)
+	if len(o.results.Images) != 2 || o.results.Images[0].Error == "" || o.results.Images[1].Error != "" {
+		t.Errorf("%+v", o.results.Images)
+	}
+	for at, s := range to {
+		got := images.Digest(t, s.Reference("acme/web", "1"), s.Inspect()...)
+		if served := got == web.Digest(); served == atomic {
+			t.Errorf("%s: web serves %q", at, got)
+		}
 	}
 }
 
