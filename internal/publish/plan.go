@@ -115,6 +115,11 @@ func NewPlan(settings config.Settings, resolved map[imageref.Repository]credenti
 			p.add(i, d.Reference, resolved[d.Reference.Repository])
 		}
 	}
+	for i := range p.Registries {
+		if p.Policy.PushByDigest {
+			p.Registries[i].dropPublished()
+		}
+	}
 	for _, s := range settings.Skipped {
 		if s.Host != "" {
 			p.leaveLine(s)
@@ -188,6 +193,21 @@ func (r *RegistryPlan) leave(l Left, reference string) {
 	if !slices.Contains(r.Left[i].References, reference) {
 		r.Left[i].References = append(r.Left[i].References, reference)
 	}
+}
+
+// dropPublished takes out of what is left out, by digest, the repositories that another of their tags
+// has the image published to.
+func (r *RegistryPlan) dropPublished() {
+	for i := range r.Left {
+		l := &r.Left[i]
+		l.References = slices.DeleteFunc(l.References, func(reference string) bool {
+			return slices.ContainsFunc(r.Repositories, func(p RepositoryPlan) bool {
+				return p.Repository.String() == reference &&
+					slices.ContainsFunc(p.Targets, func(t Target) bool { return t.Image == l.Image })
+			})
+		})
+	}
+	r.Left = slices.DeleteFunc(r.Left, func(l Left) bool { return len(l.References) == 0 })
 }
 
 // leaveLine makes the registry that a line still names a skipped one, if nothing else

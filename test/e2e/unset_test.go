@@ -159,6 +159,26 @@ func TestTagsMatching(t *testing.T) {
 	}
 }
 
+// By digest, one tag that matches is enough: its repository is published to, and left out by no other.
+func TestTagsMatchingByDigest(t *testing.T) {
+	image := images.Build(images.Options{Single: true, Layers: 1})
+	s := servers.Olareg(t, servers.Options{})
+	j := job{source: image.Archive(t), auth: s.Item(0) + "  tags-matching: v.*\n", inputs: map[string]string{"push-by-digest": "true"}}
+	for _, tags := range [][]string{{"main", "v1"}, {"v1", "main"}} {
+		j.tags = []string{s.Reference("acme/app", tags[0]), s.Reference("acme/app", tags[1]), s.Reference("acme/other", "main")}
+		o := j.run(t).exits(0)
+		left := 0
+		for _, r := range o.registry(s.Host).References {
+			if r.Status == report.Skipped {
+				left++
+			}
+		}
+		if left != 1 || len(o.registry(s.Host).References) != 2 || strings.Contains(o.stdout, "left out: acme/app") || !strings.Contains(o.stdout, "left out: acme/other") {
+			t.Errorf("%v: %+v\n%s", tags, o.registry(s.Host).References, o.stdout)
+		}
+	}
+}
+
 // A registry that wants a login after all is refused with what to do about that, not with
 // advice on an account that there is none of.
 func TestAnonymousWhereALoginIsWanted(t *testing.T) {
