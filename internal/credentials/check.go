@@ -50,6 +50,9 @@ func isAWSSessionName(s string) bool {
 // checkValues looks at values that are known to have a form.
 func (i *Item) checkValues() *KeyError {
 	switch {
+	case strings.Contains(i.Username.Text, ":"): // RFC 7617, section 2
+		return keyError("username",
+			"holds a colon, at which registries end a user's name: the password goes into a key of its own")
 	case i.AWSSession.Text != "" && !isAWSSessionName(i.AWSSession.Text):
 		return keyError("aws-session", "is 2 to 64 letters, digits and any of _+=,.@-")
 	case i.QuayRobot.Text != "" && !quayRobotName().MatchString(i.QuayRobot.Text):

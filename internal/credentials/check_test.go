@@ -48,6 +48,7 @@ func TestCheckRefuses(t *testing.T) {
 	}
 	wrong := map[string]Item{
 		"username needs password":                       {Registry: "quay.io", Username: set("u")},
+		"username holds a colon":                        {Registry: "quay.io", Username: set("u:the-password"), Password: password, PasswordSet: true},
 		"password needs username":                       {Registry: "quay.io", Password: password, PasswordSet: true},
 		"password-env needs username":                   {Registry: "quay.io", PasswordEnv: set("TOKEN")},
 		"password and password-env do not go":           {Registry: "quay.io", Username: set("u"), Password: password, PasswordSet: true, PasswordEnv: set("TOKEN")},
