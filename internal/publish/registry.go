@@ -31,7 +31,7 @@ type repository struct {
 	loggedIn *future // the account can be used here
 	allowed  *future // the permission to push is proved
 
-	pending atomic.Int32 // images that may still send blobs here
+	pending atomic.Int64 // images that may still send blobs here
 
 	mu     sync.Mutex
 	absent bool // a dry run found no repository
@@ -69,7 +69,7 @@ func (r *run) newRegistry(plan RegistryPlan, client Host) *registryRun {
 			RepositoryPlan: p, client: client.Repository(p.Repository.Path),
 			loggedIn: newFuture(), allowed: newFuture(),
 		}
-		repo.pending.Store(int32(len(p.Targets)))
+		repo.pending.Store(int64(len(p.Targets)))
 		s.repositories = append(s.repositories, repo)
 		for _, t := range p.Targets {
 			s.targets = append(s.targets, &target{
