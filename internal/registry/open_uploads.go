@@ -3,6 +3,8 @@ package registry
 import (
 	"context"
 	"sync"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/registry/auth"
 )
 
 // openUploads are uploads of a repository that are open, or being opened, before it is known
@@ -21,13 +23,16 @@ type opening struct {
 
 // OpenUploads opens uploads until there are n that carry no blob yet, and returns what waits
 // for that. The next blobs take them (see Upload): opened while the registry is asked which
-// blobs it has, they cost no round trip of their own. What cannot be opened is left to a blob
-// that opens its own, and says why it cannot.
+// blobs it has, they cost no round trip of their own. Each is tried once: what fails is left to
+// a blob, which opens its own with the patience that a blob has, and says why it cannot.
 func (r *Repository) OpenUploads(ctx context.Context, n int) (wait func()) {
 	var running sync.WaitGroup
 	for _, o := range r.uploads.reserve(n) {
 		running.Go(func() {
-			s, _ := r.begin(ctx, "opening an upload")
+			var s *session
+			if _, err := r.c.host.Wait(ctx); err == nil {
+				s, _ = r.post(ctx, call{doing: "opening an upload", need: auth.Access{Write: true}}, nil)
+			}
 			r.cancel(r.uploads.opened(o, s))
 		})
 	}
@@ -66,11 +71,11 @@ func (u *openUploads) opened(o *opening, s *session) (unwanted *session) {
 	return unwanted
 }
 
-// add adds an upload that is open, unless that is nil, and returns it if nobody wants it any more.
+// add adds an upload that is open, and returns it if nobody wants it any more.
 func (u *openUploads) add(s *session) (unwanted *session) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if u.closed || s == nil {
+	if u.closed {
 		return s
 	}
 	o := &opening{done: make(chan struct{}), session: s}

@@ -164,7 +164,7 @@ func TestOpenUploads(t *testing.T) {
 			if r.Method == http.MethodPost {
 				time.Sleep(time.Second)
 				if posts.Add(1) == 2 {
-					w.WriteHeader(http.StatusForbidden)
+					w.WriteHeader(http.StatusServiceUnavailable)
 					return true
 				}
 			}
