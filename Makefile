@@ -33,7 +33,7 @@ image: ## the action's container image, by the Docker engine
 
 # Go takes a result out of its cache even if a file outside the module has changed: those in
 # test look at pages, recipes and testdata, so they run anew.
-test: ## what proves the behaviour, in at most six minutes
+test: ## what proves the behaviour, in about six minutes on two idle cores
 	@$(if $(RACE),:,echo "no C compiler ($(CC)): testing without -race")
 	@echo "Testing the program's packages, then the program from outside; tests that need what is not installed say so and skip."
 	@status=0; \
