@@ -83,10 +83,10 @@ func newOrder(next http.Handler) *order {
 
 func (o *order) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	behind := r.Context().Value(fromBehind{}) != nil
-	out := &countingWriter{ResponseWriter: w}
 	if r.Method == http.MethodGet || r.Method == http.MethodHead || r.Method == http.MethodDelete {
+		out := &announcing{ResponseWriter: w, tell: func(status int) { o.learn(r, status, behind) }}
 		o.next.ServeHTTP(out, r)
-		o.learn(r, out.status, behind)
+		out.announce(http.StatusOK)
 		return
 	}
 	write := &Write{Began: Now()}
@@ -94,12 +94,49 @@ func (o *order) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	r = r.WithContext(r.Context())
 	r.Body = body
 	o.begin(write, r, behind)
-	defer func() { o.end(write, max(body.count(), r.ContentLength), out, behind) }()
+	out := &announcing{ResponseWriter: w, tell: func(status int) {
+		o.end(write, max(body.count(), r.ContentLength), status, w.Header(), behind)
+	}}
+	defer out.announce(0) // the answer was dropped
 	o.next.ServeHTTP(out, r)
-	if out.status == 0 {
-		out.status = http.StatusOK
+	out.announce(http.StatusOK)
+}
+
+// announcing tells of an answer's status once, before the client can know it: a registry may
+// send its answer off long before its handler returns.
+type announcing struct {
+	http.ResponseWriter
+	told bool
+	tell func(status int)
+}
+
+func (w *announcing) announce(status int) {
+	if !w.told {
+		w.told = true
+		w.tell(status)
 	}
 }
+
+func (w *announcing) WriteHeader(status int) {
+	if status >= http.StatusOK {
+		w.announce(status)
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *announcing) Write(p []byte) (int, error) {
+	w.announce(http.StatusOK)
+	return w.ResponseWriter.Write(p)
+}
+
+// Flush passes on what was written.
+func (w *announcing) Flush() {
+	w.announce(http.StatusOK)
+	_ = http.NewResponseController(w.ResponseWriter).Flush()
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (w *announcing) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // forget drops the writes so far, as a Log.Reset does with requests.
 func (o *order) forget() {
@@ -156,8 +193,8 @@ func (o *order) openedAt(session string) int64 {
 	return o.uploads[session]
 }
 
-func (o *order) end(write *Write, sent int64, out *countingWriter, behind bool) {
-	status := out.status
+// end notes what came of a write, whose answer has this header.
+func (o *order) end(write *Write, sent int64, status int, header http.Header, behind bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	key := write.Repository + "@" + write.Digest
@@ -176,7 +213,7 @@ func (o *order) end(write *Write, sent int64, out *countingWriter, behind bool) 
 	}
 	if write.Kind == Opened {
 		o.permitted[write.Repository] = true
-		if u, err := url.Parse(out.Header().Get("Location")); err == nil && u.Path != "" {
+		if u, err := url.Parse(header.Get("Location")); err == nil && u.Path != "" {
 			o.uploads[path.Base(u.Path)] = write.Ended
 		}
 	}

@@ -43,6 +43,53 @@ func TestOrderSeesWhatIsOnItsWay(t *testing.T) {
 	}
 }
 
+// What a client does on an answer that it has is in order, however much longer the handler
+// takes that sent it.
+func TestOrderBelievesAnswers(t *testing.T) {
+	const digest = "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+	for name, arrives := range map[string]func(http.ResponseWriter){
+		"with a status":    func(w http.ResponseWriter) { w.WriteHeader(http.StatusCreated) },
+		"and is flushed":   func(w http.ResponseWriter) { w.WriteHeader(http.StatusCreated); w.(http.Flusher).Flush() },
+		"after an interim": func(w http.ResponseWriter) { w.WriteHeader(http.StatusContinue); w.WriteHeader(http.StatusCreated) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			answered, end := make(chan struct{}), make(chan struct{})
+			o := newOrder(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				switch {
+				case r.Method == http.MethodHead:
+				case r.URL.Query().Has("digest"):
+					arrives(w)
+					close(answered)
+					<-end
+				default:
+					w.WriteHeader(http.StatusCreated)
+				}
+			}))
+			ask := func(method, path, body string) {
+				o.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(method, path, strings.NewReader(body)))
+			}
+			ask("POST", "/v2/acme/app/blobs/uploads/", "")
+			ended := make(chan struct{})
+			go func() {
+				defer close(ended)
+				ask("PUT", "/v2/acme/app/blobs/uploads/1?digest="+digest, "content")
+			}()
+			<-answered
+			ask("PUT", "/v2/acme/app/manifests/1", `{"config":{"digest":"`+digest+`"}}`)
+			close(end)
+			<-ended
+			if len(o.wrong) > 0 {
+				t.Errorf("%q", o.wrong)
+			}
+			for _, w := range o.writes {
+				if w.Status != http.StatusCreated || w.Ended == 0 {
+					t.Errorf("%+v", *w)
+				}
+			}
+		})
+	}
+}
+
 // Run sees bytes that were sent, and tags that were written, before every registry was ready
 // for them, and signatures that came after the tag.
 func TestOrderOfRuns(t *testing.T) {
