@@ -92,9 +92,8 @@ func (n *Counter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case r.URL.Query().Has("mount"):
 		name = "mount"
 	}
-	body := &countedBody{ReadCloser: r.Body}
-	r.Body = body
-	out := &countedWriter{ResponseWriter: w}
+	r.Body = &countedBody{r.Body, n}
+	out := &countedWriter{ResponseWriter: w, to: n, blob: name == "GET blob"}
 	n.mu.Lock()
 	if n.c.Requests == 0 {
 		n.c.First = time.Now()
@@ -108,45 +107,49 @@ func (n *Counter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		n.c.Blobs[strings.TrimSpace(thing)]++
 	}
 	n.mu.Unlock()
-	defer func() {
-		n.mu.Lock()
-		defer n.mu.Unlock()
-		n.c.Received += body.n
-		n.c.Bytes += out.n
-		if name == "GET blob" {
-			n.c.BlobBytes += out.n
-		}
-	}()
 	n.next.ServeHTTP(out, r)
 }
 
 type countedBody struct {
 	io.ReadCloser
-	n int64
+	to *Counter
 }
 
 func (b *countedBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
-	b.n += int64(n)
+	b.to.mu.Lock()
+	defer b.to.mu.Unlock()
+	b.to.c.Received += int64(n)
 	return n, err
 }
 
-// countedWriter leaves sendfile possible: the servers' work must not cost more than
-// without it.
+// countedWriter counts bytes before the client can have them. It leaves sendfile possible, of
+// which it counts them afterwards: the servers' work must not cost more than without it.
 type countedWriter struct {
 	http.ResponseWriter
-	n int64
+	to   *Counter
+	blob bool
+}
+
+func (w *countedWriter) count(n int64) {
+	w.to.mu.Lock()
+	defer w.to.mu.Unlock()
+	w.to.c.Bytes += n
+	if w.blob {
+		w.to.c.BlobBytes += n
+	}
 }
 
 func (w *countedWriter) Write(p []byte) (int, error) {
+	w.count(int64(len(p)))
 	n, err := w.ResponseWriter.Write(p)
-	w.n += int64(n)
+	w.count(int64(n - len(p)))
 	return n, err
 }
 
 func (w *countedWriter) ReadFrom(r io.Reader) (int64, error) {
 	n, err := io.Copy(w.ResponseWriter, r)
-	w.n += n
+	w.count(n)
 	return n, err
 }
 

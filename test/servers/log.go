@@ -28,6 +28,13 @@ type Request struct {
 	Done     bool        // false: still being answered
 }
 
+// exchange is a request that is being answered: what its client can know is noted before it can.
+type exchange struct {
+	Request
+	body *countingBody
+	out  *countingWriter
+}
+
 // String returns the request as one line.
 func (r Request) String() string {
 	s := fmt.Sprintf("%3d %-6s %s", r.N, r.Method, r.Path)
@@ -41,7 +48,7 @@ func (r Request) String() string {
 type Log struct {
 	mu       sync.Mutex
 	settled  sync.Cond
-	requests []*Request
+	requests []*exchange
 	open     int
 	forget   func() // what else a Reset forgets
 }
@@ -55,44 +62,41 @@ func newLog() *Log {
 // Handler logs what next is asked and answers.
 func (l *Log) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		entry := l.begin(r)
-		body := &countingBody{ReadCloser: r.Body}
-		out := &countingWriter{ResponseWriter: w}
+		entry := l.begin(w, r)
 		r = r.WithContext(r.Context())
-		r.Body = body
+		r.Body = entry.body
 		defer func() {
 			dropped := recover()
-			l.end(entry, body, out, dropped != nil)
+			l.end(entry, dropped != nil)
 			if dropped != nil {
 				panic(dropped)
 			}
 		}()
-		next.ServeHTTP(out, r)
+		next.ServeHTTP(entry.out, r)
 	})
 }
 
-func (l *Log) begin(r *http.Request) *Request {
+func (l *Log) begin(w http.ResponseWriter, r *http.Request) *exchange {
 	user, _, _ := r.BasicAuth()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	entry := &Request{
+	entry := &exchange{Request: Request{
 		N: len(l.requests) + 1, Method: r.Method, Host: r.Host, Path: r.URL.Path,
 		Query: r.URL.Query(), Header: r.Header.Clone(), User: user,
-	}
+	}, body: &countingBody{ReadCloser: r.Body}, out: &countingWriter{ResponseWriter: w}}
 	l.requests = append(l.requests, entry)
 	l.open++
 	return entry
 }
 
-func (l *Log) end(entry *Request, body *countingBody, out *countingWriter, dropped bool) {
+func (l *Log) end(entry *exchange, dropped bool) {
+	if dropped {
+		entry.out.note(0)
+	} else {
+		entry.out.note(http.StatusOK)
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	entry.BytesIn, entry.BytesOut = body.count(), out.n
-	entry.Answer = out.Header().Clone()
-	entry.Status = out.status
-	if entry.Status == 0 && !dropped {
-		entry.Status = http.StatusOK
-	}
 	entry.Done = true
 	l.open--
 	l.settled.Broadcast()
@@ -105,9 +109,8 @@ func (l *Log) All() []Request {
 	return l.copy()
 }
 
-// Settled waits until no request is being answered and returns all of them. Use it
-// where statuses or sizes matter: a client has its answer before the server has
-// written it down.
+// Settled waits until no request is being answered and returns all of them. Use it where
+// a client does not wait for every answer, or where it matters what was sent of a broken one.
 func (l *Log) Settled() []Request {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -119,8 +122,10 @@ func (l *Log) Settled() []Request {
 
 func (l *Log) copy() []Request {
 	out := make([]Request, len(l.requests))
-	for i, r := range l.requests {
-		out[i] = *r
+	for i, e := range l.requests {
+		out[i] = e.Request
+		out[i].BytesIn = e.body.count()
+		out[i].Status, out[i].Answer, out[i].BytesOut = e.out.noted()
 	}
 	return out
 }
@@ -250,28 +255,54 @@ func (b *countingBody) count() int64 {
 
 type countingWriter struct {
 	http.ResponseWriter
+	mu     sync.Mutex
+	told   bool
 	status int
+	answer http.Header
 	n      int64
 }
 
+// note keeps the answer's status and header, the first that there are.
+func (w *countingWriter) note(status int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.told {
+		w.told, w.status, w.answer = true, status, w.Header().Clone()
+	}
+}
+
+func (w *countingWriter) noted() (status int, answer http.Header, n int64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.status, w.answer, w.n
+}
+
 func (w *countingWriter) WriteHeader(status int) {
-	if w.status == 0 && status >= 200 {
-		w.status = status
+	if status >= http.StatusOK {
+		w.note(status)
 	}
 	w.ResponseWriter.WriteHeader(status)
 }
 
 func (w *countingWriter) Write(p []byte) (int, error) {
-	if w.status == 0 {
-		w.status = http.StatusOK
-	}
+	w.note(http.StatusOK)
+	w.count(len(p))
 	n, err := w.ResponseWriter.Write(p)
-	w.n += int64(n)
+	w.count(n - len(p))
 	return n, err
+}
+
+func (w *countingWriter) count(n int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.n += int64(n)
 }
 
 // Unwrap lets http.ResponseController reach the connection.
 func (w *countingWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // Flush passes on what was written.
-func (w *countingWriter) Flush() { _ = http.NewResponseController(w.ResponseWriter).Flush() }
+func (w *countingWriter) Flush() {
+	w.note(http.StatusOK)
+	_ = http.NewResponseController(w.ResponseWriter).Flush()
+}
