@@ -34,6 +34,8 @@ type Env struct {
 	// Stall and RetryBudget are registry.Options' of the same name; 0 means their defaults.
 	Stall       time.Duration
 	RetryBudget time.Duration
+	// Grace is how long a cancelled job may put tags back, and give uploads up; 0 means 2.5 s and 2 s.
+	Grace time.Duration
 	// VerifyPauses are publish.Deps'; nil means its default.
 	VerifyPauses []time.Duration
 	// Transport replaces the transport that requests are sent with; tests only.

@@ -137,7 +137,7 @@ func (s *step) deps(plan publish.Plan) publish.Deps {
 				Notify: func(n blobcache.Notice) { s.note(publish.Note{}, n.Text) },
 			})
 		},
-		Clean: s.clean, Now: s.now, VerifyPauses: s.env.VerifyPauses,
+		Clean: s.clean, Now: s.now, VerifyPauses: s.env.VerifyPauses, RollBackTime: s.env.Grace,
 	}
 }
 
@@ -199,6 +199,7 @@ func (s *step) client(host string, insecure bool,
 		Concurrency: s.set.Concurrency,
 		Stall:       s.env.Stall,
 		RetryBudget: s.env.RetryBudget,
+		GivingUp:    s.env.Grace,
 		Clock:       s.env.Clock,
 		Roots:       s.roots,
 		InContainer: s.paths.Container,

@@ -19,7 +19,7 @@ func (r *run) rollBack(ctx context.Context, registries []*registryRun, updates [
 	if ctx.Err() != nil {
 		why, status = "the job was cancelled", Failed
 	}
-	ctx, cancel := outlive(ctx, rollBackTime)
+	ctx, cancel := outlive(ctx, cmp.Or(r.deps.RollBackTime, rollBackTime))
 	defer cancel()
 	var all []*tagUpdate
 	broken := map[*registryRun]bool{} // that failed by themselves

@@ -39,6 +39,8 @@ type Deps struct {
 	// VerifyPauses are the waits between the questions after a tag that a registry does
 	// not serve yet; nil means 30 s in all.
 	VerifyPauses []time.Duration
+	// RollBackTime is how long tags may be put back after a cancellation; 0 means 2.5 s.
+	RollBackTime time.Duration
 }
 
 // Run carries out plan and returns what became of it. When it returns, all that it started

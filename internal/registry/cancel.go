@@ -13,7 +13,7 @@ import (
 
 // Bounds of giving an upload up.
 const (
-	// cancelWithin is how long Close waits for uploads that are being given up: a run
+	// cancelWithin is the default of Options.GivingUp: a run
 	// that is cancelled ends within seconds.
 	cancelWithin = 2 * time.Second
 	// mostCancels is how often an upload that is still being written to is asked to end.

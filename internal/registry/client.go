@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"sync"
@@ -44,7 +45,7 @@ func (c *Client) Stats() Stats { return c.host.Stats() }
 func (c *Client) Preconnect(sizes []int64) { c.host.Preconnect(sizes) }
 
 // Close gives up uploads that carry no blob, waits for those that are being given up, at most
-// 2 s, and closes idle connections. The client can still be used.
+// Options.GivingUp, and closes idle connections. The client can still be used.
 func (c *Client) Close() {
 	c.mu.Lock()
 	repos := slices.Collect(maps.Values(c.repos))
@@ -52,7 +53,7 @@ func (c *Client) Close() {
 	for _, r := range repos {
 		r.CancelUploads()
 	}
-	c.cancellations.wait(cancelWithin)
+	c.cancellations.wait(cmp.Or(c.o.GivingUp, cancelWithin))
 	c.host.Close()
 }
 

@@ -95,7 +95,7 @@ func (j job) runUntil(ctx context.Context, t testing.TB) outcome {
 	definition := []byte(read(t, filepath.Join(here(t), "..", "..", "action.yml")))
 	var stdout, stderr bytes.Buffer
 	e := app.Env{Args: j.args, Stdin: strings.NewReader(""), Stdout: &stdout, Stderr: &stderr, Definition: definition,
-		Version: "1.2.3", Commit: "0123456", GoVersion: "go1.26"}
+		Version: "1.2.3", Commit: "0123456", GoVersion: "go1.26", Grace: 5 * time.Minute}
 	if j.clock != nil {
 		e.Clock, e.Now, e.RetryBudget = j.clock, j.clock.Now, 20*time.Second
 	}

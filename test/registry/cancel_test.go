@@ -8,7 +8,11 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/google/go-containerregistry/pkg/authn"
+
+	"github.com/multi-registry-push/multi-registry-push/internal/registry"
 	"github.com/multi-registry-push/multi-registry-push/test/servers"
 	"github.com/multi-registry-push/multi-registry-push/test/servers/distribution"
 )
@@ -22,7 +26,10 @@ func TestCancelledUploadLeavesNothing(t *testing.T) {
 	s := distribution.Start(t, servers.Options{Folder: folder})
 	for range 5 {
 		ctx, cancel := context.WithCancel(t.Context())
-		c := client(t, s, newLink(t, s.Host, false), patience(false), nil)
+		c := registry.New(registry.Options{
+			Host: newLink(t, s.Host, false).host, Clock: &quick{}, Stall: patience(false), Answer: patience(false), GivingUp: 5 * time.Minute,
+			Auth: func(string) authn.Authenticator { return s.Authenticator() },
+		})
 		p := &trigger{at: []int64{d.Size / 2}, do: cancel}
 		if _, err := c.Repository("cancelled/layer").Upload(ctx, d, nil, content(data), p); !errors.Is(err, context.Canceled) {
 			t.Fatalf("Upload: %v", err)

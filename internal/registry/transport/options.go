@@ -47,6 +47,8 @@ type Options struct {
 	// FirstContact is the budget until the host has answered for the first time:
 	// a typo in a host name must not take minutes. 0 means 10 s.
 	FirstContact time.Duration
+	// GivingUp is how long Client.Close waits for uploads that are being given up; 0 means 2 s.
+	GivingUp time.Duration
 	// Clock tells the time and waits; nil is the machine's.
 	Clock retry.Clock
 	// Roots returns the authorities that are trusted; nil means the system's. It is asked for each
