@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 		fmt.Println("skipped with -short: `make test-all` tests the container")
 		return
 	}
-	goleak.VerifyTestMain(m)
+	goleak.VerifyTestMain(m, servers.Lingers())
 }
 
 const image = "multi-registry-push:test"

@@ -22,7 +22,7 @@ func (j job) runCancelled(ctx context.Context, t *testing.T) outcome {
 	select {
 	case o := <-ended:
 		return o
-	case <-time.After(time.Minute):
+	case <-time.After(10 * time.Minute):
 		t.Fatal("the run does not end")
 	}
 	return outcome{}

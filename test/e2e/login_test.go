@@ -69,12 +69,7 @@ func TestAccountsByPath(t *testing.T) {
 // Registries that cannot be reached fail alone and say why.
 func TestRegistriesThatDoNotAnswer(t *testing.T) {
 	image := images.Build(images.Options{Single: true, Layers: 1})
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	down := listener.Addr().String()
-	_ = listener.Close()
+	down := servers.Nobody(t)
 	good := servers.Olareg(t, servers.Options{})
 	o := job{source: image.Archive(t), tags: []string{down + "/acme/app:1", "registry.invalid/acme/app:1", good.Reference("acme/app", "1")},
 		auth:  items(good.Item(0), login(down), login("registry.invalid")),

@@ -8,15 +8,14 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/multi-registry-push/multi-registry-push/test/servers"
 	"github.com/multi-registry-push/multi-registry-push/test/servers/distribution"
 )
 
 func TestMain(m *testing.M) {
-	// A server that answers before it has read the whole body lingers for half a second.
-	lingers := goleak.IgnoreAnyFunction("net/http.(*conn).closeWriteAndWait")
 	tidy := goleak.Cleanup(func(status int) {
 		_ = os.RemoveAll(built.folder)
 		os.Exit(status)
 	})
-	goleak.VerifyTestMain(m, append(distribution.Leaks(), lingers, tidy)...)
+	goleak.VerifyTestMain(m, append(distribution.Leaks(), servers.Lingers(), tidy)...)
 }

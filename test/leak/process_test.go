@@ -65,7 +65,7 @@ func start(t *testing.T, environ ...string) *process {
 		t.Fatal(err)
 	}
 	p := &process{dir: t.TempDir()}
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	t.Cleanup(cancel)
 	p.Cmd = exec.CommandContext(ctx, path)
 	p.Dir = p.dir

@@ -15,10 +15,11 @@ import (
 
 	"github.com/multi-registry-push/multi-registry-push/internal/app"
 	"github.com/multi-registry-push/multi-registry-push/internal/retry/clocktest"
+	"github.com/multi-registry-push/multi-registry-push/test/servers"
 )
 
 func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m, goleak.Cleanup(func(status int) {
+	goleak.VerifyTestMain(m, servers.Lingers(), goleak.Cleanup(func(status int) {
 		if built {
 			if path, err := program(); err == nil {
 				_ = os.RemoveAll(filepath.Dir(path))

@@ -8,11 +8,12 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/multi-registry-push/multi-registry-push/test/servers"
 	"github.com/multi-registry-push/multi-registry-push/test/servers/distribution"
 )
 
 func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m, append(distribution.Leaks(),
+	goleak.VerifyTestMain(m, append(distribution.Leaks(), servers.Lingers(),
 		// What toxiproxy leaves of a connection that a toxic has closed: the toxics
 		// before it offer bytes that nobody takes.
 		goleak.IgnoreAnyFunction("github.com/Shopify/toxiproxy/v2/toxics.(*ToxicStub).Run"),

@@ -21,6 +21,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+	"go.uber.org/goleak"
 	"golang.org/x/crypto/bcrypt"
 )
 
@@ -45,6 +46,7 @@ type Server struct {
 	mu      sync.Mutex
 	running *http.Server
 	ended   chan struct{}
+	release func() // what holds the port of a server that is stopped
 }
 
 // Start serves a registry until the test ends. registry makes the innermost handler; it may use
@@ -98,6 +100,7 @@ func Start(t testing.TB, o Options, registry func(*Server) http.Handler) *Server
 	running.Store(s.Host, s)
 	t.Cleanup(func() {
 		s.Stop()
+		s.release()
 		running.Delete(s.Host)
 		for _, wrong := range s.Disorder() {
 			t.Errorf("%s: %s", s.Host, wrong)
@@ -105,6 +108,10 @@ func Start(t testing.TB, o Options, registry func(*Server) http.Handler) *Server
 	})
 	return s
 }
+
+// Lingers is what goleak shall not mind: a server that answers before it has read the whole body
+// waits half a second before it closes the connection.
+func Lingers() goleak.Option { return goleak.IgnoreAnyFunction("net/http.(*conn).closeWriteAndWait") }
 
 // running has the servers of this process by host.
 var running sync.Map
@@ -132,6 +139,19 @@ func (s *Server) serve(listener net.Listener) {
 	}()
 }
 
+// Nobody returns a host at which nobody listens until the test ends.
+func Nobody(t testing.TB) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	host := listener.Addr().String()
+	_ = listener.Close()
+	t.Cleanup(hold(host))
+	return host
+}
+
 // Stop ends the server at once: open connections are dropped, new ones refused.
 func (s *Server) Stop() {
 	s.mu.Lock()
@@ -143,12 +163,14 @@ func (s *Server) Stop() {
 	}
 	_ = server.Close()
 	<-ended
+	s.release = hold(s.Host)
 	s.Log.Settled()
 }
 
 // Restart serves again, at the same address and with what was stored.
 func (s *Server) Restart(t testing.TB) {
 	t.Helper()
+	s.release()
 	listener, err := net.Listen("tcp", s.Host)
 	if err != nil {
 		t.Fatalf("registry for the test: %v", err)

@@ -20,7 +20,7 @@ import (
 	"github.com/multi-registry-push/multi-registry-push/test/servers/selftest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m, servers.Lingers()) }
 
 func TestOlareg(t *testing.T)              { selftest.Run(t, servers.Olareg) }
 func TestDistribution2(t *testing.T)       { selftest.Run(t, servers.Distribution2) }

@@ -35,10 +35,9 @@ type Internet struct {
 	file   string
 	roots  *x509.CertPool
 
-	caKey  *ecdsa.PrivateKey
-	ca     *x509.Certificate
-	key    *ecdsa.PrivateKey
-	closed chan struct{}
+	caKey *ecdsa.PrivateKey
+	ca    *x509.Certificate
+	key   *ecdsa.PrivateKey
 
 	mu     sync.Mutex
 	hosts  map[string]http.Handler
@@ -48,6 +47,7 @@ type Internet struct {
 	asked  []string
 	pipes  sync.WaitGroup
 	conns  map[net.Conn]bool
+	closed bool
 }
 
 // NewInternet returns an internet without hosts. It ends with the test.
@@ -55,7 +55,7 @@ func NewInternet(t testing.TB) *Internet {
 	t.Helper()
 	n := &Internet{
 		Faults: &servers.Faults{}, hosts: map[string]http.Handler{}, down: map[string]bool{},
-		leaves: map[string]*tls.Certificate{}, conns: map[net.Conn]bool{}, closed: make(chan struct{}),
+		leaves: map[string]*tls.Certificate{}, conns: map[net.Conn]bool{},
 	}
 	n.authority(t)
 	var servers sync.WaitGroup
@@ -74,13 +74,13 @@ func NewInternet(t testing.TB) *Internet {
 	servers.Go(func() { _ = tlsServer.ServeTLS(behind, "", "") })
 	servers.Go(func() { _ = proxyServer.Serve(front) })
 	t.Cleanup(func() {
-		close(n.closed)
 		_ = proxyServer.Close()
 		_ = tlsServer.Close()
 		n.mu.Lock()
 		for c := range n.conns {
 			_ = c.Close()
 		}
+		n.closed = true
 		n.mu.Unlock()
 		n.pipes.Wait()
 		servers.Wait()
@@ -193,13 +193,12 @@ func (n *Internet) connect(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	n.mu.Lock()
-	n.conns[in], n.conns[out] = true, true
-	n.mu.Unlock()
-	select {
-	case <-n.closed:
+	defer n.mu.Unlock() // nobody waits for pipes any more when it is closed
+	if n.closed {
 		_, _ = in.Close(), out.Close()
-	default:
+		return
 	}
+	n.conns[in], n.conns[out] = true, true
 	_, _ = io.WriteString(in, "HTTP/1.1 200 Connection established\r\n\r\n")
 	pipe := func(to, from net.Conn) {
 		_, _ = io.Copy(to, from)
