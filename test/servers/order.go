@@ -84,9 +84,9 @@ func newOrder(next http.Handler) *order {
 func (o *order) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	behind := r.Context().Value(fromBehind{}) != nil
 	if r.Method == http.MethodGet || r.Method == http.MethodHead || r.Method == http.MethodDelete {
-		out := &announcing{ResponseWriter: w, tell: func(status int) { o.learn(r, status, behind) }}
+		out := &telling{ResponseWriter: w, tell: func(status int) { o.learn(r, status, behind) }}
 		o.next.ServeHTTP(out, r)
-		out.announce(http.StatusOK)
+		out.note(http.StatusOK)
 		return
 	}
 	write := &Write{Began: Now()}
@@ -94,49 +94,49 @@ func (o *order) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	r = r.WithContext(r.Context())
 	r.Body = body
 	o.begin(write, r, behind)
-	out := &announcing{ResponseWriter: w, tell: func(status int) {
+	out := &telling{ResponseWriter: w, tell: func(status int) {
 		o.end(write, max(body.count(), r.ContentLength), status, w.Header(), behind)
 	}}
-	defer out.announce(0) // the answer was dropped
+	defer out.note(0) // the answer was dropped
 	o.next.ServeHTTP(out, r)
-	out.announce(http.StatusOK)
+	out.note(http.StatusOK)
 }
 
-// announcing tells of an answer's status once, before the client can know it: a registry may
+// telling tells of an answer's status once, before the client can know it: a registry may
 // send its answer off long before its handler returns.
-type announcing struct {
+type telling struct {
 	http.ResponseWriter
 	told bool
 	tell func(status int)
 }
 
-func (w *announcing) announce(status int) {
+func (w *telling) note(status int) {
 	if !w.told {
 		w.told = true
 		w.tell(status)
 	}
 }
 
-func (w *announcing) WriteHeader(status int) {
+func (w *telling) WriteHeader(status int) {
 	if status >= http.StatusOK {
-		w.announce(status)
+		w.note(status)
 	}
 	w.ResponseWriter.WriteHeader(status)
 }
 
-func (w *announcing) Write(p []byte) (int, error) {
-	w.announce(http.StatusOK)
+func (w *telling) Write(p []byte) (int, error) {
+	w.note(http.StatusOK)
 	return w.ResponseWriter.Write(p)
 }
 
 // Flush passes on what was written.
-func (w *announcing) Flush() {
-	w.announce(http.StatusOK)
+func (w *telling) Flush() {
+	w.note(http.StatusOK)
 	_ = http.NewResponseController(w.ResponseWriter).Flush()
 }
 
 // Unwrap lets http.ResponseController reach the connection.
-func (w *announcing) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+func (w *telling) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // forget drops the writes so far, as a Log.Reset does with requests.
 func (o *order) forget() {
