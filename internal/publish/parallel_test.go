@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/credentials"
 	"github.com/multi-registry-push/multi-registry-push/internal/imageref"
@@ -134,10 +135,13 @@ func TestPanicWhilePuttingBack(t *testing.T) {
 }
 
 // A write that got no answer when the job was cancelled is not said to be put back: it may come.
-func TestCutWriteIsNotPutBack(t *testing.T) {
+func TestCutWriteIsNotPutBack(t *testing.T) { synctest.Test(t, cutWriteIsNotPutBack) }
+
+func cutWriteIsNotPutBack(t *testing.T) {
 	s := newSetup(t, twoPlatforms(t, "app"), "a.test/app:1")
 	s.settings.Atomic = true
 	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
 	s.hosts["a.test"].fail = func(call string) error {
 		if call == "PutManifest app 1" {
 			cancel()

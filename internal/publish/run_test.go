@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -476,38 +477,43 @@ func TestDryRunWritesNothing(t *testing.T) {
 	}
 }
 
+// A cancelled run has seconds to end in: in a bubble they do not pass while it has something to do.
 func TestCancelled(t *testing.T) {
 	for _, atomic := range []bool{false, true} {
 		for _, at := range []string{"Login", "Upload", "PutManifest me/app sha256", "PutManifest me/app 1"} {
 			t.Run(fmt.Sprintf("%s, atomic %v", at, atomic), func(t *testing.T) {
-				s := newSetup(t, twoPlatforms(t, "new"), everywhere...)
-				s.settings.Atomic = atomic
-				ctx, cancel := context.WithCancel(t.Context())
-				defer cancel()
-				s.hosts["a.test"].fail = func(call string) error {
-					if strings.HasPrefix(call, at) {
-						cancel()
-						return ctx.Err()
-					}
-					return nil
-				}
-				s.run(ctx)
-				s.kept(t)
-				if !s.result.Cancelled {
-					t.Error("the result does not say so")
-				}
-				if atomic {
-					for _, h := range s.hosts {
-						if got := h.tags(); len(got) > 0 {
-							t.Errorf("%s was left with %v", h.name, got)
-						}
-					}
-				}
-				if len(s.status()) != len(everywhere) {
-					t.Errorf("a word is missing: %v", s.status())
-				}
+				synctest.Test(t, func(t *testing.T) { cancelledAt(t, at, atomic) })
 			})
 		}
+	}
+}
+
+func cancelledAt(t *testing.T, at string, atomic bool) {
+	s := newSetup(t, twoPlatforms(t, "new"), everywhere...)
+	s.settings.Atomic = atomic
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	s.hosts["a.test"].fail = func(call string) error {
+		if strings.HasPrefix(call, at) {
+			cancel()
+			return ctx.Err()
+		}
+		return nil
+	}
+	s.run(ctx)
+	s.kept(t)
+	if !s.result.Cancelled {
+		t.Error("the result does not say so")
+	}
+	if atomic {
+		for _, h := range s.hosts {
+			if got := h.tags(); len(got) > 0 {
+				t.Errorf("%s was left with %v", h.name, got)
+			}
+		}
+	}
+	if len(s.status()) != len(everywhere) {
+		t.Errorf("a word is missing: %v", s.status())
 	}
 }
 

@@ -146,16 +146,10 @@ func TestNoPlainHTTPAfterSilence(t *testing.T) {
 }
 
 func TestUnreachable(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	host := listener.Addr().String()
-	_ = listener.Close()
 	clock := newClock()
-	c := New(Options{Host: host, Clock: clock, InContainer: true})
+	c := New(Options{Host: nobody, Clock: clock, InContainer: true})
 	defer c.Close()
-	err = c.Repository("me/app").Login(t.Context())
+	err := c.Repository("me/app").Login(t.Context())
 	if !usererror.Is(err, usererror.Unreachable) || !strings.Contains(usererror.Advice(err), "by its label") {
 		t.Errorf("Login: %v\n%s", err, usererror.Advice(err))
 	}
@@ -272,6 +266,7 @@ func TestProxy(t *testing.T) {
 	c.Close()
 	proxy.Close()
 
+	address = "http://" + nobody
 	c = client()
 	defer c.Close()
 	err = c.Repository("me/app").Login(t.Context())

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -84,6 +85,43 @@ func newFakeHandler(t *testing.T) *fake {
 		sessions: map[string]*fakeSession{},
 	}
 }
+
+// inBubble serves f to a client over connections in memory: in a bubble, no time-out passes while
+// anybody has something to do.
+func (f *fake) inBubble(o Options) *Client {
+	network := make(pipes)
+	server := &http.Server{Handler: f, ReadHeaderTimeout: time.Hour}
+	base := &http.Transport{DialContext: network.dial}
+	o.Host, o.Base = "localhost:5000", base
+	c := New(o)
+	go func() { _ = server.Serve(network) }()
+	f.t.Cleanup(func() {
+		c.Close()
+		base.CloseIdleConnections()
+		_ = server.Close()
+	})
+	return c
+}
+
+// pipes is a listener to which dial connects.
+type pipes chan net.Conn
+
+func (p pipes) dial(context.Context, string, string) (net.Conn, error) {
+	here, there := net.Pipe()
+	p <- there
+	return here, nil
+}
+
+func (p pipes) Accept() (net.Conn, error) {
+	if conn, ok := <-p; ok {
+		return conn, nil
+	}
+	return nil, net.ErrClosed
+}
+
+func (p pipes) Close() error { close(p); return nil }
+
+func (p pipes) Addr() net.Addr { return &net.TCPAddr{} }
 
 func (f *fake) host() string {
 	return strings.TrimPrefix(strings.TrimPrefix(f.URL, "https://"), "http://")
@@ -284,6 +322,20 @@ func (f *fake) client(change func(*Options)) (*Client, *clocktest.Clock) {
 	c := New(o)
 	f.t.Cleanup(c.Close)
 	return c, clock
+}
+
+// nobody is an address on loopback that refuses connections. Ports that the system gives out are no
+// such place once they are free: other tests get them.
+const nobody = "127.0.0.1:1"
+
+// closePatiently closes c when all uploads have been given up, however long that takes: Close waits
+// for seconds, which may pass on a busy machine.
+func closePatiently(c *Client) {
+	for _, r := range c.repos {
+		r.CancelUploads()
+	}
+	c.cancellations.wait(time.Hour)
+	c.Close()
 }
 
 func digestText(algorithm string, raw []byte) string {

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/retry"
@@ -106,8 +107,10 @@ func TestEndlessBodies(t *testing.T) {
 }
 
 // A manifest may not drip for ever, though it moves.
-func TestDrippingManifest(t *testing.T) {
-	f := newFake(t)
+func TestDrippingManifest(t *testing.T) { synctest.Test(t, drippingManifest) }
+
+func drippingManifest(t *testing.T) {
+	f := newFakeHandler(t)
 	f.hook = func(w http.ResponseWriter, r *http.Request) bool {
 		if r.URL.Path == "/v2/" {
 			return false
@@ -122,11 +125,7 @@ func TestDrippingManifest(t *testing.T) {
 			}
 		}
 	}
-	c, _ := f.client(func(o *Options) {
-		o.Stall = 200 * time.Millisecond
-		o.Answer = 300 * time.Millisecond
-		o.RetryBudget = time.Second
-	})
+	c := f.inBubble(Options{Stall: 200 * time.Millisecond, Answer: 300 * time.Millisecond, RetryBudget: time.Second})
 	if _, _, err := c.Repository("a").Manifest(t.Context(), "latest"); !usererror.Is(err, usererror.RegistryGaveUp) {
 		t.Errorf("Manifest: %v", err)
 	}

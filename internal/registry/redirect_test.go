@@ -103,7 +103,7 @@ func TestAnUploadElsewhereDoesNotComeBack(t *testing.T) {
 	if _, err := c.Repository("a").Upload(t.Context(), d, nil, &bytesContent{data: data}, nil); err == nil {
 		t.Error("uploaded")
 	}
-	c.Close() // waits for the upload that is given up
+	closePatiently(c) // waits for the upload that is given up
 	net.mu.Lock()
 	defer net.mu.Unlock()
 	back := 0

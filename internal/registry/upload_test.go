@@ -53,7 +53,7 @@ func TestUploadMounts(t *testing.T) {
 	if err != nil || how != Mounted {
 		t.Fatalf("Upload: %v, %v", how, err)
 	}
-	c.Close()
+	closePatiently(c)
 	if len(f.sessions) != 0 {
 		t.Error("an upload that the first try opened was left open")
 	}
@@ -86,7 +86,7 @@ func TestUploadOpenedWithCreated(t *testing.T) {
 					t.Errorf("Upload: %v, %v: %v", how, err, f.log)
 				}
 			}
-			c.Close()
+			closePatiently(c)
 			if len(f.sessions) != 0 {
 				t.Error("an upload was left open")
 			}
@@ -148,7 +148,7 @@ func TestStartUpload(t *testing.T) {
 	r.CancelUploads()
 	<-deleting // and CancelUploads has returned
 	close(release)
-	c.Close()
+	closePatiently(c)
 	if f.requests("DELETE") != 1 || len(f.sessions) != 0 {
 		t.Errorf("%d DELETEs, %d uploads left", f.requests("DELETE"), len(f.sessions))
 	}
@@ -245,7 +245,7 @@ func TestCancelOfAnUploadStillWrittenTo(t *testing.T) {
 	if err := c.Repository("a").StartUpload(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	c.Close()
+	closePatiently(c)
 	if f.requests("GET /v2/a/blobs/uploads/") != 2 || f.requests("DELETE") != 3 || len(f.sessions) != 0 {
 		t.Errorf("%v, %d uploads left", f.log, len(f.sessions))
 	}
@@ -318,7 +318,7 @@ func TestContentOpenedAhead(t *testing.T) {
 			if clock.Slept() != 0 {
 				t.Error("it was tried again")
 			}
-			c.Close()
+			closePatiently(c)
 			if len(f.sessions) != 0 {
 				t.Error("an upload was left open")
 			}
@@ -489,7 +489,7 @@ func TestUploadWrongBytes(t *testing.T) {
 	if n := f.requests("PUT"); n != 2 {
 		t.Errorf("%d tries, want 2", n)
 	}
-	c.Close()
+	closePatiently(c)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if len(f.sessions) != 0 {
@@ -515,7 +515,7 @@ func TestUploadGivesUp(t *testing.T) {
 	if slept := clock.Slept(); slept > retryBudget || slept < retryBudget/2 {
 		t.Errorf("given up after %v", slept)
 	}
-	c.Close()
+	closePatiently(c)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if len(f.sessions) != 0 {
@@ -548,7 +548,7 @@ func TestUploadOfABrokenSource(t *testing.T) {
 	if clock.Slept() != 0 {
 		t.Error("it was tried again")
 	}
-	c.Close()
+	closePatiently(c)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if len(f.sessions) != 0 {
@@ -574,7 +574,7 @@ func TestUploadCancelled(t *testing.T) {
 	if !errors.Is(err, context.Canceled) {
 		t.Fatalf("Upload: %v", err)
 	}
-	c.Close()
+	closePatiently(c)
 	if f.requests("DELETE") != 1 || len(f.sessions) != 0 {
 		t.Error("the upload was left open")
 	}

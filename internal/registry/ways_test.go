@@ -252,6 +252,7 @@ func TestPiecesOutOfRange(t *testing.T) {
 	f.noPutBody = true
 	f.hook = func(w http.ResponseWriter, r *http.Request) bool {
 		if r.Method == http.MethodPatch && r.ContentLength > 2<<20 {
+			_, _ = io.Copy(io.Discard, r.Body) // an answer before its end may be lost with the connection
 			refuse(w, http.StatusRequestedRangeNotSatisfiable, "", "chunk too large")
 			return true
 		}

@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/multi-registry-push/multi-registry-push/internal/retry"
+	"github.com/multi-registry-push/multi-registry-push/internal/retry/clocktest"
 )
 
 // counter is a listener that counts its connections.
@@ -30,27 +30,8 @@ func (l counter) Accept() (net.Conn, error) {
 	return c, err
 }
 
-// later is a clock that can be set forward.
-type later struct {
-	retry.SystemClock
-	mu sync.Mutex
-	by time.Duration
-}
-
-func (c *later) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return time.Now().Add(c.by)
-}
-
-func (c *later) forward(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.by += d
-}
-
 // answering is a registry over TLS whose connections are counted.
-func answering(t *testing.T, h2 bool, change func(*Options)) (*Host, counter, *later) {
+func answering(t *testing.T, h2 bool, change func(*Options)) (*Host, counter, *clocktest.Clock) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -67,7 +48,7 @@ func answering(t *testing.T, h2 bool, change func(*Options)) (*Host, counter, *l
 	t.Cleanup(s.Close)
 	roots := x509.NewCertPool()
 	roots.AddCert(s.Certificate())
-	clock := &later{}
+	clock := clocktest.New(time.Now())
 	o := Options{Host: listener.Addr().String(), Roots: func() *x509.CertPool { return roots }, Clock: clock}
 	if change != nil {
 		change(&o)
@@ -152,7 +133,7 @@ func TestPreconnectionsGrowOld(t *testing.T) {
 	h.Preconnect([]int64{megabyte})
 	<-l.accepted
 	h.pools.ready.running.Wait()
-	clock.forward(preconnectionLife + time.Second)
+	clock.Advance(preconnectionLife + time.Second)
 	put(t, h, 1, true)
 	if n := len(l.accepted); n != 1 {
 		t.Errorf("%d connections", n)
@@ -196,7 +177,7 @@ func TestCancelledWhilePreconnecting(t *testing.T) {
 	release := make(chan struct{})
 	near, far := net.Pipe()
 	defer far.Close()
-	p := &preconnections{clock: retry.SystemClock{}, dial: map[string]dialFunc{
+	p := &preconnections{clock: clocktest.New(time.Now()), dial: map[string]dialFunc{
 		"https": func(context.Context, string, string) (net.Conn, error) { <-release; return near, nil },
 	}}
 	p.start(&url.URL{Scheme: "https", Host: "registry.example"}, 1)
