@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/mattn/go-runewidth"
@@ -84,7 +85,9 @@ func (w *terminal) String() string {
 	return strings.Join(w.rows, "\n")
 }
 
-func TestLiveBars(t *testing.T) {
+func TestLiveBars(t *testing.T) { synctest.Test(t, liveBars) }
+
+func liveBars(t *testing.T) {
 	s := newStage(1, LogOptions{})
 	var out bytes.Buffer
 	live := NewLive(&out, s.Log, func() int { return 100 })
@@ -93,6 +96,7 @@ func TestLiveBars(t *testing.T) {
 	s.after(2 * time.Second)
 	s.Bytes("ghcr.io", 0, 50*mb, 0)
 	live.Tick(s.now)
+	synctest.Wait() // for the drawing
 	if _, err := live.Write([]byte("a line above\n")); err != nil {
 		t.Fatal(err)
 	}
@@ -111,7 +115,9 @@ func TestLiveBars(t *testing.T) {
 
 // TestBarsLeaveNothingBehind: interrupted bars are gone before the last words, and a window
 // that was narrowed keeps no ghost of them.
-func TestBarsLeaveNothingBehind(t *testing.T) {
+func TestBarsLeaveNothingBehind(t *testing.T) { synctest.Test(t, barsLeaveNothingBehind) }
+
+func barsLeaveNothingBehind(t *testing.T) {
 	s := newStage(1, LogOptions{})
 	w := newTerminal(100)
 	live := NewLive(w, s.Log, w.columns)
@@ -131,10 +137,7 @@ func TestBarsLeaveNothingBehind(t *testing.T) {
 		w.narrow(width)
 		s.after(time.Second)
 		live.Tick(s.now)
-		live.refresh <- s.now                           // is taken when the one before was
-		if _, err := live.bars.Write(nil); err != nil { // waits for the drawing
-			t.Fatal(err)
-		}
+		synctest.Wait() // for the drawing
 		for _, host := range hosts {
 			if n := strings.Count(w.String(), host); n != 1 {
 				t.Fatalf("%s is drawn %d times at %d columns:\n%s", host, n, width, w)
@@ -144,10 +147,7 @@ func TestBarsLeaveNothingBehind(t *testing.T) {
 	write("second")
 	s.Cancelled()
 	live.Tick(s.now)
-	live.refresh <- s.now
-	if _, err := live.bars.Write(nil); err != nil {
-		t.Fatal(err)
-	}
+	synctest.Wait()
 	if got := w.String(); got != "first\nsecond\n" {
 		t.Errorf("of a run that was cancelled there is\n%s", got)
 	}
@@ -159,7 +159,9 @@ func TestBarsLeaveNothingBehind(t *testing.T) {
 
 // TestBarsFollowTheirTotal: what is to be sent turns out as the source is read, and shrinks
 // where a blob is mounted; a bar that has passed its first total goes on, and goes in the end.
-func TestBarsFollowTheirTotal(t *testing.T) {
+func TestBarsFollowTheirTotal(t *testing.T) { synctest.Test(t, barsFollowTheirTotal) }
+
+func barsFollowTheirTotal(t *testing.T) {
 	s := newStage(1, LogOptions{})
 	w := newTerminal(100)
 	live := NewLive(w, s.Log, w.columns)
@@ -168,10 +170,7 @@ func TestBarsFollowTheirTotal(t *testing.T) {
 	drawn := func() string {
 		s.after(time.Second)
 		live.Tick(s.now)
-		live.refresh <- s.now                           // is taken when the one before was
-		if _, err := live.bars.Write(nil); err != nil { // waits for the drawing
-			t.Fatal(err)
-		}
+		synctest.Wait() // for the drawing
 		return w.String()
 	}
 	drawn()
