@@ -34,6 +34,7 @@ type job struct {
 	clock  *clocktest.Clock  // nil: waits take their time
 	hosts  hosts             // nil: hosts are where their name says
 	beside bool              // others write the same image meanwhile: order is not for one job to keep
+	pauses []time.Duration   // see publish.Deps.VerifyPauses
 }
 
 // outcome is what the step left behind.
@@ -95,7 +96,7 @@ func (j job) runUntil(ctx context.Context, t testing.TB) outcome {
 	definition := []byte(read(t, filepath.Join(here(t), "..", "..", "action.yml")))
 	var stdout, stderr bytes.Buffer
 	e := app.Env{Args: j.args, Stdin: strings.NewReader(""), Stdout: &stdout, Stderr: &stderr, Definition: definition,
-		Version: "1.2.3", Commit: "0123456", GoVersion: "go1.26", Grace: 5 * time.Minute}
+		Version: "1.2.3", Commit: "0123456", GoVersion: "go1.26", Grace: 5 * time.Minute, VerifyPauses: j.pauses}
 	if j.clock != nil {
 		e.Clock, e.Now, e.RetryBudget = j.clock, j.clock.Now, 20*time.Second
 	}

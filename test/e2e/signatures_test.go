@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/multi-registry-push/multi-registry-push/test/images"
 	"github.com/multi-registry-push/multi-registry-push/test/servers"
@@ -135,6 +136,8 @@ func TestSignatureIsNotOverwrittenUnseen(t *testing.T) {
 // ends with all of them, or the job whose is missing says so.
 func TestReferrersOfFourJobs(t *testing.T) {
 	image := images.Build(images.Options{Single: true, LayerBytes: 1 << 10})
+	// What others write seconds after they have looked takes away what nobody looks for any more.
+	patient := []time.Duration{time.Second, 4 * time.Second, 4 * time.Second, 4 * time.Second, 4 * time.Second}
 	for kind, d := range map[string]*servers.Server{
 		"Distribution 3":             distribution.Start(t, servers.Options{}),
 		"Distribution 2.8":           servers.Distribution2(t, servers.Options{}),
@@ -151,7 +154,7 @@ func TestReferrersOfFourJobs(t *testing.T) {
 				artifacts[i] = images.Artifact(&image.Root, "application/vnd.test", images.Layer{MediaType: "text/plain", Content: fmt.Append(nil, i)})
 				artifacts[i].Push(t, source.Host+"/acme/built@"+artifacts[i].Digest(), source.Inspect()...)
 				jobs[i] = job{source: source.Reference("acme/built", "1"), auth: source.Item(0) + d.Item(0),
-					tags: []string{d.Reference("acme/app", fmt.Sprint("1.", i))}, inputs: map[string]string{"referrers": "true"}, beside: true}
+					tags: []string{d.Reference("acme/app", fmt.Sprint("1.", i))}, inputs: map[string]string{"referrers": "true"}, beside: true, pauses: patient}
 			}
 			var outcomes [4]outcome
 			var all sync.WaitGroup
