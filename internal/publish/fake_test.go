@@ -193,11 +193,12 @@ func (v *fakeView) Stat(ctx context.Context, ref string) (v1.Descriptor, error) 
 	if !ok {
 		digest = ref
 	}
-	if _, ok := r.manifests[digest]; !ok {
+	raw, ok := r.manifests[digest]
+	if !ok {
 		return v1.Descriptor{}, errNoSuch
 	}
 	h, _ := v1.NewHash(digest)
-	return v1.Descriptor{Digest: h, MediaType: types.MediaType(r.types[digest])}, nil
+	return v1.Descriptor{Digest: h, Size: int64(len(raw)), MediaType: types.MediaType(r.types[digest])}, nil
 }
 
 func (v *fakeView) PutManifest(ctx context.Context, ref string, raw []byte, mediaType string, cond registry.Condition) (registry.PutResult, error) {

@@ -134,12 +134,17 @@ func TestPanicWhilePuttingBack(t *testing.T) {
 	}
 }
 
-// A write that got no answer when the job was cancelled is not said to be put back: it may come.
-func TestCutWriteIsNotPutBack(t *testing.T) { synctest.Test(t, cutWriteIsNotPutBack) }
+// A write that got no answer when the job was cancelled is not said to be put back, nor to be left
+// alone: it may come.
+func TestCutWriteMayYetMove(t *testing.T) {
+	for _, atomic := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) { cutWriteMayYetMove(t, atomic) })
+	}
+}
 
-func cutWriteIsNotPutBack(t *testing.T) {
+func cutWriteMayYetMove(t *testing.T, atomic bool) {
 	s := newSetup(t, twoPlatforms(t, "app"), "a.test/app:1")
-	s.settings.Atomic = true
+	s.settings.Atomic = atomic
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	s.hosts["a.test"].fail = func(call string) error {
@@ -152,6 +157,6 @@ func cutWriteIsNotPutBack(t *testing.T) {
 	s.run(ctx)
 	ref := s.registry("a.test").References[0]
 	if ref.Status != Failed || !strings.Contains(string(ref.Reason), "may yet move") {
-		t.Errorf("%+v", ref)
+		t.Errorf("atomic %v: %+v", atomic, ref)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/image"
+	"github.com/multi-registry-push/multi-registry-push/internal/jsondoc"
 	"github.com/multi-registry-push/multi-registry-push/internal/source"
 	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
@@ -181,7 +182,7 @@ func (u *tagUpdate) holdsOthers(ctx context.Context) (bool, error) {
 		Layers    []v1.Descriptor   `json:"layers"`
 		Manifests []json.RawMessage `json:"manifests"`
 	}
-	if json.Unmarshal(raw, &theirs) != nil || json.Unmarshal(u.signature.Raw, &ours) != nil ||
+	if jsondoc.Unmarshal(raw, &theirs) != nil || jsondoc.Unmarshal(u.signature.Raw, &ours) != nil ||
 		len(theirs.Manifests) > 0 {
 		return true, nil // not what cosign writes: nobody can tell what it is good for
 	}

@@ -114,14 +114,12 @@ func (r *run) putOneBack(ctx context.Context, u *tagUpdate) (now string, put boo
 				err = errors.New("the registry took the write and does not show it: it may yet move")
 			}
 		}
-	case u.old == nil:
-		err = errors.New("the manifest that it served is gone")
 	default:
 		cond := registry.Condition{}
 		if seen {
 			cond.IfMatch = u.digest.String()
 		}
-		_, err = u.t.client.PutManifest(ctx, u.tag, u.old, u.oldType, cond)
+		err = r.putOld(ctx, u, cond)
 	}
 	if err == nil {
 		return u.before, true, nil

@@ -67,6 +67,9 @@ type run struct {
 	results    []*registryResults // of all, in the plan's order
 	gate       *sendGate
 
+	old      oldBytes   // of manifests that tags served before
+	putOldMu sync.Mutex // held while one that was not kept is put back
+
 	hostsMu sync.Mutex
 	hosts   map[string]Host
 

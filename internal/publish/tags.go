@@ -42,8 +42,9 @@ type tagUpdate struct {
 	kept       bool      // the signatures that are there stay
 
 	before        string // what the tag served, empty for nothing or unknown
+	beforeSize    int64  // of the manifest that before names, in bytes, as the registry announces it
 	beforeUnknown bool   // the registry does not tell what the tag serves
-	old           []byte // the manifest that before names, kept for putting it back
+	old           []byte // the manifest that before names, kept for putting it back; nil if it is not kept
 	oldType       string
 	attempted     bool // a write was sent: the tag may have moved
 	written       bool // the registry took the write
@@ -132,10 +133,11 @@ func (r *run) lookUpAll(ctx context.Context, t *target, updates []*tagUpdate,
 // lookUp asks what the tag serves. What was kept of what it served before is forgotten.
 func (r *run) lookUp(ctx context.Context, u *tagUpdate) error {
 	d, err := u.t.client.Stat(ctx, u.tag)
+	r.old.release(int64(len(u.old)))
 	u.before, u.beforeUnknown, u.old, u.oldType = "", false, nil, ""
 	switch {
 	case err == nil:
-		u.before = d.Digest.String()
+		u.before, u.beforeSize = d.Digest.String(), d.Size
 	case errors.Is(err, registry.ErrNotFound):
 	case errors.Is(err, registry.ErrUnclear):
 		u.beforeUnknown = true
@@ -152,7 +154,7 @@ func (r *run) lookAgain(ctx context.Context, u *tagUpdate) error {
 	if err := r.lookUp(ctx, u); err != nil || !r.Atomic {
 		return err
 	}
-	return u.keepOld(ctx)
+	return r.keepOld(ctx, u)
 }
 
 // mustKnow returns an error if a tag of which the registry does not tell what it serves must
@@ -170,19 +172,6 @@ func (r *run) mustKnow(u *tagUpdate) error {
 // mustStay reports whether immutable-tags protects a tag.
 func (r *run) mustStay(tag string) bool {
 	return r.ImmutableTags != nil && r.ImmutableTags.MatchString(tag)
-}
-
-// keepOld gets the manifest that the tag serves now, so that it can be put back.
-func (u *tagUpdate) keepOld(ctx context.Context) error {
-	if u.before == "" || u.stays() || u.tag == "" {
-		return nil
-	}
-	raw, d, err := u.t.client.Manifest(ctx, u.before)
-	u.old, u.oldType = raw, string(d.MediaType)
-	if errors.Is(err, registry.ErrNotFound) {
-		return nil // it cannot be put back then, which is put down if it comes to that
-	}
-	return err
 }
 
 // conflicts reports whether the update is one that immutable-tags forbids.
@@ -402,6 +391,7 @@ func (r *run) putTag(ctx context.Context, u *tagUpdate, cond registry.Condition)
 		return usererror.New(usererror.TagRefused, u.t.Repository.Host, u.String()+" was not tagged",
 			usererror.Advice(err), err)
 	case err != nil:
+		u.settle(Failed, "", fmt.Sprintf("cancelled while %s was written: it may yet move", u))
 		return err
 	}
 	u.written = true
