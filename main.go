@@ -23,6 +23,9 @@ var definition []byte
 func main() {
 	noCore()
 	stderr := quiet()
+	// A reader of the log that goes away, as head does, is no reason to stop between two tags:
+	// writes to it fail, and that is all.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	environ := os.Environ()
 	// What it names is added to the built-in roots by the program; left in place it

@@ -112,6 +112,33 @@ func TestKilled(t *testing.T) {
 	}
 }
 
+// Whoever reads the log may go away, as head does when it has seen enough: what was begun is brought to
+// its end all the same, and outputs and exit status say what became of it.
+func TestNobodyReadsTheLog(t *testing.T) {
+	s := servers.Olareg(t, servers.Options{})
+	image := images.Build(images.Options{LayerBytes: 1 << 10})
+	j := job{source: image.Archive(t), auth: s.Item(0), tags: []string{s.Reference("acme/app", "1")}}
+	p := j.program(t, "")
+	reader, writer, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer writer.Close()
+	if err := reader.Close(); err != nil {
+		t.Fatal(err)
+	}
+	p.Stdout, p.Stderr = writer, writer
+	if err := p.Run(); err != nil {
+		t.Errorf("it ended with %v", err)
+	}
+	if outputs := parseOutputs(t, read(t, p.output)); outputs["pushed"] != j.tags[0] {
+		t.Errorf("%v", outputs)
+	}
+	if now := images.Digest(t, j.tags[0], s.Inspect()...); now != image.Digest() {
+		t.Errorf("%s serves %q", j.tags[0], now)
+	}
+}
+
 // Where the limit of open files is too low, that is what is said, and what to do.
 func TestTooFewOpenFiles(t *testing.T) {
 	t.Parallel()
