@@ -56,7 +56,7 @@ func (f folder) lookup(name string) (file, error) {
 		return file{}, broken(nil, "%s is not a regular file", name)
 	}
 	return file{size: info.Size(), open: func() (content, error) {
-		opened, err := f.root.Open(name)
+		opened, err := f.root.OpenFile(name, os.O_RDONLY|doNotWait, 0)
 		if err != nil {
 			return nil, err
 		}

@@ -4,6 +4,9 @@ package source
 
 import "os"
 
+// doNotWait is nothing where folders hold no named pipes.
+const doNotWait = 0
+
 func statFile(f *os.File) (fileState, error) {
 	info, err := f.Stat()
 	if err != nil {

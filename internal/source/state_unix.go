@@ -8,6 +8,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// doNotWait opens what has become a named pipe at once, which then cannot be read, and not when somebody
+// writes to it.
+const doNotWait = unix.O_NONBLOCK
+
 func statFile(f *os.File) (fileState, error) {
 	raw, err := f.SyscallConn()
 	if err != nil {
