@@ -118,6 +118,15 @@ func TestWorkflowInputs(t *testing.T) {
 	}
 }
 
+// TestPlatformsAsTheyAreWritten: what containerd makes one platform of, no input refuses.
+func TestPlatformsAsTheyAreWritten(t *testing.T) {
+	all := []string{"linux/x86-64", "Linux/AMD64", "linux/arm64/v8.0", "linux/arm/V7", "linux/x86_64"}
+	s, bad := read(t, []string{"--source=oci:./x", "--tags", "me/app:1", "--platforms", strings.Join(all, ",")}, nil, "")
+	if len(bad) > 0 || !slices.Equal(s.Platforms, all) {
+		t.Errorf("got %q, problems %v", s.Platforms, bad)
+	}
+}
+
 func TestFlags(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "auth.yml")
 	if err := os.WriteFile(file, []byte("- registry: ghcr.io\n  username: me\n  password: from-file\n"), 0o600); err != nil {

@@ -171,8 +171,8 @@ func (in *inputs) number(name string, least, most int) int {
 	return n
 }
 
-// platform is OS/ARCHITECTURE[/VARIANT] as the OCI image spec spells them.
-var platform = regexp.MustCompile(`^[a-z0-9]+/[a-z0-9_]+(?:/[a-z0-9.]+)?$`)
+// platform is OS/ARCHITECTURE[/VARIANT] in any of the spellings that image.ParsePlatform takes.
+var platform = regexp.MustCompile(`^[A-Za-z0-9._-]+(?:/[A-Za-z0-9._-]+){1,2}$`)
 
 func (in *inputs) platforms() []string {
 	list, wrong := parsePlatforms(in.get("platforms"))

@@ -40,16 +40,19 @@ func TestFolderThatHoldsAnArchive(t *testing.T) {
 
 func TestFormsOfOtherTools(t *testing.T) {
 	for value, says := range map[string][]string{
-		"file:///tmp/image.tar": {"file://", "Leave file:// out: /tmp/image.tar"},
-		"file://./image.tar":    {"Leave file:// out: ./image.tar"},
+		"file:///tmp/image.tar": {"begins with file://,", "Leave that out: /tmp/image.tar"},
+		"file://./image.tar":    {"Leave that out: ./image.tar"},
+		"file:/tmp/image.tar":   {"begins with file:,", "Leave that out: /tmp/image.tar"},
 		"dir:out":               {"Skopeo and Podman", "skopeo copy --all dir:out oci:LAYOUT"},
 	} {
 		_, err := Parse(value, Paths{})
 		wantProblem(t, err, usererror.InvalidSource, says...)
 	}
 	dir := writeFolder(t, member{name: "version", data: []byte("Directory Transport Version: 1.1\n")}, member{name: "manifest.json", data: []byte("{}")})
-	_, err := open(t, dir, Options{})
-	wantProblem(t, err, usererror.SourceUnsupported, "dir:", "skopeo copy --all dir:"+dir)
+	for _, form := range []string{"", "oci:", "docker-archive:"} {
+		_, err := open(t, form+dir, Options{})
+		wantProblem(t, err, usererror.SourceUnsupported, "dir:", "skopeo copy --all dir:"+dir)
+	}
 }
 
 // Links to elsewhere get the same hint, whether a blob is one or a folder above it.

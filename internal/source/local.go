@@ -57,15 +57,15 @@ func openFilesAs(ctx context.Context, spec Spec, t fileSet, pick string, o Optio
 		}
 	}
 	switch {
+	case !oci && isFolder && isDir(t): // it has a manifest.json, too
+		return nil, &Error{Kind: DirFolder, Named: short(spec.Path), What: "this is a folder in the form of Skopeo " +
+			"and Podman (dir:), which keeps no names and is no OCI image layout"}
 	case spec.Kind == DockerArchive && !docker && oci:
 		return nil, wrong(IsLayout, "this is an OCI image layout, not what `docker save` writes")
 	case spec.Kind == DockerArchive, spec.Kind == BarePath && docker && !isFolder:
 		return openDockerArchive(ctx, t, pick, o)
 	case spec.Kind != BarePath && !oci && docker:
 		return nil, wrong(IsDockerSave, "this is what `docker save` writes, not an OCI image layout")
-	case !oci && isFolder && isDir(t):
-		return nil, &Error{Kind: DirFolder, Named: short(spec.Path), What: "this is a folder in the form of Skopeo " +
-			"and Podman (dir:), which keeps no names and is no OCI image layout"}
 	case !oci && isFolder:
 		return nil, wrong(NoLayout, "there is no index.json in the folder, so it is no OCI image layout")
 	case !oci:

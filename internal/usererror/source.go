@@ -19,7 +19,7 @@ var sourceKinds = map[string]explanation{
 	"several-lines":           {InvalidSource, "Name one image."},
 	"source-with-credentials": {InvalidSource, "Write HOST/REPOSITORY:TAG, and the credentials in registry-auth."},
 	"unknown-scheme":          {InvalidSource, "Write docker://%s for an image in a registry."},
-	"file-scheme":             {InvalidSource, "Leave file:// out: %s."},
+	"file-scheme":             {InvalidSource, "Leave that out: %s."},
 	"dir-form":                {InvalidSource, writeLayout},
 	"file-or-reference": {InvalidSource,
 		"Write ./%s for the file, or docker://%s for an image in a registry."},
