@@ -27,6 +27,8 @@ func (r *Repository) StartUpload(ctx context.Context) error {
 	answer, ok := errors.AsType[*Error](err)
 	if ok && !answer.TokenService && !missing(answer) && !noMatterOfRights(answer) {
 		switch answer.Status {
+		case http.StatusOK: // and to everything else, too
+			return r.failed(NotARegistry, doing, &transport.NotRegistryError{What: err.Error()})
 		case http.StatusMethodNotAllowed: // no account may
 			return r.failed(ReadOnly, doing, err)
 		case http.StatusNotFound: // a registry that hides what we may not see

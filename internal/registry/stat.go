@@ -24,7 +24,7 @@ var errIncomplete = errors.New("the answer lacks what was asked for")
 // the registry tells the digest. ErrNotFound if there is none.
 //
 // Some registries refuse in place of saying that something is not there (400, 401, 403,
-// 405, or 500 again and again). Of a digest that is ErrNotFound where StartUpload proved
+// 405, 501, or 500 again and again). Of a digest that is ErrNotFound where StartUpload proved
 // the permission to push, or does so meanwhile; the write will tell. A tag is asked for
 // by GET then, too. What stays unclear is ErrUnclear.
 func (r *Repository) Stat(ctx context.Context, ref string) (v1.Descriptor, error) {
@@ -44,7 +44,8 @@ func (r *Repository) Stat(ctx context.Context, ref string) (v1.Descriptor, error
 		if _, d, err = r.manifest(ctx, doing, ref, r.question(patientErrors)); err == nil {
 			r.c.headLies.Store(true)
 		}
-	case errors.Is(err, errIncomplete), refused && answer.Status == http.StatusMethodNotAllowed, isTag && unclear(err):
+	case errors.Is(err, errIncomplete), isTag && unclear(err),
+		refused && (answer.Status == http.StatusMethodNotAllowed || answer.Status == http.StatusNotImplemented):
 		_, d, err = r.manifest(ctx, doing, ref, r.question(patientErrors))
 	}
 	if err != nil {
@@ -95,7 +96,7 @@ func unclear(err error) bool {
 	}
 	switch answer.Status {
 	case http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusMethodNotAllowed,
-		http.StatusInternalServerError:
+		http.StatusInternalServerError, http.StatusNotImplemented:
 		return true
 	}
 	return false

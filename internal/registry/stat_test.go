@@ -14,7 +14,7 @@ import (
 // Registries that refuse in place of saying that something is not there.
 func TestRefusalsThatMeanMissing(t *testing.T) {
 	const digest = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
-	for _, status := range []int{400, 401, 403, 405, 500} {
+	for _, status := range []int{400, 401, 403, 405, 500, 501} {
 		t.Run(fmt.Sprint(status), func(t *testing.T) {
 			f := newFake(t)
 			put := func(repo, ref string) { f.manifests[repo+":"+ref], f.types[repo+":"+ref] = []byte(`{}`), "x/y" }

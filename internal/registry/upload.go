@@ -85,6 +85,7 @@ type transfer struct {
 	piece        int64 // largest size of a PATCH, 0 for no bound
 	breaks       int   // in a row, with nothing gained
 	asked        int   // times in a row that asking brought nothing new
+	unclosed     int   // uploads that 404 was answered to the end of, for no reason
 	strangers    int   // sessions, just opened, that the registry did not know
 	wrong        int   // times that the registry found another digest
 }

@@ -154,6 +154,20 @@ func TestStartUpload(t *testing.T) {
 	}
 }
 
+// What answers 200 to everything is no registry, whatever it says.
+func TestStartUploadWhereEverythingIsOK(t *testing.T) {
+	f := newFake(t)
+	f.hook = func(w http.ResponseWriter, _ *http.Request) bool {
+		_, _ = io.WriteString(w, `{"status":"up"}`)
+		return true
+	}
+	c, _ := f.client(nil)
+	err := c.Repository("me/app").StartUpload(t.Context())
+	if !usererror.Is(err, usererror.NotARegistry) || !strings.Contains(err.Error(), "200 OK") {
+		t.Error(err)
+	}
+}
+
 // Blobs take the uploads that were opened ahead, also one that is still being opened, and open
 // their own where that failed or none is left. What no blob takes is given up, whenever it opens.
 func TestOpenUploads(t *testing.T) {

@@ -32,6 +32,10 @@ const mostBreaks = 2
 // failed in passing; then it goes by PATCH. Nothing is learned of the host.
 const mostFailedPuts = 4
 
+// mostUnclosed is how often a registry may answer the request that ends an upload with 404, and
+// not say that it lost the upload.
+const mostUnclosed = 4
+
 // ways is what one host has shown of how it takes blobs: in one PUT, which saves a round
 // trip and which every registry takes that goes by the book, or by PATCH.
 type ways struct {
@@ -283,10 +287,25 @@ func (t *transfer) finish(ctx context.Context) (How, error) {
 		want: []int{http.StatusCreated, http.StatusNoContent, http.StatusOK},
 	})
 	if err != nil {
-		return t.resume(ctx, err)
+		how, again := t.resume(ctx, err)
+		if how == "" && t.neverCloses(err) {
+			again = err
+		}
+		return how, again
 	}
 	transport.Drain(resp)
 	return t.arrived(false)
+}
+
+// neverCloses takes note of a refusal of the last request of an upload, and reports whether there
+// were enough of those that do not say that the upload is lost: a proxy may know no PUT.
+func (t *transfer) neverCloses(err error) bool {
+	answer, ok := errors.AsType[*Error](err)
+	if !ok || answer.Status != http.StatusNotFound || answer.Has(codeUploadUnknown) {
+		return false
+	}
+	t.unclosed++
+	return t.unclosed >= mostUnclosed
 }
 
 // final is the session's URL with the digest, as PUT wants it.

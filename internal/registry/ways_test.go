@@ -193,6 +193,37 @@ func TestUploadsThatAreRefused(t *testing.T) {
 	}
 }
 
+// A proxy that knows no PUT answers 404 to the one that ends an upload as well: a few times are
+// enough. An upload that is lost again and again is another matter.
+func TestUploadsThatAreNeverClosed(t *testing.T) {
+	for code, finals := range map[string]int{"": mostUnclosed, "BLOB_UNKNOWN": mostUnclosed, "BLOB_UPLOAD_UNKNOWN": 9} {
+		f := newFake(t)
+		refused := 0
+		f.hook = func(w http.ResponseWriter, r *http.Request) bool {
+			if r.Method != http.MethodPut || !isUpload(r) {
+				return false
+			}
+			if r.ContentLength == 0 {
+				if refused++; refused == 9 {
+					return false
+				}
+			}
+			_, _ = io.Copy(io.Discard, r.Body)
+			refuse(w, 404, code, "")
+			return true
+		}
+		c, clock := f.client(nil)
+		data, d := blobOf(1000)
+		_, err := c.Repository("a").Upload(t.Context(), d, nil, &bytesContent{data: data}, nil)
+		if (err == nil) != (finals == 9) || refused != finals {
+			t.Errorf("%q: Upload: %v, after %d refusals in %v", code, err, refused, clock.Slept())
+		}
+		if finals < 9 && (!usererror.Is(err, usererror.RegistryRefused) || clock.Slept() > 10*time.Second) {
+			t.Errorf("%q: Upload: %v, in %v", code, err, clock.Slept())
+		}
+	}
+}
+
 // A session whose status is always 5xx is given up after three of them.
 func TestUploadWhoseStatusIsBroken(t *testing.T) {
 	f := newFake(t)

@@ -168,8 +168,9 @@ func cutPrefix(text string) (Kind, string, bool) {
 func otherForm(text string) error {
 	if rest, ok := strings.CutPrefix(text, "file:"); ok && strings.HasPrefix(rest, "/") {
 		rest = strings.TrimPrefix(rest, "//")
-		return &Error{Kind: FileScheme, Named: short(rest), What: fmt.Sprintf("source %q begins with %s, but paths are "+
-			"written as they are", short(text), strings.TrimSuffix(text, rest))}
+		return &Error{Kind: FileScheme, Named: short(rest),
+			What: fmt.Sprintf("source %q begins with %s, but paths are written as they are", short(text),
+				strings.TrimSuffix(text, rest))}
 	}
 	if rest, ok := strings.CutPrefix(text, "dir:"); ok {
 		return &Error{Kind: DirForm, Named: short(rest), What: fmt.Sprintf("source %q is a folder in the form of "+
