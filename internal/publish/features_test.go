@@ -5,8 +5,10 @@ import (
 	"errors"
 	"maps"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
@@ -222,6 +224,33 @@ func TestTagThatIsNotServedYet(t *testing.T) {
 	r := s.registry("a.test")
 	if ref := r.References[0]; r.Status() != Pushed || !ref.Unseen || ref.Now != "" || s.result.Serves(ref) || len(s.result.Notes) != 1 {
 		t.Errorf("%s, %+v, %v", r.Status(), ref, s.result.Notes)
+	}
+}
+
+// What the registry does not tell in passing after it took the tag is no failure, and no reason to
+// put tags back.
+func TestTagThatIsUnclearForAMoment(t *testing.T) {
+	for refusals, want := range map[int]Status{1: Pushed, patience: Pushed, 99: Failed} {
+		s := newSetup(t, twoPlatforms(t, "new"), "a.test/me/app:1")
+		s.deps.VerifyPauses = slices.Repeat([]time.Duration{time.Millisecond}, 2*patience)
+		h := s.hosts["a.test"]
+		left, asked := refusals, 0
+		h.fail = func(call string) error {
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			if call != "Stat me/app 1" || h.at("me/app").tags["1"] == "" {
+				return nil
+			}
+			asked++
+			if left--; left < 0 {
+				return nil
+			}
+			return registry.ErrUnclear
+		}
+		s.run(t.Context())
+		if got := s.registry("a.test").Status(); got != want || asked > patience+1 {
+			t.Errorf("%d refusals: %s after %d questions, want %s", refusals, got, asked, want)
+		}
 	}
 }
 

@@ -10,7 +10,8 @@ import (
 )
 
 // patience is how many of the pauses between questions are spent on a tag of which that many tell:
-// it serves neither what was written nor what it served before, or is about to be put back.
+// it serves neither what was written nor what it served before, is refused, or is about to be put
+// back.
 const patience = 4
 
 // verify asks again for everything that was written under a tag, or by digest, and then,
@@ -65,13 +66,14 @@ func (r *run) unseen(u *tagUpdate, serves string) {
 }
 
 // servesNow returns the digest that the tag serves, "" for none, after asking until it is
-// ours or the time for that is over. One that is neither ours nor what was there before is
-// given less time.
+// ours or the time for that is over. One that is neither ours nor what was there before, and one
+// that the registry refuses to tell, are given less time.
 func (r *run) servesNow(ctx context.Context, u *tagUpdate) (digest string, err error) {
 	for try := 0; ; try++ {
 		digest, err = u.serves(ctx)
-		third := digest != u.before && digest != ""
-		if err != nil || digest == u.digest.String() || third && try >= patience ||
+		unclear := errors.Is(err, registry.ErrUnclear)
+		third := unclear || digest != u.before && digest != ""
+		if err != nil && !unclear || digest == u.digest.String() || third && try >= patience ||
 			try == len(r.deps.VerifyPauses) || !pause(ctx, r.deps.VerifyPauses[try]) {
 			return digest, err
 		}

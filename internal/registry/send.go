@@ -199,7 +199,8 @@ func (r *Repository) authorized(ctx context.Context, k call, u *url.URL) (*http.
 		if err != nil {
 			return nil, err
 		}
-		if !own && visitor == nil || try > 0 || !expired(resp) {
+		asks := expired(resp) || own && header == "" && resp.StatusCode == http.StatusForbidden
+		if !own && visitor == nil || try > 0 || !asks {
 			return resp, nil
 		}
 		var again bool

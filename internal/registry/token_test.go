@@ -127,6 +127,37 @@ func TestWrongPassword(t *testing.T) {
 	}
 }
 
+// Some answer 403 to whoever brings no password, and ask for none. Nobody is said to lack
+// a right whose password was not even sent.
+func TestLoginAskedForBy403(t *testing.T) {
+	f := newFake(t)
+	f.hook = func(w http.ResponseWriter, r *http.Request) bool {
+		if user, password, _ := r.BasicAuth(); user == "acme" && password == "right" {
+			return false
+		}
+		refuse(w, http.StatusForbidden, "DENIED", "access denied")
+		return true
+	}
+	for name, test := range map[string]struct {
+		auth  authn.AuthConfig
+		posts int
+		code  usererror.Code
+	}{
+		"right":  {authn.AuthConfig{Username: "acme", Password: "right"}, 2, ""},
+		"wrong":  {authn.AuthConfig{Username: "acme", Password: "wrong"}, 2, usererror.NoPushPermission},
+		"nobody": {authn.AuthConfig{}, 1, usererror.NoPushPermission},
+	} {
+		c, _ := f.client(func(o *Options) {
+			o.Auth = func(string) authn.Authenticator { return authn.FromConfig(test.auth) }
+		})
+		before := f.requests("POST")
+		err := c.Repository("me/app").StartUpload(t.Context())
+		if test.code == "" && err != nil || test.code != "" && !usererror.Is(err, test.code) || f.requests("POST")-before != test.posts {
+			t.Errorf("%s: %v after %d requests", name, err, f.requests("POST")-before)
+		}
+	}
+}
+
 // Where a registry takes user name and password as they are, a read that is refused tells
 // a wrong password from a repository that the account may not read: by the API's root.
 func TestReadWithWrongPassword(t *testing.T) {

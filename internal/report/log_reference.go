@@ -23,6 +23,9 @@ func (l *Log) Reference(host string, r publish.ReferenceResult) {
 		g.partly = true
 	}
 	text := referenceText(r)
+	if r.Status == Failed && g.tagged[r.Reference] { // it was written: something else is wrong with it
+		text = strings.Replace(text, "not tagged", "failed", 1)
+	}
 	switch {
 	case text == "", r.Reason == publish.ReasonCancelled, r.Reason == publish.ReasonSource,
 		r.Reason == publish.ReasonElsewhere, r.SkipKind == publish.SkipExisting: // what it follows from is told

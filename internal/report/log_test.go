@@ -264,3 +264,15 @@ func TestLoginThatFailsIsNoLogin(t *testing.T) {
 		}
 	}
 }
+
+// TestTaggedIsNotTakenBack: what went wrong with a tag after it was written does not unwrite it.
+func TestTaggedIsNotTakenBack(t *testing.T) {
+	s := newStage(1, LogOptions{})
+	r := publish.ReferenceResult{Reference: "quay.io/me/app:1", Status: Pushed, Now: "sha256:1"}
+	s.Reference("quay.io", r)
+	r.Status, r.Now, r.Reason = Failed, "", "asking for it after it was written: 403 DENIED"
+	s.Reference("quay.io", r)
+	if got := s.last(); got != "quay.io/me/app:1  failed: asking for it after it was written: 403 DENIED" {
+		t.Errorf("got %q", got)
+	}
+}

@@ -350,14 +350,19 @@ func (h *Host) hasAnswered(realm string) bool {
 	return false
 }
 
-// Refused takes note of a 401 to a request that carried header. It reports whether
-// the request is worth sending again, with what Header returns then.
+// Refused takes note of a 401 to a request that carried header, or of a 403 to one that carried
+// none. It reports whether the request is worth sending again, with what Header returns then.
 func (t *Tokens) Refused(ctx context.Context, need Access, header string, resp *http.Response) (bool, error) {
 	old := t.currentChallenge()
 	ch := old
 	named, offered := choose(resp.Header.Values("WWW-Authenticate"))
 	switch {
 	case offered, old == nil && resp.StatusCode == http.StatusUnauthorized:
+		ch = &named
+	case old == nil && resp.StatusCode == http.StatusForbidden && header == "": // a 403 in place of a 401
+		if again, err := t.basic(ctx); err != nil || again == "" {
+			return false, err
+		}
 		ch = &named
 	case old == nil:
 		return false, nil

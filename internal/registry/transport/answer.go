@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -147,42 +146,20 @@ type said struct {
 const digestPattern = `\b(sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})\b`
 
 // parseErrorBody reads {"errors":[{"code","message"}]} (distribution spec, "Error
-// Codes"), Docker Hub's {"details":…} or {"message":…}, or else plain text. What it returns is
+// Codes"), Docker Hub's {"details":…} or {"message":…}, a token service's {"error":…} (RFC
+// 6749, 5.2), or else plain text. What it returns is
 // first redacted and then cut: half a secret matches none of its forms.
 func parseErrorBody(body []byte, redact func(string) string) said {
 	cut := func(s string) string { return Cut(redact(s)) }
-	var spec struct {
-		Errors []struct {
-			Code    string          `json:"code"`
-			Message string          `json:"message"`
-			Detail  json.RawMessage `json:"detail"`
-		} `json:"errors"`
-		Message string `json:"message"`
-		Details string `json:"details"`
-	}
-	if err := json.Unmarshal(body, &spec); err == nil {
-		if len(spec.Errors) == 0 {
-			return said{message: cut(strings.TrimSpace(spec.Message + " " + spec.Details))}
+	var spec errorBody
+	if err := json.Unmarshal(body, &spec); err == nil && len(spec.Errors) > 0 {
+		return spec.Errors.said(body, cut)
+	} else if err == nil {
+		words := slices.DeleteFunc([]string{string(spec.Message), string(spec.Details), string(spec.Error),
+			string(spec.Description)}, func(s string) bool { return s == "" })
+		if len(words) > 0 || len(bytes.TrimSpace(body)) <= len("null") { // {}, [] and null say nothing
+			return said{message: cut(strings.Join(words, " "))}
 		}
-		found := said{digests: regexp.MustCompile(digestPattern).FindAllString(string(body), -1)}
-		var all []string
-		for i, e := range spec.Errors {
-			found.codes = append(found.codes, cut(e.Code))
-			text := e.Message
-			if i > 0 && e.Code != "" {
-				text = e.Code + ": " + text
-			}
-			// A detail that is a plain text often says what the message does not.
-			var detail string
-			if json.Unmarshal(e.Detail, &detail) == nil && detail != "" && detail != e.Message {
-				text += " (" + detail + ")"
-			}
-			if text = strings.TrimSpace(text); text != "" {
-				all = append(all, text)
-			}
-		}
-		found.message = cut(strings.Join(all, "; "))
-		return found
 	}
 	// Before its fields are joined: a secret may hold spaces.
 	text := redact(string(body))

@@ -45,3 +45,35 @@ func TestBareRefusals(t *testing.T) {
 		}
 	}
 }
+
+// TestErrorBodiesOfOddShape: a field of another type than the specification's costs no code, no
+// word is lost, and a code is one in small letters, too.
+func TestErrorBodiesOfOddShape(t *testing.T) {
+	for body, want := range map[string]Error{
+		`{"errors":[{"code":"DENIED","message":"no"}]}`:                 {Code: "DENIED", Message: "no"},
+		`{"errors":[{"code":"DENIED","message":{"why":"no"}}]}`:         {Code: "DENIED", Message: `{"why":"no"}`},
+		`{"errors":[{"code":"DENIED","message":"no"}],"message":["x"]}`: {Code: "DENIED", Message: "no"},
+		`{"errors":{"code":"DENIED","message":"no"}}`:                   {Code: "DENIED", Message: "no"},
+		` [{"code":"DENIED","message":null}]`:                           {Code: "DENIED"},
+		`{"errors":[{"code":"denied","message":"no"}]}`:                 {Code: "DENIED", Message: "no"},
+		`{"errors":[{"code":"ImageTagAlreadyExistsException"}]}`:        {Code: "ImageTagAlreadyExistsException"},
+		`{"errors":[{"code":404,"status":404,"message":"gone"}]}`:       {Message: "gone"},
+		`{"errors":["no"]}`:            {Message: `{"errors":["no"]}`},
+		`{"errors":[],"message":"no"}`: {Message: "no"},
+		`{"details":{"why":"no"}}`:     {Message: `{"why":"no"}`},
+		`{"error":"invalid_scope","error_description":"scope is not ours"}`: {Message: "invalid_scope scope is not ours"},
+		`{"error":{"code":403,"message":"no"}}`:                             {Message: `{"code":403,"message":"no"}`},
+		`{"reason":"no"}`:                                                   {Message: `{"reason":"no"}`},
+		`"no"`:                                                              {Message: `"no"`},
+		`{}`:                                                                {}, `null`: {}, `[]`: {}, ``: {}, `<html>no</html>`: {}, `no`: {Message: "no"},
+	} {
+		said := parseErrorBody([]byte(body), func(s string) string { return s })
+		code := ""
+		if len(said.codes) > 0 {
+			code = said.codes[0]
+		}
+		if code != want.Code || said.message != want.Message {
+			t.Errorf("%s: code %q, message %q", body, code, said.message)
+		}
+	}
+}
