@@ -63,8 +63,8 @@ func (r *Repository) login(ctx context.Context, need auth.Access) error {
 }
 
 // refusesPassword reports whether a registry that takes user name and password as they are does
-// not take ours: err, its own answer to a read, does not tell that from a repository that they may
-// not read.
+// not take ours: err, its own answer, does not tell that from a repository that they may not use.
+// Some answer 200 to whoever asks for the API's root without a password (zot).
 func (r *Repository) refusesPassword(ctx context.Context, err error) bool {
 	if answer, ok := errors.AsType[*Error](err); r.tokens.Scheme() != "basic" || !ok || answer.Elsewhere {
 		return false

@@ -29,7 +29,7 @@ func (r *Repository) explain(ctx context.Context, doing string, write bool, err 
 		return content.err
 	}
 	kind := r.diagnose(err, write)
-	if kind == NoPullPermission && r.refusesPassword(ctx, err) {
+	if (kind == NoPullPermission || kind == NoPushPermission) && r.refusesPassword(ctx, err) {
 		kind = WrongCredentials
 	}
 	return r.failed(kind, doing, err)

@@ -535,6 +535,7 @@ func TestPermissionAnswers(t *testing.T) {
 		"Quay's quota":      {403, "DENIED", "Quota has been exceeded on namespace", usererror.RegistryRefused},
 		"a limit":           {403, "DENIED", "registry contains 1 repositories, limit is 1", usererror.RegistryRefused},
 		"Harbor, read only": {403, "DENIED", "The system is in read only mode. Any modification is prohibited.", usererror.RegistryRefused},
+		"read only, loose":  {403, "DENIED", "The registry is read only.", usererror.RegistryRefused},
 		"Quay, read only":   {405, "DENIED", "System is currently read-only. Pulls will succeed but all write operations are currently suspended.", usererror.RegistryRefused},
 		"Azure":             {403, "UNAUTHORIZED", "The operation is disallowed.", usererror.RegistryRefused},
 		"no owner":          {404, "", "owner does not exist", usererror.RegistryRefused},

@@ -127,7 +127,7 @@ func TestWrongPassword(t *testing.T) {
 	}
 }
 
-// Some answer 403 to whoever brings no password, and ask for none. Nobody is said to lack
+// Some answer 403 to whoever sends no password, and ask for none. Nobody is said to lack
 // a right whose password was not even sent.
 func TestLoginAskedForBy403(t *testing.T) {
 	f := newFake(t)
@@ -183,6 +183,39 @@ func TestReadWithWrongPassword(t *testing.T) {
 			o.Auth = func(string) authn.Authenticator { return authn.FromConfig(test.auth) }
 		})
 		if _, err := c.Repository("me/app").Stat(t.Context(), "1"); !usererror.Is(err, test.code) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// Where the API's root asks nobody for a password, a push that is refused tells the same.
+func TestPushWithWrongPassword(t *testing.T) {
+	f := newFake(t)
+	f.hook = func(w http.ResponseWriter, r *http.Request) bool {
+		user, password, given := r.BasicAuth()
+		if r.URL.Path == "/v2/" && (!given || user == "acme" && password == "right") {
+			return false
+		}
+		w.Header().Set("WWW-Authenticate", `Basic realm="x"`)
+		refuse(w, http.StatusUnauthorized, "UNAUTHORIZED", "authentication required")
+		return true
+	}
+	for name, test := range map[string]struct {
+		auth authn.AuthConfig
+		code usererror.Code
+	}{
+		"wrong":  {authn.AuthConfig{Username: "acme", Password: "wrong"}, usererror.WrongCredentials},
+		"right":  {authn.AuthConfig{Username: "acme", Password: "right"}, usererror.NoPushPermission},
+		"nobody": {authn.AuthConfig{}, usererror.NoPushPermission},
+	} {
+		c, _ := f.client(func(o *Options) {
+			o.Auth = func(string) authn.Authenticator { return authn.FromConfig(test.auth) }
+		})
+		r := c.Repository("me/app")
+		if err := r.Login(t.Context()); err != nil {
+			t.Errorf("%s: Login: %v", name, err)
+		}
+		if err := r.StartUpload(t.Context()); !usererror.Is(err, test.code) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -77,7 +77,7 @@ func noMatterOfRights(e *Error) bool {
 		// Read-only and maintenance: Harbor (src/server/middleware/readonly), Quay
 		// (endpoints/v2/errors.py, ReadOnlyMode, PushesDisabled).
 		"read only mode", "read-only mode", "readonly mode", "currently read-only", "registry is read-only",
-		"maintenance", "have been disabled",
+		"registry is read only", "maintenance", "have been disabled",
 		// Policies: Harbor (src/server/middleware, PROJECTPOLICYVIOLATION), Azure ("The
 		// operation is disallowed.").
 		"policyviolation", "configured policy", "operation is disallowed",
