@@ -148,6 +148,8 @@ func barsLeaveNothingBehind(t *testing.T) {
 	s.Cancelled()
 	live.Tick(s.now)
 	synctest.Wait()
+	live.refresh <- s.now // mpb draws a bar once more before it goes
+	synctest.Wait()
 	if got := w.String(); got != "first\nsecond\n" {
 		t.Errorf("of a run that was cancelled there is\n%s", got)
 	}
