@@ -1,10 +1,10 @@
 package verify
 
 import (
-	"encoding/json"
 	"fmt"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/imageref"
+	"github.com/multi-registry-push/multi-registry-push/internal/jsondoc"
 	"github.com/multi-registry-push/multi-registry-push/internal/usererror"
 )
 
@@ -50,7 +50,7 @@ func ParseReceipt(name, text string) (Receipt, error) {
 			"Give it the output results of a run, or what --output json printed.", nil)
 	}
 	var parsed *results
-	if err := json.Unmarshal([]byte(text), &parsed); err != nil || parsed == nil || parsed.Registries == nil {
+	if err := jsondoc.Unmarshal([]byte(text), &parsed); err != nil || parsed == nil || parsed.Registries == nil {
 		return invalid("these are not results")
 	}
 	receipt := Receipt{Truncated: parsed.Truncated}

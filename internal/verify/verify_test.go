@@ -46,6 +46,16 @@ func TestParseReceipt(t *testing.T) {
 	}
 }
 
+// Results may come from anywhere: what is in them is counted before it is kept.
+func TestHostileReceipt(t *testing.T) {
+	for _, list := range []string{`{"registries":[`, `{"registries":[{"references":[`} {
+		text := list + strings.Repeat("{},", 50_000) + "{}" + strings.Repeat("]}", strings.Count(list, "["))
+		if _, err := ParseReceipt("results.json", text); !usererror.Is(err, usererror.InvalidInput) {
+			t.Errorf("%s…: %v", list, err)
+		}
+	}
+}
+
 // TestRun: a difference is 1, what could not be asked is 2, and all is told.
 func TestRun(t *testing.T) {
 	unreachable := errors.New("unreachable")
