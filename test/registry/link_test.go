@@ -171,7 +171,9 @@ func client(t testing.TB, s *servers.Server, l *link, patience time.Duration, no
 		Clock:  &quick{},
 		Stall:  patience,
 		Answer: patience,
-		Auth:   func(string) authn.Authenticator { return s.Authenticator() },
+		// A loaded machine may need longer than a short patience for the first answers, again and again.
+		FirstContact: 5 * time.Minute,
+		Auth:         func(string) authn.Authenticator { return s.Authenticator() },
 		Notify: func(registry.Notice) {
 			if notify != nil {
 				notify()
