@@ -138,13 +138,7 @@ const (
 
 var errNoTime = errors.New("the registry did not answer within the seconds that are left to a cancelled job")
 
-// outlive returns a context that ends d after ctx does, whether that has ended already or
-// does so meanwhile.
+// outlive returns a context that ends d after ctx does.
 func outlive(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
-	longer, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
-	stop := context.AfterFunc(ctx, func() {
-		timer := time.AfterFunc(d, func() { cancel(errNoTime) })
-		context.AfterFunc(longer, func() { timer.Stop() })
-	})
-	return longer, func() { stop(); cancel(nil) }
+	return retry.Outlive(ctx, d, errNoTime)
 }

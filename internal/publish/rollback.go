@@ -106,8 +106,8 @@ func (r *run) putOneBack(ctx context.Context, u *tagUpdate) (now string, put boo
 	if !seen && (!u.written || now != u.before) {
 		return now, false, nil
 	}
-	switch {
-	case u.before == "":
+	switch u.before {
+	case "":
 		err = u.t.client.DeleteTag(ctx, u.tag)
 		if errors.Is(err, registry.ErrNotFound) {
 			if err = nil; !seen {

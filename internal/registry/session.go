@@ -7,9 +7,11 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/registry/auth"
 	"github.com/multi-registry-push/multi-registry-push/internal/registry/transport"
+	"github.com/multi-registry-push/multi-registry-push/internal/retry"
 )
 
 // StartUpload opens an upload, which proves the permission to push, and which the next blob
@@ -65,10 +67,39 @@ func (r *Repository) begin(ctx context.Context, doing string) (*session, error) 
 	return s, err
 }
 
-// post opens an upload by k, once. With a mount query it may be over at once: errCreated.
-// Whoever answers 201 without one, or with the address of an upload, has opened an upload.
+// answerTime is how long an answer to the opening of an upload is waited for that nobody wants any
+// more: only that says where the upload is to be given up.
+const answerTime = 1500 * time.Millisecond
+
+var errNoAnswer = errors.New("the registry did not say in time where it opened an upload that nobody wants any more")
+
+// post opens an upload by k, once, and gives it up if ctx has ended meanwhile. With a mount query
+// it may be over at once: errCreated. Whoever answers 201 without one, or with the address of an
+// upload, has opened an upload.
 func (r *Repository) post(ctx context.Context, k call, query url.Values) (*session, error) {
-	k.method, k.url = http.MethodPost, r.at("/blobs/uploads/", query)
+	if !k.placed {
+		release, err := r.c.host.AcquireRequest(ctx)
+		if err != nil {
+			return nil, err
+		}
+		defer release()
+	}
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	begun, cancel := retry.Outlive(ctx, answerTime, errNoAnswer)
+	defer cancel()
+	s, err := r.open(begun, k, query)
+	if ctx.Err() != nil && !errors.Is(err, errCreated) {
+		r.cancel(s)
+		return nil, context.Cause(ctx)
+	}
+	return s, err
+}
+
+// open is post for whoever holds a place among the requests.
+func (r *Repository) open(ctx context.Context, k call, query url.Values) (*session, error) {
+	k.method, k.url, k.placed = http.MethodPost, r.at("/blobs/uploads/", query), true
 	k.want = []int{http.StatusAccepted, http.StatusCreated}
 	resp, err := r.once(ctx, k)
 	if err != nil {
