@@ -20,6 +20,7 @@ type Client struct {
 	cancellations cancellations
 	ways          ways
 	logins        logins
+	documents     documents
 
 	headLies atomic.Bool // HEAD says that manifests are not there which GET returns
 

@@ -131,6 +131,40 @@ func drippingManifest(t *testing.T) {
 	}
 }
 
+// Nor may a blob, of which any length may come: some bytes a minute are a stall.
+func TestDrippingBlob(t *testing.T) { synctest.Test(t, drippingBlob) }
+
+func drippingBlob(t *testing.T) {
+	f := newFakeHandler(t)
+	_, d := blobOf(1 << 20)
+	f.hook = func(w http.ResponseWriter, r *http.Request) bool {
+		if r.URL.Path == "/v2/" {
+			return false
+		}
+		w.Header().Set("Content-Length", strconv.FormatInt(d.Size, 10))
+		for {
+			if _, err := w.Write([]byte("x")); err != nil {
+				return true
+			}
+			w.(http.Flusher).Flush()
+			if (retry.SystemClock{}).Sleep(r.Context(), time.Second) != nil {
+				return true
+			}
+		}
+	}
+	began := time.Now()
+	c := f.inBubble(Options{RetryBudget: time.Minute})
+	blob, err := c.Repository("a").OpenBlob(t.Context(), d, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer blob.Close()
+	n, err := io.Copy(io.Discard, blob)
+	if took := time.Since(began); err == nil || took > 10*time.Minute {
+		t.Errorf("%d bytes in %v: %v", n, took, err)
+	}
+}
+
 func TestGzipBomb(t *testing.T) {
 	var bomb bytes.Buffer
 	z := gzip.NewWriter(&bomb)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -138,7 +137,7 @@ func (r *Repository) pages(
 			defer resp.Body.Close()
 			away = transport.FromElsewhere(resp)
 			next = nextLink(strings.Join(resp.Header.Values("Link"), ", "))
-			page, err = io.ReadAll(io.LimitReader(resp.Body, maxManifest+1))
+			page, err = r.c.documents.read(ctx, resp.Body)
 			if err == nil && len(page) > maxManifest {
 				err = errors.New("a page of more than 4 MiB")
 			}

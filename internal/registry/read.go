@@ -81,7 +81,7 @@ func (r *Repository) manifest(
 		if resp.ContentLength > maxManifest {
 			return r.tooLarge(ref)
 		}
-		raw, err = io.ReadAll(io.LimitReader(resp.Body, maxManifest+1))
+		raw, err = r.c.documents.read(ctx, resp.Body)
 		if err != nil {
 			return err
 		}

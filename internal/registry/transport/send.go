@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // Sending says how one request is sent.
@@ -79,13 +80,14 @@ func (h *Host) send(req *http.Request, s Sending, trace *tracing) (*http.Respons
 		}
 		return nil, err
 	}
-	if s.Bulk && (req.Method != http.MethodGet || resp.StatusCode < 200 || resp.StatusCode > 299) {
-		stall.bound() // what follows is no blob
+	blob := s.Bulk && req.Method == http.MethodGet && resp.StatusCode >= 200 && resp.StatusCode <= 299
+	if s.Bulk && !blob {
+		stall.bound()
 	}
 	stall.Pause() // until somebody reads
 	trace.answered(resp.StatusCode)
 	answer := h.receive(parent, resp, s, stall)
-	answer.trace = trace
+	answer.trace, answer.drips = trace, drips{watched: blob}
 	resp.Body = answer
 	resp.Request = req
 	return resp, nil
@@ -152,6 +154,7 @@ type incoming struct {
 	reason func(error) error
 	alive  func() // nil for an answer that is no sign of life
 	trace  *tracing
+	drips  drips
 	err    atomic.Pointer[error] // of the last Read
 	closed sync.Once
 }
@@ -161,7 +164,12 @@ func (b *incoming) Read(p []byte) (int, error) {
 	// stall.
 	b.stall.Resume()
 	defer b.stall.Pause()
+	began := time.Now()
 	n, err := b.ReadCloser.Read(p)
+	if b.drips.read(n, time.Since(began), b.stall.stall) && err == nil {
+		b.stall.cancel(ErrStalled)
+		err = ErrStalled
+	}
 	if n > 0 {
 		b.stall.Touch()
 		if b.alive != nil {

@@ -41,21 +41,27 @@ func TestUploadsWatchTheirConnection(t *testing.T) {
 	Drain(resp)
 }
 
-type drip struct{}
+// drip is how many bytes come a second.
+type drip int
 
-func (drip) Read(p []byte) (int, error) { time.Sleep(time.Second); p[0] = 'x'; return 1, nil }
+func (d drip) Read(p []byte) (int, error) { time.Sleep(time.Second); return min(int(d), len(p)), nil }
 
-// Only a blob that is read may take any time: neither an error in its place, nor the
-// answer to one that was sent, drips for ever.
+// Only a blob that is read may take any time, unless hardly anything comes: neither an error in its
+// place, nor the answer to one that was sent, drips for ever.
 func TestAnswersOfBlobsDoNotDrip(t *testing.T) {
 	for _, test := range []struct {
 		method string
 		status int
+		rate   drip
 		ends   bool
-	}{{http.MethodPut, 201, true}, {http.MethodPut, 400, true}, {http.MethodGet, 403, true}, {http.MethodGet, 200, false}, {http.MethodGet, 206, false}} {
+	}{
+		{http.MethodPut, 201, 2 << 10, true}, {http.MethodPut, 400, 2 << 10, true}, {http.MethodGet, 403, 2 << 10, true},
+		{http.MethodGet, 200, 2 << 10, false}, {http.MethodGet, 206, 2 << 10, false},
+		{http.MethodGet, 200, 1 << 10, true}, {http.MethodGet, 206, 1, true},
+	} {
 		synctest.Test(t, func(t *testing.T) {
 			h := New(Options{Host: "registry.example", Base: tripperFunc(func(req *http.Request) (*http.Response, error) {
-				return &http.Response{StatusCode: test.status, Body: io.NopCloser(&untilDone{req.Context(), drip{}})}, nil
+				return &http.Response{StatusCode: test.status, Body: io.NopCloser(&untilDone{req.Context(), test.rate})}, nil
 			})})
 			req, err := http.NewRequestWithContext(t.Context(), test.method, "https://registry.example/v2/a/blobs/x", nil)
 			if err != nil {
@@ -66,7 +72,7 @@ func TestAnswersOfBlobsDoNotDrip(t *testing.T) {
 				t.Fatal(err)
 			}
 			start := time.Now()
-			_, err = io.Copy(io.Discard, io.LimitReader(resp.Body, 3600))
+			_, err = io.Copy(io.Discard, io.LimitReader(resp.Body, 3600*int64(test.rate)))
 			_ = resp.Body.Close()
 			if took := time.Since(start); (err != nil) != test.ends || test.ends && took > defaultStall+defaultAnswer+time.Second {
 				t.Errorf("%s %d: %v after %v", test.method, test.status, err, took)

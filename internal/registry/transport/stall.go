@@ -124,3 +124,21 @@ func (t *StallTimer) reason(parent context.Context, err error) error {
 	}
 	return &BrokenError{err}
 }
+
+// drips watches an answer of any length: it may take its time, but not an hour for each few bytes.
+type drips struct {
+	watched bool
+	bytes   int           // since a step of them was complete
+	waited  time.Duration // for these
+}
+
+// read takes note of n bytes that came after a wait, and reports whether less than a step has
+// come in the time of a stall.
+func (d *drips) read(n int, wait, stall time.Duration) bool {
+	d.bytes += n
+	d.waited += wait
+	if d.bytes >= step {
+		d.bytes, d.waited = 0, 0
+	}
+	return d.watched && d.waited > stall
+}
