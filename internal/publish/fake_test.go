@@ -72,6 +72,17 @@ func (h *fakeHost) at(path string) *fakeRepo {
 }
 
 // tags returns path:tag → digest.
+// refuseAfter makes the call with this beginning fail, once after is closed.
+func (h *fakeHost) refuseAfter(beginning string, after <-chan struct{}) {
+	h.fail = func(call string) error {
+		if strings.HasPrefix(call, beginning) {
+			<-after
+			return errors.New("refused")
+		}
+		return nil
+	}
+}
+
 func (h *fakeHost) tags() map[string]string {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"strings"
 	"testing"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -155,13 +154,7 @@ func TestPutsBackWhatWasThereLast(t *testing.T) {
 				}
 				return look(call)
 			}
-			s.hosts["b.test"].fail = func(call string) error {
-				if strings.HasPrefix(call, "PutManifest me/app sha256-") {
-					<-written
-					return errors.New("refused")
-				}
-				return nil
-			}
+			s.hosts["b.test"].refuseAfter("PutManifest me/app sha256-", written)
 			s.run(t.Context())
 			if got := a.tags(); len(got) != 1 || got["me/app:"+s.tag] != s.second.Descriptor.Digest.String() {
 				t.Errorf("a.test serves %v, want %s alone", got, s.second.Descriptor.Digest)

@@ -3,7 +3,6 @@ package publish
 import (
 	"context"
 	"errors"
-	"sync"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/registry"
 )
@@ -12,40 +11,17 @@ import (
 // each of them 4 MiB, and real ones take a few KiB.
 const maxOldBytes = 16 << 20
 
-// oldBytes counts the bytes of manifests that are kept for putting tags back.
-type oldBytes struct {
-	mu sync.Mutex
-	n  int64
-}
-
-// hold reports whether n bytes more may be kept, and counts them if so.
-func (o *oldBytes) hold(n int64) bool {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if n > maxOldBytes-o.n {
-		return false
-	}
-	o.n += n
-	return true
-}
-
-func (o *oldBytes) release(n int64) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.n -= n
-}
-
 // keepOld gets the manifest that the tag serves now, so that it can be put back even if the
-// registry forgets what has no tag. Where that would take too much memory it is not kept: oldOf
+// registry forgets what has no tag. Where that would take too much memory it is not kept: putOld
 // asks for it then.
 func (r *run) keepOld(ctx context.Context, u *tagUpdate) error {
 	announced := max(u.beforeSize, 0)
-	if u.before == "" || u.stays() || u.tag == "" || !r.old.hold(announced) {
+	if u.before == "" || u.stays() || u.tag == "" || !r.old.TryAcquire(announced) {
 		return nil
 	}
 	raw, d, err := u.t.client.Manifest(ctx, u.before)
-	r.old.release(announced)
-	if err == nil && r.old.hold(d.Size) {
+	r.old.Release(announced)
+	if err == nil && r.old.TryAcquire(d.Size) {
 		u.old, u.oldType = raw, string(d.MediaType)
 	}
 	if errors.Is(err, registry.ErrNotFound) {

@@ -1,11 +1,11 @@
 package publish
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -42,24 +42,17 @@ func TestLargeOldManifestsArePutBack(t *testing.T) {
 	}
 	before := b.tags()
 	kept, written := 0, make(chan struct{})
+	first := sync.OnceFunc(func() {
+		kept = b.count("Manifest me/app sha256:")
+		close(written)
+	})
 	b.fail = func(call string) error {
 		if strings.HasPrefix(call, "PutManifest me/app ") && !strings.Contains(call, "sha256:") {
-			select {
-			case <-written:
-			default:
-				kept = b.count("Manifest me/app sha256:")
-				close(written)
-			}
+			first()
 		}
 		return nil
 	}
-	s.hosts["a.test"].fail = func(call string) error {
-		if call == "PutManifest me/app 1" {
-			<-written
-			return errors.New("refused")
-		}
-		return nil
-	}
+	s.hosts["a.test"].refuseAfter("PutManifest me/app 1", written)
 	s.run(t.Context())
 	if now := b.tags(); !maps.Equal(now, before) {
 		t.Errorf("b.test serves %v, not %v", now, before)

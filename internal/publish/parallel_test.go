@@ -2,7 +2,6 @@ package publish
 
 import (
 	"context"
-	"errors"
 	"strings"
 	"sync"
 	"testing"
@@ -121,13 +120,7 @@ func TestPanicWhilePuttingBack(t *testing.T) {
 		}
 		return nil
 	}
-	s.hosts["b.test"].fail = func(call string) error {
-		if call == "PutManifest app 1" {
-			<-written
-			return errors.New("refused")
-		}
-		return nil
-	}
+	s.hosts["b.test"].refuseAfter("PutManifest app 1", written)
 	s.run(t.Context())
 	if !s.failedWith("a.test", usererror.NotPutBack) || s.registry("b.test").Status() != Failed {
 		t.Errorf("%v", s.failures())

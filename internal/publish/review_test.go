@@ -126,13 +126,7 @@ func TestPutBackSeesLateWrites(t *testing.T) {
 		}
 		return nil
 	}
-	s.hosts["a.test"].fail = func(call string) error {
-		if call == "PutManifest me/app 1" {
-			<-wrote
-			return errors.New("500")
-		}
-		return nil
-	}
+	s.hosts["a.test"].refuseAfter("PutManifest me/app 1", wrote)
 	again.run(t.Context())
 	if got := b.tags(); !maps.Equal(got, was) {
 		t.Errorf("b.test serves %v, want %v", got, was)
@@ -164,13 +158,7 @@ func TestPutBackLeavesToOthersWhatTheyMoveMeanwhile(t *testing.T) {
 		}
 		return nil
 	}
-	s.hosts["a.test"].fail = func(call string) error {
-		if call == "PutManifest me/app 1" {
-			<-wrote
-			return errors.New("refused")
-		}
-		return nil
-	}
+	s.hosts["a.test"].refuseAfter("PutManifest me/app 1", wrote)
 	again.run(t.Context())
 	if got := b.tags()["me/app:1"]; got != other.Descriptor.Digest.String() || writes != 2 {
 		t.Errorf("after %d writes b.test serves %s, want what somebody else wrote", writes, got)

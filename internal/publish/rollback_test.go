@@ -33,13 +33,7 @@ func rolledBack(t *testing.T, was bool, atB func(call string, written bool) erro
 		}
 		return atB(call, written)
 	}
-	s.hosts["a.test"].fail = func(call string) error {
-		if call == "PutManifest me/app 1" {
-			<-wrote
-			return errors.New("refused")
-		}
-		return nil
-	}
+	s.hosts["a.test"].refuseAfter("PutManifest me/app 1", wrote)
 	return s
 }
 
@@ -96,13 +90,7 @@ func TestRollBackLeavesDigests(t *testing.T) {
 		}
 		return nil
 	}
-	s.hosts["a.test"].fail = func(call string) error {
-		if call == put {
-			<-wrote
-			return errors.New("refused")
-		}
-		return nil
-	}
+	s.hosts["a.test"].refuseAfter(put, wrote)
 	s.run(t.Context())
 	ref := s.registry("b.test").References[0]
 	if ref.Status != HeldBack || ref.Now != root.Descriptor.Digest.String() || !strings.HasPrefix(string(ref.Reason), "stays:") {

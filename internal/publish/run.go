@@ -7,6 +7,7 @@ import (
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/multi-registry-push/multi-registry-push/internal/blobcache"
 	"github.com/multi-registry-push/multi-registry-push/internal/credentials"
@@ -67,8 +68,8 @@ type run struct {
 	results    []*registryResults // of all, in the plan's order
 	gate       *sendGate
 
-	old      oldBytes   // of manifests that tags served before
-	putOldMu sync.Mutex // held while one that was not kept is put back
+	old      *semaphore.Weighted // bytes of manifests that tags served before, as many as are kept
+	putOldMu sync.Mutex          // held while one that was not kept is put back
 
 	hostsMu sync.Mutex
 	hosts   map[string]Host
@@ -95,7 +96,7 @@ func newRun(plan Plan, deps Deps, observer Observer) *run {
 	}
 	r := &run{
 		Policy: plan.Policy, plan: plan, deps: deps, observer: observer, start: deps.Now(),
-		hosts: map[string]Host{}, cached: map[v1.Hash]*blobcache.Blob{},
+		hosts: map[string]Host{}, cached: map[v1.Hash]*blobcache.Blob{}, old: semaphore.NewWeighted(maxOldBytes),
 	}
 	for _, p := range plan.Registries {
 		r.results = append(r.results, newRegistryResults(r, p))

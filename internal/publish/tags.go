@@ -133,7 +133,7 @@ func (r *run) lookUpAll(ctx context.Context, t *target, updates []*tagUpdate,
 // lookUp asks what the tag serves. What was kept of what it served before is forgotten.
 func (r *run) lookUp(ctx context.Context, u *tagUpdate) error {
 	d, err := u.t.client.Stat(ctx, u.tag)
-	r.old.release(int64(len(u.old)))
+	r.old.Release(int64(len(u.old)))
 	u.before, u.beforeUnknown, u.old, u.oldType = "", false, nil, ""
 	switch {
 	case err == nil:

@@ -13,9 +13,6 @@ import (
 
 // Bounds of giving an upload up.
 const (
-	// cancelWithin is the default of Options.GivingUp: a run
-	// that is cancelled ends within seconds.
-	cancelWithin = 2 * time.Second
 	// mostCancels is how often an upload that is still being written to is asked to end.
 	mostCancels = 8
 	// firstCancelPause is waited before the second try, twice that before the third, and

@@ -1,7 +1,6 @@
 package registry
 
 import (
-	"cmp"
 	"maps"
 	"slices"
 	"sync"
@@ -32,7 +31,7 @@ type Client struct {
 func New(o Options) *Client {
 	host := transport.New(o)
 	return &Client{o: host.Options(), host: host, auth: auth.New(host, o.Auth), repos: map[string]*Repository{},
-		logins: logins{asked: map[string]*loggedIn{}}}
+		logins: logins{asked: map[string]*loggedIn{}}, documents: newDocuments()}
 }
 
 // Host returns the host as people write it.
@@ -54,7 +53,7 @@ func (c *Client) Close() {
 	for _, r := range repos {
 		r.CancelUploads()
 	}
-	c.cancellations.wait(cmp.Or(c.o.GivingUp, cancelWithin))
+	c.cancellations.wait(c.o.GivingUp)
 	c.host.Close()
 }
 

@@ -4,7 +4,8 @@ import (
 	"bytes"
 	"context"
 	"io"
-	"sync"
+
+	"golang.org/x/sync/semaphore"
 )
 
 const (
@@ -16,33 +17,21 @@ const (
 	largeDocuments = 2
 )
 
-// documents are the places for large documents that are being read from one host.
-type documents struct {
-	once   sync.Once
-	places chan struct{}
-}
+// documents holds the places for large documents that are being read from one host.
+type documents struct{ places *semaphore.Weighted }
 
-func (d *documents) acquire(ctx context.Context) (release func(), err error) {
-	d.once.Do(func() { d.places = make(chan struct{}, largeDocuments) })
-	select {
-	case d.places <- struct{}{}:
-		return func() { <-d.places }, nil
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
-	}
-}
+func newDocuments() documents { return documents{semaphore.NewWeighted(largeDocuments)} }
 
 // read returns a body, or what it takes to tell that it has more than maxManifest bytes.
-func (d *documents) read(ctx context.Context, body io.Reader) ([]byte, error) {
+func (d documents) read(ctx context.Context, body io.Reader) ([]byte, error) {
 	raw, err := io.ReadAll(io.LimitReader(body, smallDocument))
 	if err != nil || len(raw) < smallDocument {
 		return raw, err
 	}
-	release, err := d.acquire(ctx)
-	if err != nil {
-		return nil, err
+	if d.places.Acquire(ctx, 1) != nil {
+		return nil, context.Cause(ctx)
 	}
-	defer release()
+	defer d.places.Release(1)
 	// In one piece: what grows leaves five times as much behind.
 	large := bytes.NewBuffer(make([]byte, 0, maxManifest+1+bytes.MinRead))
 	large.Write(raw)

@@ -42,7 +42,7 @@ func TestFewLargeDocumentsAtOnce(t *testing.T) {
 	for name, size := range map[string]int{"small": smallDocument - 1, "large": 1 << 20, "too large": maxManifest + 1} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				var d documents
+				d := newDocuments()
 				var mu sync.Mutex
 				var now, most int
 				reading := func(n int) {
@@ -72,11 +72,9 @@ func TestFewLargeDocumentsAtOnce(t *testing.T) {
 // Whoever waits for a place does not wait for ever.
 func TestLargeDocumentThatNobodyWants(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var d documents
-		for range largeDocuments {
-			if _, err := d.acquire(t.Context()); err != nil {
-				t.Fatal(err)
-			}
+		d := newDocuments()
+		if err := d.places.Acquire(t.Context(), largeDocuments); err != nil {
+			t.Fatal(err)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 		defer cancel()

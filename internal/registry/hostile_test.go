@@ -106,25 +106,34 @@ func TestEndlessBodies(t *testing.T) {
 	}
 }
 
-// A manifest may not drip for ever, though it moves.
-func TestDrippingManifest(t *testing.T) { synctest.Test(t, drippingManifest) }
-
-func drippingManifest(t *testing.T) {
-	f := newFakeHandler(t)
-	f.hook = func(w http.ResponseWriter, r *http.Request) bool {
+// dripping is the hook of a registry whose answers, of size bytes or -1 for what they do not say, come
+// byte by byte.
+func dripping(every time.Duration, size int64) func(http.ResponseWriter, *http.Request) bool {
+	return func(w http.ResponseWriter, r *http.Request) bool {
 		if r.URL.Path == "/v2/" {
 			return false
+		}
+		if size >= 0 {
+			w.Header().Set("Content-Length", strconv.FormatInt(size, 10))
 		}
 		for {
 			if _, err := w.Write([]byte("x")); err != nil {
 				return true
 			}
 			w.(http.Flusher).Flush()
-			if (retry.SystemClock{}).Sleep(r.Context(), time.Millisecond) != nil {
+			if (retry.SystemClock{}).Sleep(r.Context(), every) != nil {
 				return true
 			}
 		}
 	}
+}
+
+// A manifest may not drip for ever, though it moves.
+func TestDrippingManifest(t *testing.T) { synctest.Test(t, drippingManifest) }
+
+func drippingManifest(t *testing.T) {
+	f := newFakeHandler(t)
+	f.hook = dripping(time.Millisecond, -1)
 	c := f.inBubble(Options{Stall: 200 * time.Millisecond, Answer: 300 * time.Millisecond, RetryBudget: time.Second})
 	if _, _, err := c.Repository("a").Manifest(t.Context(), "latest"); !usererror.Is(err, usererror.RegistryGaveUp) {
 		t.Errorf("Manifest: %v", err)
@@ -137,21 +146,7 @@ func TestDrippingBlob(t *testing.T) { synctest.Test(t, drippingBlob) }
 func drippingBlob(t *testing.T) {
 	f := newFakeHandler(t)
 	_, d := blobOf(1 << 20)
-	f.hook = func(w http.ResponseWriter, r *http.Request) bool {
-		if r.URL.Path == "/v2/" {
-			return false
-		}
-		w.Header().Set("Content-Length", strconv.FormatInt(d.Size, 10))
-		for {
-			if _, err := w.Write([]byte("x")); err != nil {
-				return true
-			}
-			w.(http.Flusher).Flush()
-			if (retry.SystemClock{}).Sleep(r.Context(), time.Second) != nil {
-				return true
-			}
-		}
-	}
+	f.hook = dripping(time.Second, d.Size)
 	began := time.Now()
 	c := f.inBubble(Options{RetryBudget: time.Minute})
 	blob, err := c.Repository("a").OpenBlob(t.Context(), d, 0)

@@ -161,39 +161,30 @@ func TestLoginAskedForBy403(t *testing.T) {
 // Where a registry takes user name and password as they are, a read that is refused tells
 // a wrong password from a repository that the account may not read: by the API's root.
 func TestReadWithWrongPassword(t *testing.T) {
-	f := newFake(t)
-	f.hook = func(w http.ResponseWriter, r *http.Request) bool {
-		user, password, _ := r.BasicAuth()
-		if user == "acme" && password == "right" && r.URL.Path == "/v2/" {
-			return false
-		}
-		w.Header().Set("WWW-Authenticate", `Basic realm="x"`)
-		refuse(w, http.StatusUnauthorized, "UNAUTHORIZED", "authentication required")
-		return true
-	}
-	for name, test := range map[string]struct {
-		auth authn.AuthConfig
-		code usererror.Code
-	}{
-		"wrong":  {authn.AuthConfig{Username: "acme", Password: "wrong"}, usererror.WrongCredentials},
-		"right":  {authn.AuthConfig{Username: "acme", Password: "right"}, usererror.NoPullPermission},
-		"nobody": {authn.AuthConfig{}, usererror.NoPullPermission},
-	} {
-		c, _ := f.client(func(o *Options) {
-			o.Auth = func(string) authn.Authenticator { return authn.FromConfig(test.auth) }
-		})
-		if _, err := c.Repository("me/app").Stat(t.Context(), "1"); !usererror.Is(err, test.code) {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
+	refusing(t, false, usererror.NoPullPermission, func(r *Repository) error {
+		_, err := r.Stat(t.Context(), "1")
+		return err
+	})
 }
 
 // Where the API's root asks nobody for a password, a push that is refused tells the same.
 func TestPushWithWrongPassword(t *testing.T) {
+	refusing(t, true, usererror.NoPushPermission, func(r *Repository) error {
+		if err := r.Login(t.Context()); err != nil {
+			t.Errorf("Login: %v", err)
+		}
+		return r.StartUpload(t.Context())
+	})
+}
+
+// refusing tries do at a registry that refuses all but the API's root, which takes one password, and
+// no password as well if it is open: a wrong one is told from a right that lacks.
+func refusing(t *testing.T, open bool, lacks usererror.Code, do func(*Repository) error) {
+	t.Helper()
 	f := newFake(t)
 	f.hook = func(w http.ResponseWriter, r *http.Request) bool {
 		user, password, given := r.BasicAuth()
-		if r.URL.Path == "/v2/" && (!given || user == "acme" && password == "right") {
+		if r.URL.Path == "/v2/" && (user == "acme" && password == "right" || open && !given) {
 			return false
 		}
 		w.Header().Set("WWW-Authenticate", `Basic realm="x"`)
@@ -205,17 +196,13 @@ func TestPushWithWrongPassword(t *testing.T) {
 		code usererror.Code
 	}{
 		"wrong":  {authn.AuthConfig{Username: "acme", Password: "wrong"}, usererror.WrongCredentials},
-		"right":  {authn.AuthConfig{Username: "acme", Password: "right"}, usererror.NoPushPermission},
-		"nobody": {authn.AuthConfig{}, usererror.NoPushPermission},
+		"right":  {authn.AuthConfig{Username: "acme", Password: "right"}, lacks},
+		"nobody": {authn.AuthConfig{}, lacks},
 	} {
 		c, _ := f.client(func(o *Options) {
 			o.Auth = func(string) authn.Authenticator { return authn.FromConfig(test.auth) }
 		})
-		r := c.Repository("me/app")
-		if err := r.Login(t.Context()); err != nil {
-			t.Errorf("%s: Login: %v", name, err)
-		}
-		if err := r.StartUpload(t.Context()); !usererror.Is(err, test.code) {
+		if err := do(c.Repository("me/app")); !usererror.Is(err, test.code) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -23,9 +23,6 @@ func (l *Log) Reference(host string, r publish.ReferenceResult) {
 		g.partly = true
 	}
 	text := referenceText(r)
-	if r.Status == Failed && g.tagged[r.Reference] { // it was written: something else is wrong with it
-		text = strings.Replace(text, "not tagged", "failed", 1)
-	}
 	switch {
 	case text == "", r.Reason == publish.ReasonCancelled, r.Reason == publish.ReasonSource,
 		r.Reason == publish.ReasonElsewhere, r.SkipKind == publish.SkipExisting: // what it follows from is told
@@ -77,11 +74,11 @@ func referenceText(r publish.ReferenceResult) string {
 		return "left out" + because
 	case HeldBack:
 		return "not tagged" + because
-	case Failed:
+	case Failed: // what was tagged before: of others the registry's failure is told
 		if r.Now != "" {
 			because += "; it serves " + short(r.Now)
 		}
-		return "not tagged" + because
+		return "failed" + because
 	}
 	return ""
 }

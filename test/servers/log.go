@@ -83,7 +83,7 @@ func (l *Log) begin(w http.ResponseWriter, r *http.Request) *exchange {
 	entry := &exchange{Request: Request{
 		N: len(l.requests) + 1, Method: r.Method, Host: r.Host, Path: r.URL.Path,
 		Query: r.URL.Query(), Header: r.Header.Clone(), User: user,
-	}, body: &countingBody{ReadCloser: r.Body}, out: &countingWriter{ResponseWriter: w}}
+	}, body: &countingBody{ReadCloser: r.Body}, out: newCountingWriter(w)}
 	l.requests = append(l.requests, entry)
 	l.open++
 	return entry
@@ -253,22 +253,24 @@ func (b *countingBody) count() int64 {
 	return b.n
 }
 
+// countingWriter keeps an answer's status and header, and counts its bytes, before the client can
+// know them.
 type countingWriter struct {
-	http.ResponseWriter
+	telling
 	mu     sync.Mutex
-	told   bool
 	status int
 	answer http.Header
 	n      int64
 }
 
-// note keeps the answer's status and header, the first that there are.
-func (w *countingWriter) note(status int) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if !w.told {
-		w.told, w.status, w.answer = true, status, w.Header().Clone()
+func newCountingWriter(w http.ResponseWriter) *countingWriter {
+	c := &countingWriter{telling: telling{ResponseWriter: w}}
+	c.tell = func(status int) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.status, c.answer = status, w.Header().Clone()
 	}
+	return c
 }
 
 func (w *countingWriter) noted() (status int, answer http.Header, n int64) {
@@ -277,17 +279,9 @@ func (w *countingWriter) noted() (status int, answer http.Header, n int64) {
 	return w.status, w.answer, w.n
 }
 
-func (w *countingWriter) WriteHeader(status int) {
-	if status >= http.StatusOK {
-		w.note(status)
-	}
-	w.ResponseWriter.WriteHeader(status)
-}
-
 func (w *countingWriter) Write(p []byte) (int, error) {
-	w.note(http.StatusOK)
 	w.count(len(p))
-	n, err := w.ResponseWriter.Write(p)
+	n, err := w.telling.Write(p)
 	w.count(n - len(p))
 	return n, err
 }
@@ -296,13 +290,4 @@ func (w *countingWriter) count(n int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.n += int64(n)
-}
-
-// Unwrap lets http.ResponseController reach the connection.
-func (w *countingWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
-
-// Flush passes on what was written.
-func (w *countingWriter) Flush() {
-	w.note(http.StatusOK)
-	_ = http.NewResponseController(w.ResponseWriter).Flush()
 }

@@ -8,6 +8,16 @@ import (
 	"testing"
 )
 
+// A blob, and a manifest that names it.
+const (
+	digest   = "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+	manifest = `{"config":{"digest":"` + digest + `"}}`
+)
+
+func ask(h http.Handler, method, path, body string) {
+	h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(method, path, strings.NewReader(body)))
+}
+
 // A manifest that comes while its blob is still on its way is seen, also where the registry
 // has the blob already and only its answer is due.
 func TestOrderSeesWhatIsOnItsWay(t *testing.T) {
@@ -22,22 +32,17 @@ func TestOrderSeesWhatIsOnItsWay(t *testing.T) {
 		}
 		w.WriteHeader(http.StatusCreated)
 	}))
-	ask := func(method, path, body string) {
-		o.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(method, path, strings.NewReader(body)))
-	}
-	const digest = "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-	manifest := `{"config":{"digest":"` + digest + `"}}`
-	ask("POST", "/v2/acme/app/blobs/uploads/", "")
+	ask(o, "POST", "/v2/acme/app/blobs/uploads/", "")
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		ask("PUT", "/v2/acme/app/blobs/uploads/1?digest="+digest, "content")
+		ask(o, "PUT", "/v2/acme/app/blobs/uploads/1?digest="+digest, "content")
 	}()
 	<-arrived
-	ask("PUT", "/v2/acme/app/manifests/1", manifest)
+	ask(o, "PUT", "/v2/acme/app/manifests/1", manifest)
 	close(answer)
 	<-ended
-	ask("PUT", "/v2/acme/app/manifests/1", manifest)
+	ask(o, "PUT", "/v2/acme/app/manifests/1", manifest)
 	if len(o.wrong) != 1 || !strings.Contains(o.wrong[0], "still on its way") {
 		t.Errorf("%q", o.wrong)
 	}
@@ -46,7 +51,6 @@ func TestOrderSeesWhatIsOnItsWay(t *testing.T) {
 // What a client does on an answer that it has is in order, however much longer the handler
 // takes that sent it.
 func TestOrderBelievesAnswers(t *testing.T) {
-	const digest = "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 	for name, arrives := range map[string]func(http.ResponseWriter){
 		"with a status":    func(w http.ResponseWriter) { w.WriteHeader(http.StatusCreated) },
 		"and is flushed":   func(w http.ResponseWriter) { w.WriteHeader(http.StatusCreated); w.(http.Flusher).Flush() },
@@ -65,17 +69,14 @@ func TestOrderBelievesAnswers(t *testing.T) {
 					w.WriteHeader(http.StatusCreated)
 				}
 			}))
-			ask := func(method, path, body string) {
-				o.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(method, path, strings.NewReader(body)))
-			}
-			ask("POST", "/v2/acme/app/blobs/uploads/", "")
+			ask(o, "POST", "/v2/acme/app/blobs/uploads/", "")
 			ended := make(chan struct{})
 			go func() {
 				defer close(ended)
-				ask("PUT", "/v2/acme/app/blobs/uploads/1?digest="+digest, "content")
+				ask(o, "PUT", "/v2/acme/app/blobs/uploads/1?digest="+digest, "content")
 			}()
 			<-answered
-			ask("PUT", "/v2/acme/app/manifests/1", `{"config":{"digest":"`+digest+`"}}`)
+			ask(o, "PUT", "/v2/acme/app/manifests/1", manifest)
 			close(end)
 			<-ended
 			if len(o.wrong) > 0 {

@@ -78,6 +78,7 @@ const (
 	defaultAnswer       = 5 * time.Minute
 	defaultRetryBudget  = 5 * time.Minute
 	defaultFirstContact = 10 * time.Second
+	defaultGivingUp     = 2 * time.Second // a run that is cancelled ends within seconds
 	defaultUserAgent    = "multi-registry-push"
 )
 
@@ -95,6 +96,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.FirstContact <= 0 {
 		o.FirstContact = min(defaultFirstContact, o.RetryBudget)
+	}
+	if o.GivingUp <= 0 {
+		o.GivingUp = defaultGivingUp
 	}
 	if o.Clock == nil {
 		o.Clock = retry.SystemClock{}
